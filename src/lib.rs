@@ -1,0 +1,3 @@
+//! callvault keeps an organisation's Microsoft Teams call records for years, though Microsoft Graph keeps them for 30 days.
+
+pub mod model;
