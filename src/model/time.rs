@@ -54,8 +54,8 @@ impl Timestamp {
         if let Ok(date) = text.parse::<jiff::civil::Date>()
             && text.len() == 10
         {
-            let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
-            return Ok(Self::from_second(midnight.timestamp().as_second()));
+            let days = date.duration_since(jiff::civil::date(1970, 1, 1)).as_secs();
+            return Ok(Self::from_second(days));
         }
         Self::parse(text).ok_or_else(|| {
             format!("'{text}' is not a time: write 2026-11-01T00:00:00Z, 2026-11-01 or an age such as 36h, 7d, 2w")
