@@ -1,0 +1,248 @@
+//! A version of a record as it came over the wire: response bodies, byte for byte, and the one JSON document made of them.
+
+use std::collections::HashSet;
+
+use crate::model::{
+    id::{RecordKey, Sha256, Version},
+    raw::{self, Malformed},
+    time::Timestamp,
+};
+
+/// What a response body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// The record itself with the first page of its sessions (`?$expand=sessions($expand=segments)`).
+    Record,
+    /// A further page of sessions with their segments: `{"value":[…]}`.
+    Sessions,
+    /// A page of `participants_v2`: `{"value":[…]}`.
+    Participants,
+    /// The record with its participants expanded, where the collection of its own is refused: `{…,"participants_v2":[…]}`.
+    ParticipantsExpanded,
+}
+
+impl What {
+    const NAMES: [(What, &'static str); 4] = [
+        (What::Record, "record"),
+        (What::Sessions, "sessions"),
+        (What::Participants, "participants_v2"),
+        (What::ParticipantsExpanded, "participants_v2 expanded"),
+    ];
+
+    /// The name under which the archive keeps it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(what, _)| *what == self).map_or("record", |(_, name)| name)
+    }
+
+    #[must_use]
+    pub fn from_name(text: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, name)| *name == text).map(|(what, _)| *what)
+    }
+}
+
+/// One response body exactly as received (after transfer decoding), and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub what: What,
+    /// The URL asked, verbatim.
+    pub url: String,
+    /// Graph's `request-id` response header.
+    pub request_id: Option<String>,
+    /// When the last byte was in, by the local clock.
+    pub received: Timestamp,
+    pub body: Vec<u8>,
+    pub sha256: Sha256,
+}
+
+impl Part {
+    #[must_use]
+    pub fn new(what: What, url: String, request_id: Option<String>, received: Timestamp, body: Vec<u8>) -> Self {
+        let sha256 = Sha256::of(&body);
+        Self { what, url, request_id, received, body, sha256 }
+    }
+}
+
+/// One version of one record: its parts, in the order in which they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub key: RecordKey,
+    pub version: Version,
+    pub parts: Vec<Part>,
+}
+
+/// Why parts do not make up a document.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("the body of {url} is not the JSON expected: {source}")]
+    Malformed { url: String, source: Malformed },
+    #[error("no body holds the record itself")]
+    NoRecord,
+}
+
+impl Document {
+    /// The sum of the lengths of all bodies.
+    #[must_use]
+    pub fn raw_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.body.len()).sum()
+    }
+
+    /// Splices the parts into one JSON object on one line: the record with its complete `sessions` and `participants_v2`.
+    ///
+    /// Every other member stands in its original order; keys, numbers and strings are copied letter for letter; only white
+    /// space between tokens and the nested next links are dropped. An element that a later page repeats byte for byte is
+    /// taken once. The result depends on the bytes alone, so it can be made again at any time.
+    ///
+    /// # Errors
+    /// When a body is not the JSON object that its `what` promises.
+    pub fn assemble(&self) -> Result<String, AssembleError> {
+        let texts = self.parts.iter().map(|part| Ok((part, part_text(part)?))).collect::<Result<Vec<_>, _>>()?;
+        let (record, record_text) =
+            texts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
+        let members = raw::members(record_text).map_err(|source| malformed(record, source))?;
+
+        let mut sessions = Collection::default();
+        let mut participants = Collection::default();
+        for (part, text) in &texts {
+            let (collection, member) = match part.what {
+                What::Record => (&mut sessions, "sessions"),
+                What::Sessions => (&mut sessions, "value"),
+                What::Participants => (&mut participants, "value"),
+                What::ParticipantsExpanded => (&mut participants, "participants_v2"),
+            };
+            collection.add_page(text, member).map_err(|source| malformed(part, source))?;
+        }
+
+        let mut out = String::with_capacity(self.raw_bytes() + 64);
+        out.push('{');
+        let mut participants_written = false;
+        let has_participants = members.iter().any(|member| member.key == "\"participants_v2\"");
+        for member in &members {
+            match member.key {
+                "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
+                "\"sessions\"" => sessions.write_member(member.key, &mut out),
+                "\"participants_v2\"" if participants.asked => {
+                    participants.write_member(member.key, &mut out);
+                    participants_written = true;
+                }
+                _ => {
+                    push_comma(&mut out);
+                    raw::push_minified(member.key, &mut out);
+                    out.push(':');
+                    raw::push_minified(member.value, &mut out);
+                }
+            }
+            if member.key == "\"participants_v2@odata.context\"" && participants.asked && !has_participants {
+                participants.write_member("\"participants_v2\"", &mut out);
+                participants_written = true;
+            }
+        }
+        if participants.asked && !participants_written {
+            participants.write_member("\"participants_v2\"", &mut out);
+        }
+        out.push('}');
+        Ok(out)
+    }
+}
+
+fn part_text(part: &Part) -> Result<&str, AssembleError> {
+    std::str::from_utf8(&part.body).map_err(|_| malformed(part, Malformed::NotUtf8))
+}
+
+fn malformed(part: &Part, source: Malformed) -> AssembleError {
+    AssembleError::Malformed { url: part.url.clone(), source }
+}
+
+fn push_comma(out: &mut String) {
+    if !out.ends_with('{') && !out.ends_with('[') {
+        out.push(',');
+    }
+}
+
+/// The elements of one nested collection over all its pages.
+#[derive(Default)]
+struct Collection<'a> {
+    asked: bool,
+    elements: Vec<&'a str>,
+    of_earlier_pages: HashSet<&'a str>,
+}
+
+impl<'a> Collection<'a> {
+    fn add_page(&mut self, text: &'a str, member: &str) -> Result<(), Malformed> {
+        self.asked = true;
+        let Some(array) = raw::member(text, member)? else { return Ok(()) };
+        if array == "null" {
+            return Ok(());
+        }
+        let page = raw::elements(array)?;
+        let first_new = self.elements.len();
+        self.elements.extend(page.into_iter().filter(|element| !self.of_earlier_pages.contains(element)));
+        self.of_earlier_pages.extend(&self.elements[first_new..]);
+        Ok(())
+    }
+
+    fn write_member(&self, key: &str, out: &mut String) {
+        push_comma(out);
+        out.push_str(key);
+        out.push_str(":[");
+        for element in &self.elements {
+            push_comma(out);
+            raw::push_minified(element, out);
+        }
+        out.push(']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(what: What, body: &str) -> Part {
+        Part::new(what, format!("https://graph/{}", what.name()), None, Timestamp(0), body.into())
+    }
+
+    fn assemble(parts: &[(What, &str)]) -> Result<String, AssembleError> {
+        let parts = parts.iter().map(|(what, body)| part(*what, body)).collect();
+        Document { key: RecordKey::call("x"), version: Version(1), parts }.assemble()
+    }
+
+    #[test]
+    fn pages_become_one_document_and_nothing_else_changes() {
+        let text = assemble(&[
+            (What::Participants, r#"{"value":[{"id":"a"}],"@odata.nextLink":"n"}"#),
+            (What::Participants, r#"{"value":[ {"id":"b"} , {"id":"a"}]}"#),
+            (
+                What::Record,
+                "{ \"@odata.context\" : \"c\", \"n\": [1e-7, -0.0,\r\n 9007199254740993, 0.00],\"s\\u0041\":\"\\u00e9 \\/ {\\\"\",\
+                 \"participants_v2@odata.context\":\"p\",\"sessions\":[{\"id\":\"1\"}],\"sessions@odata.nextLink\":\"x\",\"later\":null}",
+            ),
+            (What::Sessions, r#"{"@odata.nextLink":"y","value":[{"id":"1"},{"id":"2"}]}"#),
+            (What::Sessions, r#"{"value":[]}"#),
+        ])
+        .unwrap();
+        assert_eq!(
+            text,
+            "{\"@odata.context\":\"c\",\"n\":[1e-7,-0.0,9007199254740993,0.00],\"s\\u0041\":\"\\u00e9 \\/ {\\\"\",\
+             \"participants_v2@odata.context\":\"p\",\"participants_v2\":[{\"id\":\"a\"},{\"id\":\"b\"}],\
+             \"sessions\":[{\"id\":\"1\"},{\"id\":\"2\"}],\"later\":null}"
+        );
+    }
+
+    #[test]
+    fn twins_on_one_page_are_graphs_own_and_stay() {
+        let text = assemble(&[
+            (What::Record, r#"{"sessions":[],"participants_v2":null}"#),
+            (What::Participants, r#"{"value":[{"id":"a"},{"id":"a"}]}"#),
+        ]);
+        assert_eq!(text.unwrap(), r#"{"sessions":[],"participants_v2":[{"id":"a"},{"id":"a"}]}"#);
+    }
+
+    #[test]
+    fn a_cut_body_is_refused_with_its_url() {
+        for body in [r#"{"sessions":[{"id":"1"}"#, "", "[]", "{\"a\":1}x", r#"{"a":01}"#] {
+            let error = assemble(&[(What::Record, body)]).unwrap_err();
+            assert!(error.to_string().contains("https://graph/record"), "{body}: {error}");
+        }
+        assert!(matches!(assemble(&[(What::Sessions, r#"{"value":[]}"#)]), Err(AssembleError::NoRecord)));
+    }
+}
