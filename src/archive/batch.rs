@@ -1,0 +1,51 @@
+//! What is committed: versions made ready off the writer's thread.
+
+use crate::{
+    archive::{
+        error::{Error, Result},
+        frame::{Frame, FrameWriter},
+    },
+    model::{
+        derive,
+        document::Document,
+        id::{RecordId, RecordKey, Seq, Sha256, Version},
+        rows::Derived,
+    },
+};
+
+/// A version ready to be stored: compressed, hashed, its rows derived. All the work that needs no database is done.
+#[derive(Debug)]
+pub struct Prepared {
+    pub key: RecordKey,
+    pub version: Version,
+    pub frame: Frame,
+    /// Over the assembled document.
+    pub json_sha256: Sha256,
+    pub derived: Derived,
+}
+
+impl Prepared {
+    /// Assembles, hashes, derives and compresses a document.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when its bodies do not make up a document.
+    pub fn new(document: &Document, frames: &mut FrameWriter) -> Result<Self> {
+        let json = document.assemble().map_err(|source| Error::Unfit { key: document.key.clone(), source })?;
+        Ok(Self {
+            key: document.key.clone(),
+            version: document.version,
+            frame: frames.write(&document.parts)?,
+            json_sha256: Sha256::of(json.as_bytes()),
+            derived: derive::derive(&document.key, &json),
+        })
+    }
+}
+
+/// What became of a prepared version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Stored as ledger entry `seq`; `newest` when it is now its record's highest version.
+    Stored { record_id: RecordId, seq: Seq, newest: bool },
+    /// That version was there already, with the same bytes or others: the first is kept.
+    Known { same_bytes: bool },
+}

@@ -1,0 +1,172 @@
+//! What the archive can vouch for: computed from what was listed and what is still to fetch, never claimed.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use crate::{
+    archive::{
+        error::Result,
+        listing::{self, Listing},
+        rows::kind_code,
+        todo,
+    },
+    model::{
+        source::Source,
+        time::{Age, Span, Timestamp, subtract, union},
+    },
+};
+
+/// A record still to fetch takes the whole hour of its start out of what is covered.
+const BUCKET: Age = Age::hours(1);
+/// A gap whose deadline is nearer than this is at risk.
+pub const RISK_MARGIN: Age = Age::hours(72);
+/// Graph promises a call's first version within this time of its end: younger time is not missed yet.
+const LATENCY: Age = Age::minutes(150);
+
+/// The state of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Listed to the end, and every record of the list stored.
+    pub covered: Vec<Span>,
+    /// The youngest part of `covered`: more calls may still appear there, so it will be listed again.
+    pub settling: Vec<Span>,
+    /// Not covered, can still be had.
+    pub gaps: Vec<Span>,
+    /// Gaps that Graph soon forgets.
+    pub at_risk: Vec<AtRisk>,
+    /// Not covered, past Graph's retention.
+    pub lost: Vec<Span>,
+}
+
+/// A gap and the time until which it can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AtRisk {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// When its first record goes.
+    pub deadline: Timestamp,
+}
+
+/// What coverage is computed from.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub listings: Vec<Listing>,
+    /// Starts of records still to fetch.
+    pub missing: Vec<Timestamp>,
+    /// Starts of records that were lost.
+    pub lost: Vec<Timestamp>,
+}
+
+pub(crate) fn facts(connection: &Connection, source: Source) -> Result<Facts> {
+    let mut statement = connection.prepare_cached("SELECT DISTINCT start_ns FROM lost WHERE kind = ?1")?;
+    let lost = statement.query_map(params![kind_code(source.kind())], |row| row.get(0).map(Timestamp))?;
+    Ok(Facts {
+        listings: listing::since(connection, source, Timestamp(i64::MIN))?,
+        missing: todo::starts(connection, source.kind())?,
+        lost: lost.collect::<rusqlite::Result<_>>()?,
+    })
+}
+
+/// Computes the state of `source` at `now` (Graph's time).
+#[must_use]
+pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
+    let buckets = |starts: &[Timestamp]| {
+        union(starts.iter().map(|start| start.floor_to(BUCKET)).map(|from| Span::new(from, from + BUCKET)).collect())
+    };
+    let missing = buckets(&facts.missing);
+    let lost_records = buckets(&facts.lost);
+    let complete = || facts.listings.iter().filter(|listing| listing.listed.is_some());
+    // A listing says nothing about calls that started after it began.
+    let seen = |listing: &Listing, age: Age| Span::new(listing.span.from, listing.span.to.min(listing.begun - age));
+    let covered = union(complete().map(|listing| seen(listing, Age::default())).collect());
+    let covered = subtract(&subtract(&covered, &missing), &lost_records);
+    let settled = union(complete().map(|listing| seen(listing, source.settling())).collect());
+
+    let horizon = now - source.retention();
+    let can_be_had = Span::new(horizon, now - LATENCY);
+    let gaps: Vec<Span> = subtract(&subtract(&[can_be_had], &covered), &lost_records);
+    let at_risk = gaps
+        .iter()
+        .map(|gap| AtRisk { from: gap.from, to: gap.to, deadline: gap.from + source.retention() })
+        .filter(|risk| risk.deadline < now + RISK_MARGIN)
+        .collect();
+    // What was never set out for is not lost: it begins with the earliest span that was ever to be listed.
+    let duty = facts.listings.iter().map(|listing| listing.span.from).min().unwrap_or(horizon);
+    let mut lost = subtract(&[Span::new(duty, horizon)], &covered);
+    lost.extend(lost_records);
+    Coverage { settling: subtract(&covered, &settled), covered, gaps, at_risk, lost: union(lost) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(Age::days(1000).0);
+
+    fn ago(age: Age) -> Timestamp {
+        NOW - age
+    }
+
+    fn listing(from: Timestamp, to: Timestamp, begun: Timestamp, complete: bool) -> Listing {
+        let span = Span::new(from, to);
+        Listing { listing_id: 1, source: Source::Calls, span, begun, listed: complete.then_some(begun), cursor: None }
+    }
+
+    fn at(facts: &Facts) -> Coverage {
+        coverage(Source::Calls, facts, NOW)
+    }
+
+    #[test]
+    fn an_empty_archive_has_one_gap_and_has_lost_nothing() {
+        let found = at(&Facts::default());
+        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)), ago(LATENCY))]);
+        assert_eq!(found.at_risk.len(), 1);
+        assert_eq!((found.covered, found.lost), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_finished_listing_covers_up_to_its_beginning_and_its_youngest_part_settles() {
+        let begun = ago(Age::hours(1));
+        let found = at(&Facts { listings: vec![listing(ago(Age::days(30)), NOW, begun, true)], ..Facts::default() });
+        assert_eq!(found.covered, [Span::new(ago(Age::days(30)), begun)]);
+        assert_eq!(found.settling, [Span::new(begun - Age::hours(36), begun)]);
+        assert_eq!((found.gaps, found.lost), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_unfinished_listing_covers_nothing() {
+        let found = at(&Facts { listings: vec![listing(ago(Age::days(9)), NOW, NOW, false)], ..Facts::default() });
+        assert_eq!(found.covered, []);
+    }
+
+    #[test]
+    fn a_record_still_to_fetch_leaves_its_hour_uncovered() {
+        let start = ago(Age::hours(100)) + Age::minutes(20);
+        let whole = listing(ago(Age::days(30)), NOW, NOW, true);
+        let found = at(&Facts { listings: vec![whole], missing: vec![start], ..Facts::default() });
+        assert_eq!(found.gaps, [Span::new(ago(Age::hours(100)), ago(Age::hours(99)))]);
+        assert_eq!((found.at_risk, found.lost), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_was_set_out_for_and_missed_is_lost_and_what_soon_goes_is_at_risk() {
+        let found = at(&Facts {
+            listings: vec![
+                listing(ago(Age::days(40)), ago(Age::days(35)), ago(Age::days(35)), true),
+                listing(ago(Age::days(28)), NOW, NOW, true),
+            ],
+            ..Facts::default()
+        });
+        assert_eq!(found.lost, [Span::new(ago(Age::days(35)), ago(Age::days(30)))]);
+        assert_eq!(found.at_risk[0].deadline, NOW);
+        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)), ago(Age::days(28)))]);
+    }
+
+    #[test]
+    fn a_lost_record_is_a_lost_hour_and_no_gap() {
+        let whole = listing(ago(Age::days(30)), NOW, NOW, true);
+        let found = at(&Facts { listings: vec![whole], lost: vec![ago(Age::hours(50))], ..Facts::default() });
+        assert_eq!(found.lost, [Span::new(ago(Age::hours(50)), ago(Age::hours(49)))]);
+        assert_eq!(found.gaps, []);
+    }
+}

@@ -1,0 +1,108 @@
+//! The names of an archive's files, who may read them, and the lock of its one writer.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::archive::error::{Error, Result};
+
+/// What the file `FORMAT` says, so that whoever finds the folder in ten years knows how to read it.
+const FORMAT: &str = "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd\n";
+
+/// Where an archive lives.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Held by the one writer; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Folder {
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The truth.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.path.join("archive.db")
+    }
+
+    /// Derived: may be lost.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.path.join("index")
+    }
+
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.database().is_file()
+    }
+
+    /// Makes the folder (0700) and the files that a fresh archive starts from (0600); what is there already stays.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when the folder has files but no archive.
+    pub fn create(&self) -> Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| io(&self.path, e))?;
+        let format = self.path.join("FORMAT");
+        if !format.exists() && !self.exists() && self.has_foreign_files()? {
+            return Err(Error::Foreign(self.path.clone()));
+        }
+        if !format.exists() {
+            let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| io(&format, e))?;
+            file.write_all(FORMAT.as_bytes())
+                .and_then(|()| file.as_file().sync_all())
+                .map_err(|e| io(&format, e))?;
+            file.persist(&format).map_err(|e| io(&format, e.error))?;
+        }
+        // SQLite gives its journal files the mode of the database, so the database is made first, with the right one.
+        open_private(&self.database()).map(drop)
+    }
+
+    /// Takes the writer's lock.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.path.join("lock");
+        let file = open_private(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(self.path.clone())),
+            Err(TryLockError::Error(source)) => Err(io(&path, source)),
+        }
+    }
+
+    fn has_foreign_files(&self) -> Result<bool> {
+        let entries = fs::read_dir(&self.path).map_err(|source| io(&self.path, source))?;
+        Ok(entries.flatten().any(|entry| entry.file_name() != "lock"))
+    }
+}
+
+fn open_private(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| io(path, source))
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.to_path_buf(), source }
+}

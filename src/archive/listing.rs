@@ -1,0 +1,93 @@
+//! Which spans of start times were listed, and how far the others got.
+
+use rusqlite::{Connection, params};
+
+use crate::{
+    archive::{error::Result, todo},
+    model::{
+        id::Cursor,
+        listed::Listed,
+        source::Source,
+        time::{Span, Timestamp},
+    },
+};
+
+/// A span that is being listed or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    pub listing_id: i64,
+    pub source: Source,
+    pub span: Span,
+    /// Graph's time when its first page was asked for: what appears later is not in it.
+    pub begun: Timestamp,
+    /// Set when its last page was in.
+    pub listed: Option<Timestamp>,
+    /// Where to go on; `None` before the first page and after the last.
+    pub cursor: Option<Cursor>,
+}
+
+/// What a page brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageOutcome {
+    pub rows: usize,
+    /// Rows put on the to-do list.
+    pub wanted: usize,
+}
+
+/// Begins a listing; nothing is known of it yet.
+pub(crate) fn begin(connection: &Connection, source: Source, span: Span, now: Timestamp) -> Result<Listing> {
+    let listing_id = connection
+        .prepare_cached("INSERT INTO listing (source, from_ns, to_ns, begun_ns) VALUES (?1, ?2, ?3, ?4)")?
+        .insert(params![source.name(), span.from.0, span.to.0, now.0])?;
+    Ok(Listing { listing_id, source, span, begun: now, listed: None, cursor: None })
+}
+
+/// Takes in a page: ids onto the to-do list and the cursor past them, or the end noted. Runs in the caller's transaction.
+pub(crate) fn page(
+    connection: &Connection,
+    listing: &Listing,
+    rows: &[Listed],
+    next: Option<&Cursor>,
+    now: Timestamp,
+) -> Result<PageOutcome> {
+    let mut outcome = PageOutcome { rows: rows.len(), wanted: 0 };
+    for row in rows {
+        outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, listing.span.from, now)?);
+    }
+    let listed = next.is_none().then_some(now.0);
+    connection
+        .prepare_cached("UPDATE listing SET cursor = ?2, listed_ns = ?3, pages = pages + 1, rows = rows + ?4 WHERE listing_id = ?1")?
+        .execute(params![
+            listing.listing_id,
+            next.map(|cursor| &cursor.0),
+            listed,
+            i64::try_from(rows.len()).unwrap_or(i64::MAX)
+        ])?;
+    Ok(outcome)
+}
+
+/// Forgets a listing that cannot go on; what it put on the to-do list stays there.
+pub(crate) fn abandon(connection: &Connection, listing: &Listing) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM listing WHERE listing_id = ?1 AND listed_ns IS NULL")?
+        .execute([listing.listing_id])?;
+    Ok(())
+}
+
+/// Listings of a source that reach past `from`, in the order in which they began.
+pub(crate) fn since(connection: &Connection, source: Source, from: Timestamp) -> Result<Vec<Listing>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT listing_id, from_ns, to_ns, begun_ns, listed_ns, cursor FROM listing WHERE source = ?1 AND to_ns > ?2 ORDER BY begun_ns",
+    )?;
+    let rows = statement.query_map(params![source.name(), from.0], |row| {
+        Ok(Listing {
+            listing_id: row.get(0)?,
+            source,
+            span: Span::new(Timestamp(row.get(1)?), Timestamp(row.get(2)?)),
+            begun: Timestamp(row.get(3)?),
+            listed: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+            cursor: row.get::<_, Option<String>>(5)?.map(Cursor),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,231 @@
+//! The truth: one folder with an SQLite database that holds every version of every record, and what is known about them.
+//!
+//! SQL and zstd are spoken here and nowhere else. [`Archive`] reads, beside a writer or without one; [`ArchiveWriter`] holds
+//! the lock and writes. Kept tables are appended to and never rewritten; derived rows can be made again at any time.
+
+pub mod batch;
+mod connection;
+pub mod coverage;
+pub mod error;
+pub mod folder;
+pub mod frame;
+mod guid;
+pub mod ledger;
+pub mod listing;
+mod rows;
+pub mod runs;
+mod schema;
+pub mod select;
+pub mod stats;
+pub mod todo;
+pub mod versions;
+mod writer;
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    archive::{
+        coverage::{Coverage, Facts},
+        frame::Dictionary,
+        ledger::Entry,
+        listing::Listing,
+        runs::Run,
+        stats::{Counts, Sizes},
+        todo::{Place, Todo},
+        versions::{VersionInfo, VersionReader},
+    },
+    model::{
+        filter::{Filter, Sort},
+        hit::Hit,
+        id::{RecordId, RecordKey, Seq},
+        kind::Kind,
+        source::Source,
+        time::Timestamp,
+    },
+};
+pub use {
+    error::{Error, Result},
+    folder::Folder,
+    writer::ArchiveWriter,
+};
+
+/// An archive opened for reading.
+pub struct Archive {
+    connection: Connection,
+    folder: Folder,
+}
+
+impl Archive {
+    /// Opens an archive that exists.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Newer`] when a later program made it.
+    pub fn open(folder: &Folder) -> Result<Self> {
+        if !folder.exists() {
+            return Err(Error::Missing(folder.path().to_path_buf()));
+        }
+        let connection = connection::open_reader(&folder.database())?;
+        schema::check(&connection)?;
+        if schema::is_empty(&connection)? {
+            return Err(Error::Missing(folder.path().to_path_buf()));
+        }
+        Ok(Self { connection, folder: folder.clone() })
+    }
+
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.
+    pub fn at_one_moment<T, E: From<Error>>(&self, work: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, E> {
+        let transaction = self.connection.unchecked_transaction().map_err(Error::from)?;
+        let outcome = work();
+        transaction.finish().map_err(Error::from)?;
+        outcome
+    }
+
+    /// The number of the last ledger entry.
+    pub fn head(&self) -> Result<Seq> {
+        ledger::head(&self.connection)
+    }
+
+    /// One ledger entry.
+    pub fn entry(&self, seq: Seq) -> Result<Entry> {
+        ledger::entry(&self.connection, seq)
+    }
+
+    /// Ledger entries after `after`, in their order, at most `limit`: number and line.
+    pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
+        ledger::entries_after(&self.connection, after, limit)
+    }
+
+    /// Ledger numbers of versions after `after`, in their order, at most `limit`.
+    pub fn version_seqs_after(&self, after: Seq, limit: usize) -> Result<Vec<Seq>> {
+        versions::seqs_after(&self.connection, after, limit)
+    }
+
+    /// A reader of bodies and documents.
+    #[must_use]
+    pub fn version_reader(&self) -> VersionReader<'_> {
+        VersionReader::new(&self.connection)
+    }
+
+    /// All versions of a record, oldest first; empty when there is no such record.
+    pub fn versions(&self, key: &RecordKey) -> Result<Vec<VersionInfo>> {
+        versions::versions(&self.connection, key)
+    }
+
+    /// The key of a record by its id alone, whatever its kind.
+    pub fn find(&self, id: &str) -> Result<Option<RecordKey>> {
+        let lower = id.to_lowercase();
+        let code: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6) AND id IN (?1, ?2) LIMIT 1",
+                params![guid::to_sql(id), guid::to_sql(&lower)],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let Some(kind) = code.and_then(rows::kind_of) else { return Ok(None) };
+        let exact = RecordKey { kind, id: id.to_owned() };
+        Ok(Some(if self.versions(&exact)?.is_empty() { RecordKey { kind, id: lower } } else { exact }))
+    }
+
+    /// The row number of the record whose version stands at `seq`, and whether that version is its newest.
+    pub fn record_of(&self, seq: Seq) -> Result<Option<(RecordId, bool)>> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT record_id, newest_seq = seq FROM version JOIN record USING (record_id) WHERE version.seq = ?1",
+            )?
+            .query_row([seq.0], |row| Ok((RecordId(row.get(0)?), row.get::<_, Option<bool>>(1)?.unwrap_or(false))))
+            .optional()?)
+    }
+
+    /// Runs over the records that `filter` means, in the order of `sort`, until told to stop.
+    pub fn for_each(
+        &self,
+        filter: &Filter,
+        sort: Sort,
+        limit: Option<usize>,
+        on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
+    ) -> Result<()> {
+        select::for_each(&self.connection, filter, sort, limit, on)
+    }
+
+    /// How many records `filter` means.
+    pub fn count(&self, filter: &Filter) -> Result<u64> {
+        select::count(&self.connection, filter)
+    }
+
+    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that `filter` means, in no order.
+    pub fn among(&self, filter: &Filter, seqs: &[Seq]) -> Result<Vec<Hit>> {
+        select::among(&self.connection, filter, seqs)
+    }
+
+    /// How many of the versions named are newest ones that `filter` means.
+    pub fn count_among(&self, filter: &Filter, seqs: &[Seq]) -> Result<u64> {
+        select::count_among(&self.connection, filter, seqs)
+    }
+
+    /// How many records have no rows yet; more than none only while rows are made again.
+    pub fn underived(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Listings of a source that reach past `from`, in the order in which they began.
+    pub fn listings_since(&self, source: Source, from: Timestamp) -> Result<Vec<Listing>> {
+        listing::since(&self.connection, source, from)
+    }
+
+    /// The next rows of a pass over the to-do list, nearest deadline first.
+    pub fn todo_after(&self, kind: Kind, place: &Place, limit: usize) -> Result<Vec<Todo>> {
+        todo::after(&self.connection, kind, place, limit)
+    }
+
+    /// How many records of a kind are to be fetched.
+    pub fn queued(&self, kind: Kind) -> Result<u64> {
+        todo::count(&self.connection, kind)
+    }
+
+    /// What coverage is computed from.
+    pub fn facts(&self, source: Source) -> Result<Facts> {
+        coverage::facts(&self.connection, source)
+    }
+
+    /// What the archive can vouch for at `now`, which is Graph's time.
+    pub fn coverage(&self, source: Source, now: Timestamp) -> Result<Coverage> {
+        Ok(coverage::coverage(source, &self.facts(source)?, now))
+    }
+
+    pub fn counts(&self, kind: Kind) -> Result<Counts> {
+        stats::counts(&self.connection, kind)
+    }
+
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        stats::sizes(&self.folder)
+    }
+
+    /// The latest runs of writing commands, newest first.
+    pub fn latest_runs(&self, limit: usize) -> Result<Vec<Run>> {
+        runs::latest(&self.connection, limit)
+    }
+
+    /// The dictionary that new frames use.
+    pub fn dictionary(&self) -> Result<Option<Dictionary>> {
+        versions::current_dictionary(&self.connection)
+    }
+
+    /// What SQLite itself finds wrong with the file; empty when nothing.
+    pub fn database_faults(&self, quick: bool) -> Result<Vec<String>> {
+        let pragma = if quick { "PRAGMA quick_check(20)" } else { "PRAGMA integrity_check(20)" };
+        let mut statement = self.connection.prepare(pragma)?;
+        let faults = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        Ok(faults.into_iter().filter(|fault| fault != "ok").collect())
+    }
+}

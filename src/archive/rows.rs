@@ -1,0 +1,411 @@
+//! Derived rows of a record: replaced as a whole whenever its newest version changes.
+
+use std::{collections::HashMap, hash::Hash};
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use crate::{
+    archive::{error::Result, guid},
+    model::{
+        id::{RecordId, RecordKey, Seq, Sha256, Version},
+        kind::Roles,
+        name, phone,
+        rows::{DERIVE_VERSION, Derived, Endpoint, Failure, Feedback, Identity, Party, Segment, Session, UserAgent},
+        time::Timestamp,
+    },
+};
+
+/// Entries of each memory of interned values; the memory is emptied when it is full.
+const REMEMBERED: usize = 50_000;
+
+/// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
+#[derive(Default)]
+pub(crate) struct RowWriter {
+    texts: HashMap<String, i64>,
+    identities: HashMap<Identity, i64>,
+    user_agents: HashMap<UserAgent, i64>,
+    endpoints: HashMap<Endpoint, i64>,
+}
+
+impl RowWriter {
+    /// Forgets everything: row numbers given in a transaction that was rolled back must not be used.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Replaces the rows of `record_id` by those of the version at `seq`.
+    pub(crate) fn replace(
+        &mut self,
+        connection: &Connection,
+        record_id: RecordId,
+        key: &RecordKey,
+        (seq, version): (Seq, Version),
+        derived: &Derived,
+    ) -> Result<()> {
+        remove(connection, record_id)?;
+        let record = &derived.record;
+        let parties = derived
+            .parties
+            .iter()
+            .map(|party| Ok((party, self.identity(connection, &party.identity)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let organizer = parties.iter().find(|(party, _)| party.roles.contains(Roles::ORGANIZER)).map(|(_, id)| *id);
+        connection
+            .prepare_cached(
+                "INSERT INTO hit (record_id, seq, kind, start_ns, end_ns, type_id, modalities_id, organizer_id, session_count, failed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                record_id.0,
+                seq.0,
+                kind_code(key.kind),
+                ns(record.start),
+                ns(record.end),
+                self.text_opt(connection, record.call_type.as_deref())?,
+                self.modalities(connection, &record.modalities)?,
+                organizer,
+                count(derived.sessions.len()),
+                record.failed,
+            ])?;
+        connection
+            .prepare_cached("INSERT INTO call (record_id, version, last_modified_ns, join_web_url) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![record_id.0, version.0, ns(record.last_modified), record.join_web_url])?;
+        insert_parties(connection, record_id, &parties, record.start)?;
+        for (n, session) in derived.sessions.iter().enumerate() {
+            self.insert_session(connection, record_id, count(n), session)?;
+        }
+        connection
+            .prepare_cached("UPDATE record SET derived = ?2 WHERE record_id = ?1")?
+            .execute(params![record_id.0, DERIVE_VERSION])?;
+        Ok(())
+    }
+
+    fn insert_session(&mut self, connection: &Connection, record_id: RecordId, n: i64, session: &Session) -> Result<()> {
+        let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
+        let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
+        let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
+        connection
+            .prepare_cached(
+                "INSERT INTO session (record_id, n, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id,
+                 failure_reason_id, caller_id, callee_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                record_id.0,
+                n,
+                session.id.as_deref().map(guid::to_sql),
+                ns(session.start),
+                ns(session.end),
+                self.modalities(connection, &session.modalities)?,
+                session.is_test,
+                session.failure.is_some(),
+                stage,
+                reason,
+                caller,
+                callee,
+            ])?;
+        insert_feedback(connection, record_id, (n, -1), session.caller.as_ref(), session.callee.as_ref())?;
+        for (segment_n, segment) in session.segments.iter().enumerate() {
+            self.insert_segment(connection, record_id, (n, count(segment_n)), (session, caller, callee), segment)?;
+        }
+        Ok(())
+    }
+
+    fn insert_segment(
+        &mut self,
+        connection: &Connection,
+        record_id: RecordId,
+        (session_n, n): (i64, i64),
+        (session, session_caller, session_callee): (&Session, Option<i64>, Option<i64>),
+        segment: &Segment,
+    ) -> Result<()> {
+        let caller = self.endpoint_opt(connection, segment.caller.as_ref())?;
+        let callee = self.endpoint_opt(connection, segment.callee.as_ref())?;
+        let (stage, reason) = self.failure(connection, segment.failure.as_ref())?;
+        let same = [
+            segment.id == session.id,
+            segment.start == session.start,
+            segment.end == session.end,
+            caller == session_caller,
+            callee == session_callee,
+        ];
+        let mask = same.iter().enumerate().fold(0_i64, |mask, (bit, same)| mask | i64::from(*same) << bit);
+        let quality = &segment.quality;
+        connection
+            .prepare_cached(
+                "INSERT INTO segment (record_id, session_n, n, same, id, start_ns, end_ns, failed, failure_stage_id, failure_reason_id,
+                 caller_id, callee_id, media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns,
+                 max_audio_degradation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            )?
+            .execute(params![
+                record_id.0,
+                session_n,
+                n,
+                mask,
+                segment.id.as_deref().filter(|_| !same[0]).map(guid::to_sql),
+                ns(segment.start).filter(|_| !same[1]),
+                ns(segment.end).filter(|_| !same[2]),
+                segment.failure.is_some(),
+                stage,
+                reason,
+                caller.filter(|_| !same[3]),
+                callee.filter(|_| !same[4]),
+                quality.media_count,
+                quality.stream_count,
+                quality.max_packet_loss_rate,
+                quality.max_jitter.map(|age| age.0),
+                quality.max_round_trip_time.map(|age| age.0),
+                quality.max_audio_degradation,
+            ])?;
+        let own_caller = segment.caller.as_ref().filter(|_| segment.caller != session.caller);
+        let own_callee = segment.callee.as_ref().filter(|_| segment.callee != session.callee);
+        insert_feedback(connection, record_id, (session_n, n), own_caller, own_callee)
+    }
+
+    fn failure(&mut self, connection: &Connection, failure: Option<&Failure>) -> Result<(Option<i64>, Option<i64>)> {
+        let stage = self.text_opt(connection, failure.and_then(|failure| failure.stage.as_deref()))?;
+        let reason = self.text_opt(connection, failure.and_then(|failure| failure.reason.as_deref()))?;
+        Ok((stage, reason))
+    }
+
+    fn modalities(&mut self, connection: &Connection, modalities: &[String]) -> Result<i64> {
+        self.text(connection, &serde_json::to_string(modalities).unwrap_or_default())
+    }
+
+    fn text_opt(&mut self, connection: &Connection, value: Option<&str>) -> Result<Option<i64>> {
+        value.map(|value| self.text(connection, value)).transpose()
+    }
+
+    fn text(&mut self, connection: &Connection, value: &str) -> Result<i64> {
+        if let Some(id) = self.texts.get(value) {
+            return Ok(*id);
+        }
+        let find = "SELECT text_id FROM text WHERE value = ?1";
+        let id = match connection.prepare_cached(find)?.query_row([value], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => connection.prepare_cached("INSERT INTO text (value) VALUES (?1)")?.insert([value])?,
+        };
+        remember(&mut self.texts, value.to_owned(), id);
+        Ok(id)
+    }
+
+    fn identity(&mut self, connection: &Connection, identity: &Identity) -> Result<i64> {
+        if let Some(id) = self.identities.get(identity) {
+            return Ok(*id);
+        }
+        let fingerprint = fingerprint(&[
+            Some(&identity.set_key),
+            identity.id.as_ref(),
+            identity.display_name.as_ref(),
+            identity.user_principal_name.as_ref(),
+            identity.tenant_id.as_ref(),
+        ]);
+        let find = "SELECT identity_id FROM identity WHERE fingerprint = ?1";
+        let id = match connection.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => insert_identity(connection, identity, fingerprint)?,
+        };
+        remember(&mut self.identities, identity.clone(), id);
+        Ok(id)
+    }
+
+    fn endpoint_opt(&mut self, connection: &Connection, endpoint: Option<&Endpoint>) -> Result<Option<i64>> {
+        endpoint.map(|endpoint| self.endpoint(connection, endpoint)).transpose()
+    }
+
+    fn endpoint(&mut self, connection: &Connection, endpoint: &Endpoint) -> Result<i64> {
+        if let Some(id) = self.endpoints.get(endpoint) {
+            return Ok(*id);
+        }
+        let identity = endpoint.identity.as_ref().map(|identity| self.identity(connection, identity)).transpose()?;
+        let agent = endpoint.user_agent.as_ref().map(|agent| self.user_agent(connection, agent)).transpose()?;
+        let numbers =
+            [identity, agent, endpoint.cpu_cores_count, endpoint.cpu_processor_speed_mhz].map(|n| n.map(|n| n.to_string()));
+        let fingerprint = fingerprint(&[
+            Some(&endpoint.endpoint_type),
+            endpoint.name.as_ref(),
+            endpoint.cpu_name.as_ref(),
+            numbers[0].as_ref(),
+            numbers[1].as_ref(),
+            numbers[2].as_ref(),
+            numbers[3].as_ref(),
+        ]);
+        let find = "SELECT endpoint_id FROM endpoint WHERE fingerprint = ?1";
+        let id = match connection.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => connection
+                .prepare_cached(
+                    "INSERT INTO endpoint (fingerprint, endpoint_type, identity_id, name, cpu_name, cpu_cores_count,
+                     cpu_processor_speed_mhz, user_agent_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .insert(params![
+                    fingerprint,
+                    endpoint.endpoint_type,
+                    identity,
+                    endpoint.name,
+                    endpoint.cpu_name,
+                    endpoint.cpu_cores_count,
+                    endpoint.cpu_processor_speed_mhz,
+                    agent,
+                ])?,
+        };
+        remember(&mut self.endpoints, endpoint.clone(), id);
+        Ok(id)
+    }
+
+    fn user_agent(&mut self, connection: &Connection, agent: &UserAgent) -> Result<i64> {
+        if let Some(id) = self.user_agents.get(agent) {
+            return Ok(*id);
+        }
+        let values = [
+            Some(&agent.user_agent_type),
+            agent.header_value.as_ref(),
+            agent.application_version.as_ref(),
+            agent.platform.as_ref(),
+            agent.product_family.as_ref(),
+            agent.role.as_ref(),
+            agent.azure_ad_app_id.as_ref(),
+            agent.communication_service_id.as_ref(),
+        ];
+        let fingerprint = fingerprint(&values);
+        let find = "SELECT user_agent_id FROM user_agent WHERE fingerprint = ?1";
+        let id = match connection.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => {
+                let mut columns: Vec<&dyn ToSql> = vec![&fingerprint];
+                columns.extend(values.iter().map(|value| value as &dyn ToSql));
+                connection
+                    .prepare_cached(
+                        "INSERT INTO user_agent (fingerprint, user_agent_type, header_value, application_version, platform,
+                         product_family, role, azure_ad_app_id, communication_service_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    )?
+                    .insert(columns.as_slice())?
+            }
+        };
+        remember(&mut self.user_agents, agent.clone(), id);
+        Ok(id)
+    }
+}
+
+/// Removes the rows of a record; what they share with others stays.
+pub(crate) fn remove(connection: &Connection, record_id: RecordId) -> Result<()> {
+    let had_rows = connection.prepare_cached("DELETE FROM hit WHERE record_id = ?1")?.execute([record_id.0])? > 0;
+    if had_rows {
+        for statement in [
+            "DELETE FROM feedback WHERE record_id = ?1",
+            "DELETE FROM segment WHERE record_id = ?1",
+            "DELETE FROM session WHERE record_id = ?1",
+            "DELETE FROM party WHERE record_id = ?1",
+            "DELETE FROM call WHERE record_id = ?1",
+        ] {
+            connection.prepare_cached(statement)?.execute([record_id.0])?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of a kind in columns.
+pub(crate) fn kind_code(kind: crate::model::kind::Kind) -> i64 {
+    crate::model::kind::Kind::ALL.iter().position(|other| *other == kind).map_or(0, |n| count(n) + 1)
+}
+
+/// The kind of a number in columns.
+pub(crate) fn kind_of(code: i64) -> Option<crate::model::kind::Kind> {
+    let n = usize::try_from(code).ok()?.checked_sub(1)?;
+    crate::model::kind::Kind::ALL.get(n).copied()
+}
+
+fn insert_parties(
+    connection: &Connection,
+    record_id: RecordId,
+    parties: &[(&Party, i64)],
+    start: Option<Timestamp>,
+) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO party (record_id, n, identity_id, roles, start_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (n, (party, identity_id)) in parties.iter().enumerate() {
+        insert.execute(params![record_id.0, count(n), identity_id, party.roles.0, ns(start)])?;
+    }
+    Ok(())
+}
+
+fn insert_identity(connection: &Connection, identity: &Identity, fingerprint: [u8; 16]) -> Result<i64> {
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO identity (fingerprint, set_key, id, display_name, user_principal_name, tenant_id, phone_reversed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .insert(params![
+            fingerprint,
+            identity.set_key,
+            identity.id.as_deref().map(guid::to_sql),
+            identity.display_name,
+            identity.user_principal_name,
+            identity.tenant_id.as_deref().map(guid::to_sql),
+            identity.phone().map(phone::reversed_digits),
+        ])?;
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO identity_word (word, identity_id) VALUES (?1, ?2)")?;
+    for word in identity.display_name.iter().flat_map(|display_name| name::words(display_name)) {
+        insert.execute(params![word, id])?;
+    }
+    Ok(id)
+}
+
+fn insert_feedback(
+    connection: &Connection,
+    record_id: RecordId,
+    (session_n, segment_n): (i64, i64),
+    caller: Option<&Endpoint>,
+    callee: Option<&Endpoint>,
+) -> Result<()> {
+    for (side, endpoint) in [(Roles::CALLER, caller), (Roles::CALLEE, callee)] {
+        let Some(feedback) = endpoint.and_then(|endpoint| endpoint.feedback.as_ref()).filter(|f| says_something(f)) else {
+            continue;
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO feedback (record_id, session_n, segment_n, side, rating, text, tokens)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![record_id.0, session_n, segment_n, side.0, feedback.rating, feedback.text, feedback.tokens])?;
+    }
+    Ok(())
+}
+
+fn says_something(feedback: &Feedback) -> bool {
+    feedback.rating.as_deref().is_some_and(|rating| rating != "notRated")
+        || feedback.text.is_some()
+        || feedback.tokens.as_deref().is_some_and(|tokens| tokens != "{}")
+}
+
+fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64>, key: K, id: i64) {
+    if memory.len() >= REMEMBERED {
+        memory.clear();
+    }
+    memory.insert(key, id);
+}
+
+/// Tells values apart in an index of 16 bytes each; 2^64 of them are expected before two meet.
+fn fingerprint(values: &[Option<&String>]) -> [u8; 16] {
+    let mut text = Vec::new();
+    for value in values {
+        match value {
+            Some(value) => {
+                text.extend_from_slice(&value.len().to_le_bytes());
+                text.extend_from_slice(value.as_bytes());
+            }
+            None => text.extend_from_slice(&u64::MAX.to_le_bytes()),
+        }
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&Sha256::of(&text).0[..16]);
+    short
+}
+
+fn ns(time: Option<Timestamp>) -> Option<i64> {
+    time.map(|time| time.0)
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,48 @@
+//! What each writing command did, and how it ended.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use crate::{
+    archive::error::Result,
+    model::{id::RunId, time::Timestamp},
+};
+
+/// A run of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    pub command: String,
+    pub begun: Timestamp,
+    /// `None`: still at it, or it died.
+    pub ended: Option<Timestamp>,
+    pub exit_code: Option<u8>,
+}
+
+pub(crate) fn begin(connection: &Connection, command: &str, now: Timestamp) -> Result<RunId> {
+    let run_id = connection
+        .prepare_cached("INSERT INTO run (command, begun_ns) VALUES (?1, ?2)")?
+        .insert(params![command, now.0])?;
+    Ok(RunId(run_id))
+}
+
+pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &str, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE run SET ended_ns = ?2, exit_code = ?3, report = ?4 WHERE run_id = ?1")?
+        .execute(params![run.0, now.0, exit_code, report])?;
+    Ok(())
+}
+
+/// The latest runs, newest first.
+pub(crate) fn latest(connection: &Connection, limit: usize) -> Result<Vec<Run>> {
+    let mut statement =
+        connection.prepare_cached("SELECT command, begun_ns, ended_ns, exit_code FROM run ORDER BY run_id DESC LIMIT ?1")?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Run {
+            command: row.get(0)?,
+            begun: Timestamp(row.get(1)?),
+            ended: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            exit_code: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,106 @@
+//! Brings a database to this program's schema: kept tables step by step, derived tables whole.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::{
+    archive::{
+        error::{Error, Result},
+        frame::Dictionary,
+        ledger::{self, Entry},
+    },
+    model::{id::Sha256, rows::DERIVE_VERSION, time::Timestamp},
+};
+
+/// "callv" in SQLite's `application_id`, so that `file` and others can tell.
+const APPLICATION_ID: i32 = 0x6361_6c6c;
+const STEPS: [&str; 1] = [include_str!("../../schema/0001_kept.sql")];
+const ROWS: &str = include_str!("../../schema/rows.sql");
+const VIEWS: &str = include_str!("../../schema/views.sql");
+/// Trained on generated records, so that it holds no person; docs/decisions tells how.
+const BASE_DICTIONARY: &[u8] = include_bytes!("base.dict");
+
+/// Derived tables and views in an order in which they can be dropped.
+const DERIVED_TABLES: [&str; 11] = [
+    "feedback", "segment", "session", "party", "call", "hit", "endpoint", "user_agent", "identity_word", "identity", "text",
+];
+
+/// Refuses a database that a newer program made; says nothing about an older one.
+pub(crate) fn check(connection: &Connection) -> Result<()> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    match format(connection)? {
+        found if found > known => Err(Error::Newer { found, known }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nothing was ever made in the database: a folder whose first run died before its first commit.
+pub(crate) fn is_empty(connection: &Connection) -> Result<bool> {
+    Ok(format(connection)? == 0)
+}
+
+/// Brings the kept tables up to date and makes the derived ones when they follow another version of derivation.
+pub(crate) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<()> {
+    check(connection)?;
+    let done = usize::try_from(format(connection)?).unwrap_or(0);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (n, step) in STEPS.iter().enumerate().skip(done) {
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(n + 1).unwrap_or(i64::MAX))?;
+    }
+    if done == 0 {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        set(&transaction, "created_ns", now.0)?;
+        ledger::append(&transaction, &Entry::Created { format: 1, time: now })?;
+        add_base_dictionary(&transaction, now)?;
+    }
+    if setting(&transaction, "derive_version")? != Some(DERIVE_VERSION) {
+        remake_derived_tables(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Empties and makes anew all derived tables; every record's rows are then still to be made.
+pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
+    for view in names(connection, "view")? {
+        connection.execute_batch(&format!("DROP VIEW \"{view}\""))?;
+    }
+    for table in DERIVED_TABLES {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS \"{table}\""))?;
+    }
+    connection.execute_batch(ROWS)?;
+    connection.execute_batch(VIEWS)?;
+    connection.execute("UPDATE record SET derived = NULL WHERE derived IS NOT NULL", [])?;
+    set(connection, "derive_version", DERIVE_VERSION)
+}
+
+/// A fact about the archive; `None` when it was never set.
+pub(crate) fn setting(connection: &Connection, name: &str) -> Result<Option<i64>> {
+    let found = connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()?;
+    Ok(found)
+}
+
+fn set(connection: &Connection, name: &str, value: i64) -> Result<()> {
+    connection.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)", params![name, value])?;
+    Ok(())
+}
+
+fn format(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+fn names(connection: &Connection, what: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = ?1")?;
+    let names = statement.query_map([what], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(names)
+}
+
+fn add_base_dictionary(connection: &Connection, now: Timestamp) -> Result<()> {
+    if let Some(dictionary) = Dictionary::new(BASE_DICTIONARY.to_vec()) {
+        connection.execute(
+            "INSERT INTO dictionary (dictionary_id, bytes, sha256, added_ns) VALUES (?1, ?2, ?3, ?4)",
+            params![dictionary.id, dictionary.bytes, Sha256::of(&dictionary.bytes).0, now.0],
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Ids to fetch. An id is here before the listing's cursor passes it, and leaves only with its record stored or lost.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    archive::{
+        error::Result,
+        guid,
+        rows::{kind_code, kind_of},
+    },
+    model::{
+        id::{RecordKey, Version},
+        kind::Kind,
+        listed::Listed,
+        time::Timestamp,
+    },
+};
+
+/// A record still to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Todo {
+    pub key: RecordKey,
+    /// As listed; Graph may have a higher one by now.
+    pub want_version: Version,
+    pub start: Timestamp,
+    pub due: Timestamp,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+}
+
+/// Where a pass over the to-do list stands: rows come by start, and each once a pass.
+pub type Place = (Timestamp, Option<RecordKey>);
+
+/// Puts a listed row on the list if the archive lacks what it announces; says whether it did.
+pub(crate) fn want(connection: &Connection, kind: Kind, row: &Listed, listed_from: Timestamp, now: Timestamp) -> Result<bool> {
+    let known: Option<(Option<i64>, Option<i64>)> = connection
+        .prepare_cached(
+            "SELECT version.version, record.modified_ns FROM record LEFT JOIN version ON version.seq = record.newest_seq
+             WHERE record.kind = ?1 AND record.id = ?2",
+        )?
+        .query_row(params![kind_code(kind), guid::to_sql(&row.id)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let why = match known {
+        None | Some((None, _)) => 1,
+        Some((Some(version), _)) if row.version.0 > version => 2,
+        Some((Some(version), modified))
+            if row.version.0 == version && row.last_modified.map(|time| time.0) > modified =>
+        {
+            3
+        }
+        Some(_) => return Ok(false),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO todo (kind, id, want_version, modified_ns, why, start_ns, due_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (kind, id) DO UPDATE SET why = min(why, excluded.why),
+                 want_version = max(want_version, excluded.want_version),
+                 modified_ns = max(coalesce(modified_ns, excluded.modified_ns), coalesce(excluded.modified_ns, modified_ns))",
+        )?
+        .execute(params![
+            kind_code(kind),
+            guid::to_sql(&row.id),
+            row.version.0,
+            row.last_modified.map(|time| time.0),
+            why,
+            row.start.unwrap_or(listed_from).0,
+            now.0,
+        ])?;
+    Ok(true)
+}
+
+/// Takes a record off the list if what is stored now is what was wanted. Returns the `lastModifiedDateTime` it was listed with.
+pub(crate) fn done(connection: &Connection, key: &RecordKey, stored: Version) -> Result<Option<Timestamp>> {
+    let modified: Option<Option<i64>> = connection
+        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 AND want_version <= ?3 RETURNING modified_ns")?
+        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id), stored.0], |row| row.get(0))
+        .optional()?;
+    Ok(modified.flatten().map(Timestamp))
+}
+
+/// Notes a failed attempt; the record stays on the list.
+pub(crate) fn failed(connection: &Connection, key: &RecordKey, error: &str, due: Timestamp, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE todo SET attempts = attempts + 1, last_error = ?3, due_ns = ?4, tried_ns = ?5 WHERE kind = ?1 AND id = ?2",
+        )?
+        .execute(params![kind_code(key.kind), guid::to_sql(&key.id), error, due.0, now.0])?;
+    Ok(())
+}
+
+/// Removes a record that is lost and returns what was listed of it.
+pub(crate) fn take(connection: &Connection, key: &RecordKey) -> Result<Option<(Version, Timestamp)>> {
+    Ok(connection
+        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 RETURNING want_version, start_ns")?
+        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
+            Ok((Version(row.get(0)?), Timestamp(row.get(1)?)))
+        })
+        .optional()?)
+}
+
+/// The next rows of a pass, nearest deadline first.
+pub(crate) fn after(connection: &Connection, kind: Kind, place: &Place, limit: usize) -> Result<Vec<Todo>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, id, want_version, start_ns, due_ns, attempts, last_error FROM todo
+         WHERE kind = ?1 AND (start_ns > ?2 OR (start_ns = ?2 AND (?3 IS NULL OR id > ?3))) ORDER BY start_ns, id LIMIT ?4",
+    )?;
+    let last = place.1.as_ref().map(|key| guid::to_sql(&key.id));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![kind_code(kind), place.0.0, last, limit], |row| {
+        Ok(Todo {
+            key: RecordKey {
+                kind: kind_of(row.get(0)?).unwrap_or(kind),
+                id: guid::from_sql(row.get_ref(1)?).unwrap_or_default(),
+            },
+            want_version: Version(row.get(2)?),
+            start: Timestamp(row.get(3)?),
+            due: Timestamp(row.get(4)?),
+            attempts: row.get(5)?,
+            last_error: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many records of a kind are to be fetched.
+pub(crate) fn count(connection: &Connection, kind: Kind) -> Result<u64> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM todo WHERE kind = ?1")?
+        .query_row([kind_code(kind)], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Start times of everything to fetch: what coverage must leave out.
+pub(crate) fn starts(connection: &Connection, kind: Kind) -> Result<Vec<Timestamp>> {
+    let mut statement = connection.prepare_cached("SELECT DISTINCT start_ns FROM todo WHERE kind = ?1")?;
+    let rows = statement.query_map([kind_code(kind)], |row| row.get(0).map(Timestamp))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

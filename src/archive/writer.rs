@@ -1,0 +1,256 @@
+//! The one way in. Whoever has an [`ArchiveWriter`] holds the archive's lock; what a call returns is on disk.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::{
+    archive::{
+        batch::{Kept, Prepared},
+        connection,
+        error::{Error, Result},
+        folder::{Folder, Lock},
+        frame::Dictionary,
+        guid,
+        ledger::{self, Entry},
+        listing::{self, Listing, PageOutcome},
+        rows::{RowWriter, kind_code},
+        runs, schema, todo,
+        versions::{self, VersionReader},
+    },
+    model::{
+        derive,
+        id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
+        listed::Listed,
+        source::Source,
+        time::{Span, Timestamp},
+    },
+};
+
+pub struct ArchiveWriter {
+    connection: Connection,
+    rows: RowWriter,
+    folder: Folder,
+    _lock: Lock,
+}
+
+/// A record whose rows are to be made again: its newest version.
+struct Underived {
+    record_id: RecordId,
+    seq: Seq,
+}
+
+impl ArchiveWriter {
+    /// Opens an archive for writing, making it when there is none.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process writes; [`Error::Newer`] when a later program made it.
+    pub fn open_or_create(folder: &Folder, now: Timestamp) -> Result<Self> {
+        folder.create()?;
+        Self::open_locked(folder, now)
+    }
+
+    /// Opens an archive that exists for writing.
+    ///
+    /// # Errors
+    /// As above, and [`Error::Missing`].
+    pub fn open(folder: &Folder, now: Timestamp) -> Result<Self> {
+        if !folder.exists() {
+            return Err(Error::Missing(folder.path().to_path_buf()));
+        }
+        Self::open_locked(folder, now)
+    }
+
+    fn open_locked(folder: &Folder, now: Timestamp) -> Result<Self> {
+        let lock = folder.lock()?;
+        let mut connection = connection::open_writer(&folder.database())?;
+        schema::migrate(&mut connection, now)?;
+        Ok(Self { connection, rows: RowWriter::default(), folder: folder.clone(), _lock: lock })
+    }
+
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The number of the last ledger entry.
+    pub fn head(&self) -> Result<Seq> {
+        ledger::head(&self.connection)
+    }
+
+    /// The dictionary that new frames are to use.
+    pub fn dictionary(&self) -> Result<Option<Dictionary>> {
+        versions::current_dictionary(&self.connection)
+    }
+
+    pub fn begin_run(&mut self, command: &str, now: Timestamp) -> Result<RunId> {
+        runs::begin(&self.connection, command, now)
+    }
+
+    pub fn end_run(&mut self, run: RunId, exit_code: u8, report: &str, now: Timestamp) -> Result<()> {
+        runs::end(&self.connection, run, exit_code, report, now)
+    }
+
+    /// Begins to list a span.
+    pub fn begin_listing(&mut self, source: Source, span: Span, now: Timestamp) -> Result<Listing> {
+        listing::begin(&self.connection, source, span, now)
+    }
+
+    /// Takes in a page of a listing: its ids onto the to-do list, and the cursor past them, in one transaction.
+    pub fn list_page(&mut self, listing: &Listing, rows: &[Listed], next: Option<&Cursor>, now: Timestamp) -> Result<PageOutcome> {
+        self.transaction(|transaction, _| listing::page(transaction, listing, rows, next, now))
+    }
+
+    /// Forgets an unfinished listing that is to begin anew.
+    pub fn abandon_listing(&mut self, listing: &Listing) -> Result<()> {
+        listing::abandon(&self.connection, listing)
+    }
+
+    /// Stores versions: ledger entries, frames, rows, and their leaving the to-do list, in one transaction.
+    pub fn keep(&mut self, batch: &[Prepared]) -> Result<Vec<Kept>> {
+        self.transaction(|transaction, rows| batch.iter().map(|prepared| keep(transaction, rows, prepared)).collect())
+    }
+
+    /// Notes a failed attempt to fetch.
+    pub fn note_failure(&mut self, key: &RecordKey, error: &str, due: Timestamp, now: Timestamp) -> Result<()> {
+        todo::failed(&self.connection, key, error, due, now)
+    }
+
+    /// Enters a record as lost and takes it off the list. A record of which an older version is stored is lost in the newer one.
+    pub fn lose(&mut self, key: &RecordKey, now: Timestamp) -> Result<Option<Seq>> {
+        self.transaction(|transaction, _| {
+            let Some((version, start)) = todo::take(transaction, key)? else { return Ok(None) };
+            let entry =
+                Entry::Lost { kind: key.kind.name().into(), id: key.id.clone(), version, start, lost: now };
+            let seq = ledger::append(transaction, &entry)?;
+            transaction
+                .prepare_cached("INSERT INTO lost (seq, kind, id, version, start_ns, lost_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![seq.0, kind_code(key.kind), guid::to_sql(&key.id), version.0, start.0, now.0])?;
+            Ok(Some(seq))
+        })
+    }
+
+    /// Throws all rows away; [`Self::derive_more`] makes them again.
+    pub fn forget_rows(&mut self) -> Result<()> {
+        self.transaction(|transaction, _| schema::remake_derived_tables(transaction))
+    }
+
+    /// Makes the rows of up to `limit` records whose rows are missing, in one transaction; returns how many it made.
+    pub fn derive_more(&mut self, limit: usize) -> Result<usize> {
+        self.transaction(|transaction, rows| {
+            let underived = underived(transaction, limit)?;
+            let mut reader = VersionReader::new(transaction);
+            for Underived { record_id, seq } in &underived {
+                let stored = reader.read(*seq)?;
+                let derived = derive::derive(&stored.info.key, &stored.json);
+                rows.replace(transaction, *record_id, &stored.info.key, (*seq, stored.info.version), &derived)?;
+            }
+            Ok(underived.len())
+        })
+    }
+
+    /// Moves the write-ahead log into the database, so that the folder is one file when nobody writes.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>) -> Result<T> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcome = work(&transaction, &mut self.rows).and_then(|value| {
+            transaction.commit()?;
+            Ok(value)
+        });
+        if outcome.is_err() {
+            self.rows.forget();
+        }
+        outcome
+    }
+}
+
+fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
+    let key = &prepared.key;
+    let (record_id, newest) = record(transaction, key)?;
+    let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);
+    let kept = match stored_seq(transaction, record_id, prepared.version)? {
+        Some(seq) => Kept::Known { same_bytes: ledger::entry(transaction, seq)? == entry(prepared) },
+        None => {
+            let is_newest = newest.is_none_or(|newest| prepared.version > newest);
+            let seq = insert_version(transaction, record_id, prepared)?;
+            if is_newest {
+                transaction
+                    .prepare_cached("UPDATE record SET newest_seq = ?2 WHERE record_id = ?1")?
+                    .execute(params![record_id.0, seq.0])?;
+                rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
+            }
+            Kept::Stored { record_id, seq, newest: is_newest }
+        }
+    };
+    transaction
+        .prepare_cached("UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)")?
+        .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    Ok(kept)
+}
+
+/// The row of a record, made when there is none, and its highest version.
+fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, Option<Version>)> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT record.record_id, version.version FROM record LEFT JOIN version ON version.seq = record.newest_seq
+             WHERE record.kind = ?1 AND record.id = ?2",
+        )?
+        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
+            Ok((RecordId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Version)))
+        })
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let record_id = transaction
+        .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
+        .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
+    Ok((RecordId(record_id), None))
+}
+
+fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {
+    Ok(transaction
+        .prepare_cached("SELECT seq FROM version WHERE record_id = ?1 AND version = ?2")?
+        .query_row(params![record_id.0, version.0], |row| row.get(0).map(Seq))
+        .optional()?)
+}
+
+fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, prepared: &Prepared) -> Result<Seq> {
+    let seq = ledger::append(transaction, &entry(prepared))?;
+    let frame = &prepared.frame;
+    transaction
+        .prepare_cached(
+            "INSERT INTO version (seq, record_id, version, frame, dictionary_id, raw_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            seq.0,
+            record_id.0,
+            prepared.version.0,
+            frame.bytes,
+            frame.dictionary_id,
+            i64::try_from(frame.raw_bytes).unwrap_or(i64::MAX)
+        ])?;
+    Ok(seq)
+}
+
+fn entry(prepared: &Prepared) -> Entry {
+    Entry::Version {
+        kind: prepared.key.kind.name().into(),
+        id: prepared.key.id.clone(),
+        version: prepared.version,
+        json: prepared.json_sha256.to_string(),
+        parts: prepared.frame.parts_sha256.to_string(),
+    }
+}
+
+fn underived(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<Underived>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT record_id, newest_seq FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL ORDER BY record_id LIMIT ?1",
+    )?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?) })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
