@@ -45,7 +45,7 @@ impl Prepared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Stored as ledger entry `seq`; `newest` when it is now its record's highest version.
-    Stored { record_id: RecordId, seq: Seq, newest: bool },
+    Stored { record_id: RecordId, seq: Seq, version: Version, newest: bool },
     /// That version was there already, with the same bytes or others: the first is kept.
     Known { same_bytes: bool },
 }

@@ -27,6 +27,8 @@ pub enum Error {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{key} cannot be stored: {source}")]
     Unfit { key: RecordKey, source: AssembleError },
+    #[error("{key} cannot be made ready: {what}")]
+    Prepare { key: RecordKey, what: String },
     #[error("the database is damaged: {0}")]
     DamagedDatabase(rusqlite::Error),
     #[error("the disk is full: nothing of the last step was stored, all before it is safe")]

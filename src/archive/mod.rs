@@ -107,6 +107,12 @@ impl Archive {
         versions::seqs_after(&self.connection, after, limit)
     }
 
+    /// How many versions stand in the ledger after `after`.
+    pub fn versions_after(&self, after: Seq) -> Result<u64> {
+        let sql = "SELECT count(*) FROM version WHERE seq > ?1";
+        Ok(self.connection.query_row(sql, [after.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
     /// A reader of bodies and documents.
     #[must_use]
     pub fn version_reader(&self) -> VersionReader<'_> {

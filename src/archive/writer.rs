@@ -181,7 +181,7 @@ fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared
                     .execute(params![record_id.0, seq.0])?;
                 rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
             }
-            Kept::Stored { record_id, seq, newest: is_newest }
+            Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
         }
     };
     transaction

@@ -31,6 +31,8 @@ pub enum Event {
     Listed { source: Source, span: Span, rows: usize, wanted: usize },
     /// A window was listed to its end.
     Covered { source: Source, span: Span },
+    /// A window could not be listed to its end; it will be tried again.
+    WindowFailed { source: Source, span: Span, cause: String },
     /// A version is stored and acknowledged.
     Kept { key: RecordKey, version: Version, raw_bytes: usize },
     /// A fetched version was already there.

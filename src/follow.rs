@@ -1,0 +1,240 @@
+//! Keeps the search index at the head of the ledger. The index writes its position inside its own commit, so nothing can
+//! disagree: what a crash takes from it is followed again.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    archive::{self, Archive, Folder},
+    model::{
+        derive,
+        id::{RecordId, Seq},
+        rows::Derived,
+    },
+    search::{self, Entry, Indexer},
+};
+
+/// Versions handed over that may wait for the index.
+const WAITING_MAX: usize = 256;
+/// A commit of the index costs some 50 ms, so it waits for so many versions, or so long.
+const COMMIT_VERSIONS: u64 = 20_000;
+const COMMIT_EVERY: Duration = Duration::from_secs(20);
+/// Versions read from the ledger at a time.
+const CHUNK: usize = 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    #[error(transparent)]
+    Search(#[from] search::Error),
+    #[error("the search index in {} cannot be set aside: {source}", path.display())]
+    SetAside { path: PathBuf, source: std::io::Error },
+    #[error("the search index's thread has ended unexpectedly")]
+    Gone,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A version just stored that is now its record's newest.
+#[derive(Debug)]
+pub struct News {
+    pub record_id: RecordId,
+    pub seq: Seq,
+    pub id: String,
+    pub derived: Derived,
+}
+
+impl News {
+    fn into_entry(self) -> Entry {
+        let start = self.derived.record.start;
+        Entry { record_id: self.record_id, seq: self.seq, start, id: self.id, derived: self.derived }
+    }
+}
+
+/// The index's thread, following what a writer stores.
+pub struct Follower {
+    news: Option<SyncSender<News>>,
+    thread: Option<thread::JoinHandle<Result<u64>>>,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}
+
+impl Follower {
+    /// Starts a thread that first catches up with the ledger and then takes news. The caller holds the writer's lock.
+    #[must_use]
+    pub fn start(folder: &Folder) -> Self {
+        let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
+        let folder = folder.clone();
+        let thread = thread::spawn(move || follow(&folder, &receiver));
+        Self { news: Some(sender), thread: Some(thread) }
+    }
+
+    /// Hands over a version; waits while too many wait. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
+    pub fn send(&mut self, news: News) {
+        let failed = self.news.as_ref().is_some_and(|sender| sender.send(news).is_err());
+        if failed {
+            self.news = None;
+        }
+    }
+
+    /// Waits until all news are searchable; returns how many records were put into the index.
+    pub fn finish(mut self) -> Result<u64> {
+        self.news = None;
+        self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))
+    }
+}
+
+/// An indexer, its position, and what it has put since its last commit.
+struct Following {
+    indexer: Indexer,
+    position: Seq,
+    put: u64,
+    uncommitted: u64,
+    committed_at: Instant,
+}
+
+impl Following {
+    fn put(&mut self, entry: &Entry) -> Result<()> {
+        self.indexer.put(entry)?;
+        self.position = self.position.max(entry.seq);
+        self.put += 1;
+        self.uncommitted += 1;
+        if self.uncommitted >= COMMIT_VERSIONS || self.committed_at.elapsed() >= COMMIT_EVERY {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.indexer.commit(self.position)?;
+        self.uncommitted = 0;
+        self.committed_at = Instant::now();
+        Ok(())
+    }
+}
+
+fn follow(folder: &Folder, news: &Receiver<News>) -> Result<u64> {
+    let archive = Archive::open(folder)?;
+    let mut following = open_or_begin(&folder.index())?;
+    catch_up_with(&archive, &mut following)?;
+    loop {
+        match news.recv_timeout(COMMIT_EVERY) {
+            // What was stored while it caught up was read from the ledger already.
+            Ok(news) if news.seq <= following.position => {}
+            Ok(news) => following.put(&news.into_entry())?,
+            Err(RecvTimeoutError::Timeout) if following.uncommitted > 0 => following.commit()?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    finish(&archive, following)
+}
+
+/// Brings the index to the head of the ledger, making it anew where it is missing, damaged or of another schema. The caller
+/// holds the writer's lock. Returns how many records were put into it.
+pub fn catch_up(archive: &Archive) -> Result<u64> {
+    let mut following = open_or_begin(&archive.folder().index())?;
+    catch_up_with(archive, &mut following)?;
+    finish(archive, following)
+}
+
+/// Makes the index anew from the archive alone. The caller holds the writer's lock.
+pub fn rebuild(archive: &Archive) -> Result<u64> {
+    let index = archive.folder().index();
+    set_aside(&index)?;
+    let mut following = begin(&index)?;
+    catch_up_with(archive, &mut following)?;
+    following.indexer.compact()?;
+    finish(archive, following)
+}
+
+/// The newest versions after `after`, as the index takes them: what it has not reached yet. `None` when there are more than `limit`.
+pub fn tail(archive: &Archive, after: Seq, limit: usize) -> Result<Option<Vec<Entry>>> {
+    let seqs = archive.version_seqs_after(after, limit + 1)?;
+    if seqs.len() > limit {
+        return Ok(None);
+    }
+    entries(archive, &seqs).map(Some)
+}
+
+fn finish(archive: &Archive, mut following: Following) -> Result<u64> {
+    following.position = following.position.max(archive.head()?);
+    following.commit()?;
+    following.indexer.finish()?;
+    Ok(following.put)
+}
+
+fn catch_up_with(archive: &Archive, following: &mut Following) -> Result<()> {
+    loop {
+        let seqs = archive.version_seqs_after(following.position, CHUNK)?;
+        let Some(last) = seqs.last().copied() else { break };
+        for entry in entries(archive, &seqs)? {
+            following.put(&entry)?;
+        }
+        following.position = following.position.max(last);
+    }
+    following.commit()
+}
+
+/// Entries for those of `seqs` that are their record's newest version.
+fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
+    let mut newest = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        match archive.record_of(*seq)? {
+            Some((record_id, true)) => newest.push((record_id, *seq)),
+            Some(_) => {}
+            None => {
+                return Err(archive::Error::DamagedLedger { seq: *seq, what: "names a version that is missing".into() }.into());
+            }
+        }
+    }
+    let mut reader = archive.version_reader();
+    let entry = |(record_id, seq): (RecordId, Seq)| {
+        let stored = reader.read(seq)?;
+        let derived = derive::derive(&stored.info.key, &stored.json);
+        let start = derived.record.start;
+        Ok(Entry { record_id, seq, start, id: stored.info.key.id, derived })
+    };
+    newest.into_iter().map(entry).collect()
+}
+
+fn open_or_begin(index: &Path) -> Result<Following> {
+    match Indexer::open_or_create(index) {
+        Ok((indexer, position)) => Ok(Following { indexer, position, put: 0, uncommitted: 0, committed_at: Instant::now() }),
+        Err(search::Error::Damaged(why)) => {
+            tracing::warn!(why, "the search index is made anew");
+            set_aside(index)?;
+            begin(index)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn begin(index: &Path) -> Result<Following> {
+    let indexer = Indexer::create_fresh(index)?;
+    Ok(Following { indexer, position: Seq(0), put: 0, uncommitted: 0, committed_at: Instant::now() })
+}
+
+/// The index is derived: it may be thrown away, and half of one must never be found under its name.
+fn set_aside(index: &Path) -> Result<()> {
+    let failed = |source| Error::SetAside { path: index.to_path_buf(), source };
+    let old = index.with_extension("old");
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(failed)?;
+    }
+    if index.exists() {
+        fs::rename(index, &old).map_err(failed)?;
+        fs::remove_dir_all(&old).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Brings the archive up to date with Graph.
+
+pub mod fetch;
+pub mod list;
+pub mod plan;
+pub mod scribe;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::{
+    archive::{self, Archive},
+    graph,
+    model::{
+        event::{Event, Observer},
+        filter::Filter,
+        source::Source,
+        time::Timestamp,
+    },
+    sync::{
+        plan::{Ask, Known, Policy, plan},
+        scribe::Scribe,
+    },
+};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Graph(#[from] graph::Error),
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    #[error(transparent)]
+    Writer(#[from] scribe::Gone),
+}
+
+impl From<scribe::Error> for Error {
+    fn from(error: scribe::Error) -> Self {
+        match error {
+            scribe::Error::Archive(error) => Error::Archive(error),
+            scribe::Error::Gone(gone) => Error::Writer(gone),
+        }
+    }
+}
+
+/// What a source brought: the contract's figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SourceReport {
+    pub source: String,
+    /// Windows listed to their end.
+    pub windows: u64,
+    /// Rows of the lists.
+    pub listed: u64,
+    /// Records fetched whole.
+    pub fetched: u64,
+    /// Versions stored.
+    pub new_versions: u64,
+    /// Rows whose version the archive had already.
+    pub unchanged: u64,
+    /// Records that could not be fetched and stay on the list.
+    pub failed: u64,
+    /// Records that Graph listed and has no more.
+    pub lost: u64,
+    /// Windows that could not be listed to their end.
+    pub windows_failed: u64,
+    /// Whether a stop was asked for before all was done.
+    pub stopped: bool,
+}
+
+/// What the parts of a sync share.
+#[derive(Clone)]
+pub struct Context {
+    pub graph: graph::Client,
+    pub scribe: Scribe,
+    pub observer: Arc<dyn Observer>,
+    /// Turns true when no new work is to begin.
+    pub stop: watch::Receiver<bool>,
+    pub settings: Settings,
+}
+
+/// How a sync goes about its work.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub policy: Policy,
+    /// Records fetched at a time.
+    pub concurrency: usize,
+    /// Waits before a record that Graph does not have yet is asked for again, within one run.
+    pub look_again: [std::time::Duration; 3],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = std::time::Duration::from_secs;
+        Self { policy: Policy::default(), concurrency: 16, look_again: [seconds(1), seconds(2), seconds(4)] }
+    }
+}
+
+impl Context {
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Graph's time where it is known, else `local`.
+    fn now(&self, local: Timestamp) -> Timestamp {
+        self.graph.server_time().unwrap_or(local)
+    }
+}
+
+/// Pulls whatever of `source` is due and not yet covered.
+///
+/// 1. plan what is due, nearest deadline first; 2. list it: ids go on the to-do list; 3. fetch the to-do list. Stopping after
+/// any step loses nothing: the next run goes on from there. A record or window that fails is counted and stops no other.
+///
+/// # Errors
+/// What stops everything: credentials, a missing permission, an archive that cannot be written.
+pub async fn sync(context: &Context, archive: &Archive, source: Source, ask: &Ask, local_now: Timestamp) -> Result<SourceReport> {
+    let now = context.now(local_now);
+    let horizon = now - source.retention();
+    let known_rows = archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })?;
+    let listings = archive.listings_since(source, ask.from.map_or(horizon, |from| from.min(horizon)))?;
+    let known = Known { listings: &listings, rows: known_rows };
+    let windows = plan(source, now, known, ask, &context.settings.policy);
+    context.observer.event(&Event::Planned { source, windows: windows.len() });
+
+    let mut report = SourceReport { source: source.name().into(), ..SourceReport::default() };
+    for window in windows {
+        if context.is_stopping() {
+            break;
+        }
+        list::list(context, source, window, local_now, &mut report).await?;
+    }
+    fetch::fetch(context, archive, source, local_now, &mut report).await?;
+    report.stopped = context.is_stopping();
+    Ok(report)
+}

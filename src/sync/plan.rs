@@ -1,0 +1,220 @@
+//! What is due to be listed: a pure function of the time, what was listed before, and what is asked.
+//!
+//! Graph's list can be filtered by start time only, so a late or corrected record shows only when the hour of its start is
+//! listed again. An hour is due again when its age has grown by a factor since it was last listed, and once more shortly
+//! before Graph forgets it. A change at age *a* is thus seen by age 2*a*, for some fifteen listings in an hour's whole life.
+//! Where listing everything costs next to nothing, as in a small tenant, everything is listed and a change is seen at once.
+
+use crate::{
+    archive::listing::Listing,
+    model::{
+        source::Source,
+        time::{Age, Span, Timestamp},
+    },
+};
+
+/// The unit in which time is due. Windows begin and end on it, but for the two ends of the whole.
+const BUCKET: Age = Age::hours(1);
+/// Rows for which one window may stand: a next link that expires costs no more than listing these again.
+const WINDOW_ROWS: u64 = 30_000;
+
+/// How often hours are listed again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// An hour is due again when its age has grown by this factor since it was last listed.
+    pub factor: f64,
+    /// Ages below this count as this.
+    pub age_min: Age,
+    /// A last sweep takes place this long before Graph forgets an hour.
+    pub sweep_margin: Age,
+    /// Where the archive holds at most so many records of the last 30 days, all of them are listed each time: 500 requests.
+    pub list_all_rows: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { factor: 2.0, age_min: Age::minutes(15), sweep_margin: Age::hours(36), list_all_rows: 30_000 }
+    }
+}
+
+/// What the user restricts the run to. A span asked for is listed whether due or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// One window to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Go on where an earlier run stopped.
+    Resume(Listing),
+    Fresh(Span),
+}
+
+impl Window {
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Window::Resume(listing) => listing.span,
+            Window::Fresh(span) => *span,
+        }
+    }
+}
+
+/// What a plan is made from besides the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Listings that reach into Graph's retention, in the order in which they began.
+    pub listings: &'a [Listing],
+    /// Records held of that time.
+    pub rows: u64,
+}
+
+/// The windows to list at `now` (Graph's time), nearest deadline first.
+#[must_use]
+pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
+    let horizon = (now - source.retention()).floor_to(Age::seconds(1));
+    let whole = Span::new(ask.from.unwrap_or(horizon), ask.to.unwrap_or(now.floor_to(BUCKET) + BUCKET));
+    let asked = ask.from.is_some() || ask.to.is_some();
+    let list_all = asked || known.rows <= policy.list_all_rows;
+
+    let resumed: Vec<&Listing> = known
+        .listings
+        .iter()
+        .filter(|listing| listing.listed.is_none() && listing.cursor.is_some() && is_within(listing.span, whole))
+        .collect();
+    let hours_max = known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
+    let longest = Age(BUCKET.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
+
+    let mut windows: Vec<Window> = Vec::new();
+    let mut open: Option<Span> = None;
+    for bucket in buckets(whole) {
+        let being_listed = resumed.iter().any(|listing| is_within(bucket, listing.span));
+        let due = !being_listed && (list_all || is_due(bucket, last_listed(bucket, known.listings), source, now, policy));
+        match &mut open {
+            Some(span) if due && span.to == bucket.from && bucket.to - span.from <= longest => span.to = bucket.to,
+            _ => {
+                windows.extend(open.take().map(Window::Fresh));
+                open = due.then_some(bucket);
+            }
+        }
+    }
+    windows.extend(open.map(Window::Fresh));
+    windows.extend(resumed.into_iter().cloned().map(Window::Resume));
+    windows.sort_by_key(|window| window.span().from);
+    windows
+}
+
+fn is_within(inner: Span, outer: Span) -> bool {
+    outer.from <= inner.from && inner.to <= outer.to
+}
+
+/// Hours on the clock, the first and the last cut to `whole`.
+fn buckets(whole: Span) -> impl Iterator<Item = Span> {
+    std::iter::successors((!whole.is_empty()).then_some(whole.from), move |from| {
+        Some(from.floor_to(BUCKET) + BUCKET).filter(|next| *next < whole.to)
+    })
+    .map(move |from| Span::new(from, (from.floor_to(BUCKET) + BUCKET).min(whole.to)))
+}
+
+/// When a listing that covers the whole bucket and was read to its end last began.
+fn last_listed(bucket: Span, listings: &[Listing]) -> Option<Timestamp> {
+    let covers = |listing: &&Listing| listing.listed.is_some() && is_within(bucket, listing.span);
+    listings.iter().filter(covers).map(|listing| listing.begun).max()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "ages of days need no nanoseconds")]
+fn is_due(bucket: Span, last: Option<Timestamp>, source: Source, now: Timestamp, policy: &Policy) -> bool {
+    let Some(last) = last else { return true };
+    let age_at = |time: Timestamp| (time - bucket.to).max(policy.age_min).0 as f64;
+    let grown = age_at(now) >= policy.factor * age_at(last);
+    let sweep = bucket.from + source.retention() - policy.sweep_margin;
+    grown || (last < sweep && sweep <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::Cursor;
+
+    const NOW: Timestamp = Timestamp(Age::days(1000).0);
+    const BIG: u64 = 1_000_000;
+
+    fn ago(age: Age) -> Timestamp {
+        NOW - age
+    }
+
+    fn listing(from: Timestamp, to: Timestamp, begun: Timestamp, cursor: Option<&str>) -> Listing {
+        Listing {
+            listing_id: 1,
+            source: Source::Calls,
+            span: Span::new(from, to),
+            begun,
+            listed: cursor.is_none().then_some(begun),
+            cursor: cursor.map(|link| Cursor(link.into())),
+        }
+    }
+
+    fn spans(now: Timestamp, listings: &[Listing], rows: u64, ask: Ask) -> Vec<Span> {
+        let windows = plan(Source::Calls, now, Known { listings, rows }, &ask, &Policy::default());
+        windows.iter().map(Window::span).collect()
+    }
+
+    #[test]
+    fn a_first_run_lists_thirty_days_oldest_first_in_windows_of_a_day() {
+        let windows = spans(NOW, &[], 0, Ask::default());
+        assert_eq!(windows.first().map(|span| span.from), Some(ago(Age::days(30))));
+        assert_eq!(windows.last().map(|span| span.to), Some(NOW + BUCKET));
+        assert!(windows.windows(2).all(|pair| pair[0].to == pair[1].from));
+        assert!(windows.iter().all(|span| span.to - span.from <= Age::days(1)));
+    }
+
+    #[test]
+    fn a_large_tenant_lists_an_hour_again_only_when_its_age_has_doubled() {
+        let all = |begun| [listing(ago(Age::days(31)), begun + BUCKET, begun, None)];
+        let a_minute_later = spans(NOW + Age::minutes(1), &all(NOW), BIG, Ask::default());
+        assert!(a_minute_later.iter().all(|span| span.from >= ago(Age::hours(1)) || span.to <= ago(Age::hours(28 * 24 + 12))), "{a_minute_later:?}");
+        let a_day_later = spans(NOW + Age::days(1), &all(NOW), BIG, Ask::default());
+        let youngest = a_day_later.last().unwrap();
+        assert!(youngest.to == NOW + Age::days(1) + BUCKET);
+        assert!(a_day_later.iter().any(|span| span.contains(ago(Age::hours(23)))));
+        assert!(!a_day_later.iter().any(|span| span.contains(ago(Age::hours(27)))));
+    }
+
+    #[test]
+    fn every_hour_is_swept_once_more_before_graph_forgets_it() {
+        let bucket_from = ago(Age::days(29));
+        let listed_at_half_its_life = [listing(ago(Age::days(31)), NOW, bucket_from + Age::days(15), None)];
+        assert!(spans(NOW, &listed_at_half_its_life, BIG, Ask::default()).iter().any(|span| span.contains(bucket_from)));
+        let swept = [listing(ago(Age::days(31)), NOW, bucket_from + Age::days(30) - Age::hours(36), None)];
+        assert!(!spans(NOW, &swept, BIG, Ask::default()).iter().any(|span| span.contains(bucket_from)));
+    }
+
+    #[test]
+    fn a_small_tenant_is_listed_whole_each_time_in_few_windows() {
+        let listed = [listing(ago(Age::days(31)), NOW + BUCKET, NOW, None)];
+        let windows = spans(NOW + Age::minutes(1), &listed, 3000, Ask::default());
+        assert_eq!(windows.len(), 1, "{windows:?}");
+        assert_eq!(windows[0].from, NOW + Age::minutes(1) - Age::days(30));
+    }
+
+    #[test]
+    fn a_span_asked_for_is_listed_exactly_even_when_it_is_not_due() {
+        let listed = [listing(ago(Age::days(31)), NOW + BUCKET, NOW, None)];
+        let ask = Ask { from: Some(ago(Age::minutes(90))), to: Some(ago(Age::minutes(10))) };
+        assert_eq!(spans(NOW, &listed, BIG, ask), [Span::new(ago(Age::minutes(90)), ago(Age::minutes(10)))]);
+        let nothing = Ask { from: Some(NOW), to: Some(NOW) };
+        assert_eq!(spans(NOW, &[], BIG, nothing), []);
+    }
+
+    #[test]
+    fn an_unfinished_listing_goes_on_in_its_place() {
+        let half = listing(ago(Age::days(3)), ago(Age::days(2)), NOW, Some("next"));
+        let windows =
+            plan(Source::Calls, NOW, Known { listings: &[half.clone()], rows: 0 }, &Ask::default(), &Policy::default());
+        let at = windows.iter().position(|window| *window == Window::Resume(half.clone())).unwrap();
+        assert_eq!(windows[at - 1].span().to, half.span.from);
+        assert_eq!(windows[at + 1].span().from, half.span.to);
+    }
+}

@@ -1,0 +1,161 @@
+//! The thread that owns the writer, and the one bridge to it.
+//!
+//! SQLite has one writer, so there is one thread; the bounded channel before it is the back-pressure. Versions that wait
+//! together are committed together. What was committed goes on to the follower's thread, which keeps the search index.
+
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    archive::{
+        self, ArchiveWriter,
+        batch::{Kept, Prepared},
+    },
+    follow::{Follower, News},
+};
+
+/// Pieces of work that may wait for the writer.
+const WAITING_MAX: usize = 64;
+/// Versions in one transaction: few enough that a commit takes milliseconds.
+const BATCH_VERSIONS: usize = 256;
+/// Compressed bytes in one transaction.
+const BATCH_BYTES: usize = 8 << 20;
+
+type Job = Box<dyn FnOnce(&mut ArchiveWriter) + Send>;
+
+enum Command {
+    Keep(Box<Prepared>, oneshot::Sender<archive::Result<Kept>>),
+    Work(Job),
+}
+
+/// Reaches the writer's thread. Cloning is cheap; the thread ends when the last clone is gone.
+#[derive(Clone)]
+pub struct Scribe {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The writer's thread, to be waited for.
+pub struct ScribeThread {
+    handle: thread::JoinHandle<(ArchiveWriter, Option<Follower>)>,
+}
+
+/// The writer's thread is gone: it panicked, which is a defect.
+#[derive(Debug, thiserror::Error)]
+#[error("the writer's thread has ended unexpectedly")]
+pub struct Gone;
+
+/// What asking the scribe for something can bring.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+impl Scribe {
+    /// Starts the thread.
+    #[must_use]
+    pub fn start(writer: ArchiveWriter, follower: Option<Follower>) -> (Self, ScribeThread) {
+        let (commands, inbox) = mpsc::channel(WAITING_MAX);
+        let handle = thread::spawn(move || run(writer, follower, inbox));
+        (Self { commands }, ScribeThread { handle })
+    }
+
+    /// Stores a version. When it returns, the version is on disk.
+    pub async fn keep(&self, prepared: Prepared) -> Result<Kept, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Keep(Box::new(prepared), reply)).await.map_err(|_| Gone)?;
+        Ok(answer.await.map_err(|_| Gone)??)
+    }
+
+    /// Has the writer do something between commits.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut ArchiveWriter) -> archive::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            // Whoever asked may have been cancelled; the work is done all the same.
+            let _ = reply.send(work(writer));
+        });
+        self.commands.send(Command::Work(job)).await.map_err(|_| Gone)?;
+        Ok(answer.await.map_err(|_| Gone)??)
+    }
+}
+
+impl ScribeThread {
+    /// Waits until all that was asked is done; all clones of the scribe must be dropped before. Gives writer and follower back.
+    pub fn finish(self) -> Result<(ArchiveWriter, Option<Follower>), Gone> {
+        self.handle.join().map_err(|_| Gone)
+    }
+}
+
+fn run(
+    mut writer: ArchiveWriter,
+    mut follower: Option<Follower>,
+    mut inbox: mpsc::Receiver<Command>,
+) -> (ArchiveWriter, Option<Follower>) {
+    let mut next = inbox.blocking_recv();
+    while let Some(command) = next.take() {
+        match command {
+            Command::Work(job) => job(&mut writer),
+            Command::Keep(prepared, reply) => {
+                let (batch, replies, after) = gather(*prepared, reply, &mut inbox);
+                keep(&mut writer, &mut follower, batch, replies);
+                next = after;
+            }
+        }
+        if next.is_none() {
+            next = inbox.blocking_recv();
+        }
+    }
+    (writer, follower)
+}
+
+type Reply = oneshot::Sender<archive::Result<Kept>>;
+
+/// Takes what else waits to be stored; returns also the first command that is something else.
+fn gather(first: Prepared, reply: Reply, inbox: &mut mpsc::Receiver<Command>) -> (Vec<Prepared>, Vec<Reply>, Option<Command>) {
+    let mut bytes = first.frame.bytes.len();
+    let (mut batch, mut replies) = (vec![first], vec![reply]);
+    while batch.len() < BATCH_VERSIONS && bytes < BATCH_BYTES {
+        match inbox.try_recv() {
+            Ok(Command::Keep(prepared, reply)) => {
+                bytes += prepared.frame.bytes.len();
+                batch.push(*prepared);
+                replies.push(reply);
+            }
+            Ok(other) => return (batch, replies, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (batch, replies, None)
+}
+
+fn keep(writer: &mut ArchiveWriter, follower: &mut Option<Follower>, batch: Vec<Prepared>, replies: Vec<Reply>) {
+    let outcomes = match writer.keep(&batch) {
+        Ok(outcomes) => outcomes,
+        // One version may be what fails all; alone, the others pass.
+        Err(_) if batch.len() > 1 => {
+            for (prepared, reply) in batch.into_iter().zip(replies) {
+                keep(writer, follower, vec![prepared], vec![reply]);
+            }
+            return;
+        }
+        Err(error) => {
+            if let Some(reply) = replies.into_iter().next() {
+                let _ = reply.send(Err(error));
+            }
+            return;
+        }
+    };
+    for ((prepared, reply), outcome) in batch.into_iter().zip(replies).zip(outcomes) {
+        // Whoever asked may have been cancelled; the version is stored all the same.
+        let _ = reply.send(Ok(outcome));
+        if let (Kept::Stored { record_id, seq, newest: true, .. }, Some(follower)) = (outcome, follower.as_mut()) {
+            follower.send(News { record_id, seq, id: prepared.key.id, derived: prepared.derived });
+        }
+    }
+}
