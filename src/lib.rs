@@ -1,3 +1,4 @@
 //! callvault keeps an organisation's Microsoft Teams call records for years, though Microsoft Graph keeps them for 30 days.
 
 pub mod model;
+pub mod search;
