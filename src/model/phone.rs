@@ -9,10 +9,10 @@ const DIGITS_MIN: usize = 4;
 /// From so many digits on, a number may be a whole national one, so that a leading `0` is its trunk prefix.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
-/// The digits of `text`, in order and in ASCII.
+/// The digits of the number `text`, in order and in ASCII, stars left out. Empty when `text` is no number.
 #[must_use]
 pub fn digits(text: &str) -> String {
-    number_part(text).chars().filter_map(ascii_digit).collect()
+    stored_pattern(text).into_iter().filter(|digit| *digit != '*').collect()
 }
 
 /// The digits (and stars) of a stored number from last to first, so that "ends with" is a search for a prefix. Empty when
@@ -51,6 +51,13 @@ impl PhoneQuery {
             typed.remove(0);
         }
         Some(Self { digits: typed.into_iter().collect(), exact: has_plus || has_access_code })
+    }
+
+    /// The digits from last to first: [`reversed_digits`] of a number that this query matches begin with them, unless it is
+    /// starred or kept without its country code.
+    #[must_use]
+    pub fn reversed(&self) -> String {
+        self.digits.chars().rev().collect()
     }
 
     /// Whether the number `stored` is the one meant.
@@ -196,6 +203,7 @@ mod tests {
     #[test]
     fn digits_are_kept_and_turned_round() {
         assert_eq!(digits("tel:+44 (20) 7946-0018;ext=1"), "442079460018");
+        assert_eq!(digits("Internal Revenue Service 1040"), "");
         assert_eq!(reversed_digits("+44 20 7946 0018"), "810064970244");
         assert_eq!(reversed_digits("+4989123***"), "***3219894");
         assert_eq!(reversed_digits("Internal Revenue Service 1040"), "");
@@ -216,7 +224,7 @@ mod tests {
             let stored = format!("+{number}");
             let query = PhoneQuery::parse(&number[number.len() - length..]).unwrap();
             assert!(query.matches(&stored));
-            assert!(reversed_digits(&stored).starts_with(&query.digits.chars().rev().collect::<String>()));
+            assert!(reversed_digits(&stored).starts_with(&query.reversed()));
         }
     }
 }

@@ -219,32 +219,14 @@ impl<'a> Reader<'a> {
 
     /// Steps over a value, however deep, and gives its text.
     pub fn skip(&mut self) -> &'a str {
-        self.peek();
-        let bytes = self.text.as_bytes();
+        let first = self.peek();
         let start = self.at;
-        let mut depth = 0_usize;
-        while let Some(byte) = bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.at = string_end(bytes, self.at);
-                    if depth == 0 {
-                        break;
-                    }
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => break,
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        self.at += 1;
-                        break;
-                    }
-                }
-                _ => {}
-            }
-            self.at += 1;
-        }
+        let bytes = self.text.as_bytes();
+        self.at = match first {
+            Some(b'"') => string_end(bytes, start),
+            Some(b'{' | b'[') => nested_end(bytes, start),
+            _ => start + bytes[start..].iter().take_while(|byte| !ends_scalar(**byte)).count(),
+        };
         self.text.get(start..self.at).unwrap_or_default()
     }
 
@@ -268,6 +250,34 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The position after the object or array that opens at `start`.
+fn nested_end(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
 }
 
 /// The position after the string that opens at `start`.
