@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::{
     IndexSettings, IndexWriter, Term,
     directory::MmapDirectory,
-    indexer::{IndexWriterOptions, LogMergePolicy},
+    indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         error::{Doing, Error, Result, guarded},
         fields::{FIELDS, fingerprint, tokenizers},
         folder::{State, look},
+        terms::Analysis,
     },
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Payload {
 
 pub struct Indexer {
     writer: IndexWriter,
+    analysis: Analysis,
 }
 
 impl Indexer {
@@ -81,13 +83,13 @@ impl Indexer {
         // Overtaken and purged documents leave the disk with the next merge.
         policy.set_del_docs_ratio_before_merge(0.2);
         writer.set_merge_policy(Box::new(policy));
-        Ok(Self { writer })
+        Ok(Self { writer, analysis: Analysis::default() })
     }
 
     /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
     pub fn put(&mut self, entry: &Entry) -> Result<()> {
         self.remove(entry.record_id);
-        self.writer.add_document(document(entry)).doing("add a document").map(drop)
+        self.writer.add_document(document(entry, &mut self.analysis)).doing("add a document").map(drop)
     }
 
     /// Takes a record out.
@@ -104,14 +106,20 @@ impl Indexer {
         commit.commit().doing("commit").map(drop)
     }
 
-    /// Joins all segments into one, without what was removed or replaced: after a rebuild for speed, after a purge because
-    /// the words of what was purged must leave the disk. Only what is committed takes part.
-    pub fn compact(&mut self) -> Result<()> {
-        let segments = self.writer.index().searchable_segment_ids().doing("list its segments")?;
+    /// Finishes, and joins all segments into one without what was removed or replaced: after a rebuild for speed, after a
+    /// purge because the words of what was purged must leave the disk. Only what is committed takes part.
+    pub fn compact(self) -> Result<()> {
+        let index = self.writer.index().clone();
+        // A segment that is being merged already cannot be merged otherwise.
+        self.finish()?;
+        let mut indexer = Self::over(index)?;
+        indexer.writer.set_merge_policy(Box::new(NoMergePolicy));
+        let segments = indexer.writer.index().searchable_segment_ids().doing("list its segments")?;
         if !segments.is_empty() {
-            self.writer.merge(&segments).wait().doing("merge its segments")?;
+            indexer.writer.merge(&segments).wait().doing("merge its segments")?;
         }
-        self.writer.garbage_collect_files().wait().doing("remove old files").map(drop)
+        indexer.writer.garbage_collect_files().wait().doing("remove old files")?;
+        indexer.finish()
     }
 
     /// Waits for merges under way. Dropping the indexer instead gives them up, which costs nothing but their work.

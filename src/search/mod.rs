@@ -42,6 +42,7 @@ use crate::{
     search::{
         error::{Doing, guarded},
         fields::{FIELDS, RECORD_ID, SEQ, tokenizers},
+        terms::Analysis,
     },
 };
 
@@ -88,8 +89,9 @@ impl Index {
         let mut writer: SingleSegmentIndexWriter<TantivyDocument> = builder
             .single_segment_index_writer(RamDirectory::create(), TAIL_BUFFER_BYTES)
             .doing("make it in memory")?;
+        let mut analysis = Analysis::default();
         for entry in newest.values() {
-            writer.add_document(document::document(entry)).doing("add a document")?;
+            writer.add_document(document::document(entry, &mut analysis)).doing("add a document")?;
         }
         let index = writer.finalize().doing("make it in memory")?;
         Ok(Self { searcher: searcher(&index)?, position, members })

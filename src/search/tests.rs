@@ -38,7 +38,9 @@ fn entry(n: i64, search: &[(SearchField, &str)]) -> Entry {
 
 fn write(dir: &Path, entries: &[Entry], position: i64) {
     let (mut indexer, _) = Indexer::open_or_create(dir).unwrap();
-    entries.iter().for_each(|entry| indexer.put(entry).unwrap());
+    for entry in entries {
+        indexer.put(entry).unwrap();
+    }
     indexer.commit(Seq(position)).unwrap();
     indexer.finish().unwrap();
 }
@@ -389,6 +391,7 @@ fn the_position_survives_reopening_and_merging_and_what_was_not_committed_does_n
     indexer.remove(RecordId(4));
     indexer.commit(Seq(10)).unwrap();
     indexer.compact().unwrap();
+    let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
     indexer.put(&entry(11, &[(SearchField::Name, "alice")])).unwrap();
     drop(indexer);
     let index = open(dir.path());
