@@ -1,12 +1,16 @@
 //! The nouns. Plain values that travel between the rooms; nothing here waits, opens a file or speaks a foreign language.
 
+pub mod derive;
 pub mod document;
 pub mod event;
 pub mod filter;
 pub mod hit;
 pub mod id;
 pub mod kind;
+pub mod name;
+pub mod phone;
 pub mod raw;
 pub mod rows;
 pub mod source;
 pub mod time;
+pub mod view;
