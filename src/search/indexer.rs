@@ -78,11 +78,7 @@ impl Indexer {
             .memory_budget_per_thread(BUFFER_BYTES)
             .build();
         let writer: IndexWriter = index.writer_with_options(options).doing("open it for writing")?;
-        let mut policy = LogMergePolicy::default();
-        policy.set_min_num_segments(SEGMENTS_PER_MERGE);
-        // Overtaken and purged documents leave the disk with the next merge.
-        policy.set_del_docs_ratio_before_merge(0.2);
-        writer.set_merge_policy(Box::new(policy));
+        writer.set_merge_policy(Box::new(merge_policy()));
         Ok(Self { writer, analysis: Analysis::default() })
     }
 
@@ -106,24 +102,31 @@ impl Indexer {
         commit.commit().doing("commit").map(drop)
     }
 
-    /// Finishes, and joins all segments into one without what was removed or replaced: after a rebuild for speed, after a
-    /// purge because the words of what was purged must leave the disk. Only what is committed takes part.
-    pub fn compact(self) -> Result<()> {
-        let index = self.writer.index().clone();
-        // A segment that is being merged already cannot be merged otherwise.
-        self.finish()?;
-        let mut indexer = Self::over(index)?;
-        indexer.writer.set_merge_policy(Box::new(NoMergePolicy));
-        let segments = indexer.writer.index().searchable_segment_ids().doing("list its segments")?;
+    /// Joins all segments into one without what was removed or replaced: after a rebuild for speed, after a purge because the
+    /// words of what was purged must leave the disk. What is not committed is given up.
+    pub fn compact(&mut self) -> Result<()> {
+        // A segment that is being merged already cannot be merged otherwise; rolling back gives such merges up.
+        self.writer.rollback().doing("give up its merges")?;
+        self.writer.set_merge_policy(Box::new(NoMergePolicy));
+        let segments = self.writer.index().searchable_segment_ids().doing("list its segments")?;
         if !segments.is_empty() {
-            indexer.writer.merge(&segments).wait().doing("merge its segments")?;
+            self.writer.merge(&segments).wait().doing("merge its segments")?;
         }
-        indexer.writer.garbage_collect_files().wait().doing("remove old files")?;
-        indexer.finish()
+        self.writer.garbage_collect_files().wait().doing("remove old files")?;
+        self.writer.set_merge_policy(Box::new(merge_policy()));
+        Ok(())
     }
 
     /// Waits for merges under way. Dropping the indexer instead gives them up, which costs nothing but their work.
     pub fn finish(self) -> Result<()> {
         self.writer.wait_merging_threads().doing("finish merging")
     }
+}
+
+fn merge_policy() -> LogMergePolicy {
+    let mut policy = LogMergePolicy::default();
+    policy.set_min_num_segments(SEGMENTS_PER_MERGE);
+    // Overtaken and purged documents leave the disk with the next merge.
+    policy.set_del_docs_ratio_before_merge(0.2);
+    policy
 }

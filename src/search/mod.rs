@@ -13,7 +13,6 @@ mod folder;
 mod indexer;
 mod language;
 mod matches;
-mod name_standin;
 mod numbers;
 mod reading;
 mod terms;

@@ -6,11 +6,8 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::{
-    model::rows::SearchField,
-    search::{
-        fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
-        name_standin::{name, phone},
-    },
+    model::{name, phone, rows::SearchField},
+    search::fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
 };
 
 /// How the text of a field is taken apart.
@@ -54,8 +51,6 @@ pub(crate) fn class(field: SearchField) -> Class {
 
 /// Longest term, in characters; what is longer is found by its beginning.
 pub(crate) const TERM_LEN_MAX: usize = 160;
-/// Longest term within a run of a script without blanks, each suffix of which is a term.
-pub(crate) const SUFFIX_LEN_MAX: usize = 24;
 
 /// Terms by place; those at one place are alternatives.
 type Places = Vec<Vec<String>>;
@@ -146,7 +141,7 @@ fn person(value: &str) -> Class {
 pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let parts = |c: char| {
         c.is_whitespace()
-            || (c.is_ascii_punctuation() && c != '\'')
+            || (c.is_ascii_punctuation() && c != '\'' && c != '`')
             || matches!(
                 c,
                 '\u{2010}'
@@ -164,26 +159,9 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn words(text: &str) -> Places {
-    let mut places = Places::new();
-    for written in text.split_whitespace() {
-        let first = places.len();
-        places.extend(pieces(written).map(name::words));
-        // A name with a hyphen is also found as whatever the whole of it reads as.
-        if places.len() > first + 1 {
-            let whole = name::words(written);
-            places[first].extend(whole);
-            places[first].sort_unstable();
-            places[first].dedup();
-        }
-    }
-    places.retain(|terms| !terms.is_empty());
-    places.iter_mut().flatten().for_each(|term| *term = capped_word(term).to_owned());
+    let mut places: Places = pieces(text).map(name::words).filter(|terms| !terms.is_empty()).collect();
+    places.iter_mut().flatten().for_each(|term| term.truncate(capped(term, TERM_LEN_MAX).len()));
     places
-}
-
-/// The beginning of a word that is in the index.
-pub(crate) fn capped_word(word: &str) -> &str {
-    capped(word, if word.is_ascii() { TERM_LEN_MAX } else { SUFFIX_LEN_MAX })
 }
 
 /// The first `chars` characters.
