@@ -6,6 +6,7 @@ pub mod filter;
 pub mod hit;
 pub mod id;
 pub mod kind;
+pub mod listed;
 pub mod raw;
 pub mod rows;
 pub mod source;
