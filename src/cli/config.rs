@@ -1,0 +1,142 @@
+//! Settings out of flag, environment, config file and default, in this order. The file holds nothing secret.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+use serde::Deserialize;
+
+use crate::{
+    cli::{
+        env::Env,
+        exit::{Code, Failure, Result},
+    },
+    graph::{self, Cloud, Credential, budget::Allowance},
+    model::time::Age,
+};
+
+/// The config file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    pub archive: Option<PathBuf>,
+    pub graph: GraphFile,
+}
+
+/// The table `[graph]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphFile {
+    pub tenant_id: Option<String>,
+    pub client_id: Option<String>,
+    pub cloud: Option<String>,
+    pub authority_host: Option<String>,
+    pub endpoint: Option<String>,
+    /// Requests in any 20 seconds; Graph allows 1,500 for an app in a tenant.
+    pub requests_per_20s: Option<u32>,
+    /// Of one record: first pages in any 20 seconds; Graph allows 10.
+    pub record_requests_per_20s: Option<u32>,
+    /// Of one record: following pages in any 5 minutes; Graph allows 50.
+    pub record_pages_per_5min: Option<u32>,
+    /// Records fetched at a time.
+    pub concurrency: Option<usize>,
+}
+
+/// Settings of this run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub archive: PathBuf,
+    /// Whether somebody named the archive, rather than the default.
+    pub archive_is_named: bool,
+    pub cloud_flag: Option<String>,
+    file: File,
+    env: Env,
+}
+
+impl Config {
+    /// Resolves the settings of this run.
+    pub fn resolve(archive: Option<PathBuf>, config: Option<PathBuf>, cloud: Option<String>, env: Env) -> Result<Self> {
+        let named = config.or_else(|| env.config.clone());
+        let file = match &named {
+            Some(path) => read(path)?,
+            None => default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default(),
+        };
+        let named_archive = archive.or_else(|| env.archive.clone()).or_else(|| file.archive.clone());
+        let archive_is_named = named_archive.is_some();
+        let archive = named_archive.map_or_else(default_archive, Ok)?;
+        Ok(Self { archive, archive_is_named, cloud_flag: cloud, file, env })
+    }
+
+    /// Settings that point at a given Graph, for the demo.
+    #[must_use]
+    pub fn of_demo(archive: PathBuf, env: Env, file: File) -> Self {
+        Self { archive, archive_is_named: true, cloud_flag: None, file, env }
+    }
+
+    /// What the Graph client is to be told.
+    pub fn graph(&self) -> Result<graph::Settings> {
+        let (env, file) = (&self.env, &self.file.graph);
+        let (Some(tenant_id), Some(client_id)) =
+            (env.tenant_id.clone().or_else(|| file.tenant_id.clone()), env.client_id.clone().or_else(|| file.client_id.clone()))
+        else {
+            return Err(Failure::new(Code::Unauthorised, "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set")
+                .hint("set them to the tenant and to the app registration that may read call records"));
+        };
+        let Some(secret) = env.client_secret.clone() else {
+            return Err(Failure::new(Code::Unauthorised, "no credential: AZURE_CLIENT_SECRET is not set")
+                .hint("set it in the environment; secrets are never taken from flags or files"));
+        };
+        let cloud = self.cloud()?;
+        let mut settings = graph::Settings::new(cloud, tenant_id, client_id, Credential::Secret(secret))?;
+        if let Some(host) = env.authority_host.as_ref().or(file.authority_host.as_ref()) {
+            settings.login_host = graph::cloud::parse_host(host)?;
+        }
+        if let Some(host) = env.graph_endpoint.as_ref().or(file.endpoint.as_ref()) {
+            settings.graph_host = graph::cloud::parse_host(host)?;
+        }
+        if !cloud.has_call_records() && env.graph_endpoint.is_none() && file.endpoint.is_none() {
+            return Err(Failure::new(Code::Usage, format!("the cloud {} has no call records", cloud.name())));
+        }
+        let allow = |allowance: &mut Allowance, requests: Option<u32>, window: Age| {
+            if let Some(requests) = requests {
+                *allowance = Allowance { requests, window };
+            }
+        };
+        allow(&mut settings.rates.app, file.requests_per_20s, Age::seconds(20));
+        allow(&mut settings.rates.record_first, file.record_requests_per_20s, Age::seconds(20));
+        allow(&mut settings.rates.record_following, file.record_pages_per_5min, Age::minutes(5));
+        Ok(settings)
+    }
+
+    /// Records fetched at a time, where the file says so.
+    #[must_use]
+    pub fn concurrency(&self) -> Option<usize> {
+        self.file.graph.concurrency.filter(|records| *records > 0)
+    }
+
+    fn cloud(&self) -> Result<Cloud> {
+        let named = self.cloud_flag.as_ref().or(self.env.cloud.as_ref()).or(self.file.graph.cloud.as_ref());
+        named.map_or(Ok(Cloud::Global), |name| name.parse().map_err(|error: String| Failure::new(Code::Usage, error)))
+    }
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::new(Code::Usage, format!("the config file {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        Failure::new(Code::Usage, format!("the config file {}, line {line}: {}", path.display(), error.message()))
+    })
+}
+
+fn default_config() -> Option<PathBuf> {
+    choose_base_strategy().ok().map(|base| base.config_dir().join("callvault").join("config.toml"))
+}
+
+fn default_archive() -> Result<PathBuf> {
+    choose_base_strategy().map(|base| base.data_dir().join("callvault")).map_err(|_| {
+        Failure::new(Code::Usage, "there is no home folder to keep the archive in").hint("name it with --archive DIR")
+    })
+}

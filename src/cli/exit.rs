@@ -1,0 +1,154 @@
+//! What an error means to whoever called: an exit code of the contract, one line, and what to do next.
+
+use std::{fmt, io, process::ExitCode};
+
+use crate::{archive, export, follow, graph, query, search, simulate, sync, verify};
+
+/// The exit codes of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    Done = 0,
+    Unexpected = 1,
+    Usage = 2,
+    Incomplete = 3,
+    Unauthorised = 4,
+    InUse = 5,
+    Integrity = 6,
+    Lost = 7,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// How a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Code,
+    pub message: String,
+    /// The next thing to do or type.
+    pub hint: Option<String>,
+}
+
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A reader that went away (`| head`) is no failure.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        self.code == Code::Done
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let code = if error.kind() == io::ErrorKind::BrokenPipe { Code::Done } else { Code::Unexpected };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<archive::Error> for Failure {
+    fn from(error: archive::Error) -> Self {
+        use archive::Error;
+        let message = error.to_string();
+        match error {
+            Error::Missing(_) => Self::new(Code::Usage, message)
+                .hint("name another with --archive DIR, or fill this one with: callvault sync"),
+            Error::Foreign(_) => {
+                Self::new(Code::Usage, message).hint("name an empty folder, or one that does not exist, with --archive DIR")
+            }
+            Error::Newer { .. } => Self::new(Code::Usage, message).hint("use the callvault that made it, or a later one"),
+            Error::InUse(_) => Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile"),
+            error if error.is_damage() => {
+                Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
+            }
+            _ => Self::new(Code::Unexpected, message),
+        }
+    }
+}
+
+impl From<graph::Error> for Failure {
+    fn from(error: graph::Error) -> Self {
+        use graph::Error;
+        let message = error.to_string();
+        match error {
+            Error::Forbidden { permission, .. } => Self::new(Code::Unauthorised, message)
+                .hint(format!("grant the application permission {permission} to the app, with admin consent")),
+            Error::TokenRefused { .. } => {
+                Self::new(Code::Unauthorised, message).hint("check that tenant, cloud and Graph endpoint belong together")
+            }
+            error if error.is_unauthorised() => Self::new(Code::Unauthorised, message),
+            error if error.is_usage() => Self::new(Code::Usage, message),
+            _ => Self::new(Code::Incomplete, message).hint("nothing is lost: run the same command again to go on"),
+        }
+    }
+}
+
+impl From<sync::Error> for Failure {
+    fn from(error: sync::Error) -> Self {
+        match error {
+            sync::Error::Graph(error) => error.into(),
+            sync::Error::Archive(error) => error.into(),
+            sync::Error::Writer(gone) => gone.into(),
+        }
+    }
+}
+
+impl From<sync::scribe::Gone> for Failure {
+    fn from(gone: sync::scribe::Gone) -> Self {
+        Self::new(Code::Unexpected, gone.to_string())
+    }
+}
+
+impl From<search::Error> for Failure {
+    fn from(error: search::Error) -> Self {
+        Self::new(Code::Unexpected, error.to_string()).hint("make the index anew with: callvault reindex")
+    }
+}
+
+impl From<follow::Error> for Failure {
+    fn from(error: follow::Error) -> Self {
+        match error {
+            follow::Error::Archive(error) => error.into(),
+            follow::Error::Search(error) => error.into(),
+            other => Self::new(Code::Unexpected, other.to_string()),
+        }
+    }
+}
+
+impl From<query::Error> for Failure {
+    fn from(error: query::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            query::Error::Archive(error) => error.into(),
+            query::Error::Search(error) => error.into(),
+            query::Error::Follow(error) => error.into(),
+            query::Error::Syntax(_) => Self::new(Code::Usage, message),
+        }
+    }
+}
+
+impl From<simulate::Error> for Failure {
+    fn from(error: simulate::Error) -> Self {
+        Self::new(Code::Unexpected, error.to_string())
+    }
+}

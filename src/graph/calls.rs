@@ -1,0 +1,341 @@
+//! Call records: the list of a span, and one record with every page of it.
+//!
+//! A record takes at least two requests, because Graph expands one relationship a request: its participants, and itself with
+//! sessions and segments. Between them, and between the pages, it may change. All parts given out are of one version:
+//!
+//! - Versions only grow. Participants are read after version *v* was seen and before the record answers with *v* again, so they
+//!   are of *v*. When the record answers with more, both are read again.
+//! - When pages follow the record's own answer, its version is asked once more at the end.
+//! - A lower version than the one known comes from a replica that lags: asked again, then given up for later.
+//!
+//! Where a way to a page is closed, another one is taken from its start (sessions by `/sessions?$expand=segments`, participants by
+//! `?$expand=participants_v2`); where that is closed too, the record is not whole and there is an error. Nothing is left
+//! out silently.
+
+use url::{Url, form_urlencoded};
+
+use crate::{
+    graph::{
+        Ask, Client, Page,
+        budget::{RecordBudget, Turn},
+        error::{Error, Result},
+        page::{self, Gist, Links, Shape, check_link, link_refused},
+        retry::backoff,
+    },
+    model::{
+        document::{Document, Part, What},
+        event::Wait,
+        id::{Cursor, RecordKey, Version},
+        source::Source,
+        time::Span,
+    },
+};
+
+/// How often a record is read from its start before it counts as changing without end.
+const STARTS_MAX: u32 = 3;
+/// How often a replica that lags behind the version known is asked.
+const STALE_TRIES_MAX: u32 = 4;
+
+/// A record with every page of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    pub document: Document,
+    /// Next links of collections inside a session, for which Graph documents no pages: what they lead to is not here.
+    pub unfollowed: usize,
+}
+
+impl Client {
+    /// Lists call records that started in `span`, one page, headers only; `cursor` is the [`Page::next`] of the page before.
+    ///
+    /// Bounds are sent in whole seconds, rounded down. Graph promises no order, may send a record twice, and shows a record 15 to
+    /// 150 minutes after its end: the last hours of `span` are never final.
+    ///
+    /// # Errors
+    /// [`Error::LinkExpired`] when `cursor` is not good any more: start the span again. [`Error::LinkRefused`] when it leads
+    /// elsewhere, or the page leads back to itself. [`Error::Forbidden`] without `CallRecords.Read.All`.
+    ///
+    /// Source: Graph v1.0, "List callRecords" (2026-08).
+    pub async fn list(&self, span: Span, cursor: Option<&Cursor>) -> Result<Page> {
+        let home = &self.shared.graph_host;
+        let query = format!(
+            "?$filter=startDateTime%20ge%20{}%20and%20startDateTime%20lt%20{}",
+            span.from.to_seconds_text(),
+            span.to.to_seconds_text()
+        );
+        let first = self.address(&query)?;
+        let url = cursor.map_or_else(|| Ok(first.clone()), |cursor| check_link(home, &first, &cursor.0))?;
+        let permission = Source::Calls.permission();
+        let ask = Ask { url: &url, shape: Shape::Collection, turn: Turn::First, permission };
+        let asked = self.get(&ask, None).await;
+        let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
+        let unusable =
+            |reason| Error::Malformed { url: url.to_string(), request_id: answer.request_id.clone(), reason };
+        let (rows, unnamed) = page::rows(&answer.body).map_err(unusable)?;
+        Ok(Page { rows, unnamed, next: next_cursor(home, &url, gist.next)? })
+    }
+
+    /// Gets the record `id` with all its sessions, segments and participants, all of one version; `known` is the version that
+    /// the list named.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when Graph does not have it (any more, or yet); [`Error::Stale`] when it answers with less than `known`;
+    /// [`Error::Changing`] when it grew each time. All but the first are worth another try later.
+    ///
+    /// Source: Graph v1.0, "Get callRecord", "List participants_v2", "List sessions" (2026-08).
+    pub async fn whole(&self, id: &str, known: Option<Version>) -> Result<Whole> {
+        let mut fetch = Fetch { client: self, id, budget: self.shared.budget.record(id), unfollowed: 0 };
+        let document = fetch.document(known).await;
+        let Fetch { budget, unfollowed, .. } = fetch;
+        self.shared.budget.put_back(id, budget);
+        if unfollowed > 0 {
+            tracing::warn!(id, unfollowed, "next links inside sessions are not followed");
+        }
+        Ok(Whole { document: document?, unfollowed })
+    }
+
+    /// The address of `rest` below the call records.
+    fn address(&self, rest: &str) -> Result<Url> {
+        let host = self.shared.graph_host.as_str().trim_end_matches('/');
+        let address = format!("{host}{}{rest}", Source::Calls.path());
+        Url::parse(&address).map_err(|error| Error::Host { address, reason: error.to_string() })
+    }
+}
+
+/// What an answer means to somebody who asked with a link kept from earlier.
+fn expired(error: Error) -> Error {
+    match error {
+        Error::Status { status: 400, url, refusal } | Error::NotFound { url, refusal } => {
+            Error::LinkExpired { url, refusal }
+        }
+        other => other,
+    }
+}
+
+fn next_cursor(home: &Url, url: &Url, link: Option<String>) -> Result<Option<Cursor>> {
+    let Some(link) = link else { return Ok(None) };
+    let next = check_link(home, url, &link)?;
+    if next == *url {
+        return Err(link_refused(&next, "it leads back to its own page"));
+    }
+    let is_whole = Url::parse(&link).is_ok();
+    Ok(Some(Cursor(if is_whole { link } else { next.into() })))
+}
+
+/// The fetching of one record.
+struct Fetch<'a> {
+    client: &'a Client,
+    id: &'a str,
+    budget: RecordBudget,
+    unfollowed: usize,
+}
+
+/// What one reading from start to end came to.
+enum Reading {
+    Whole(Document),
+    /// The record is known to have this version now; what was read is of an older one, or of two.
+    Outdated(Version),
+}
+
+/// The record's own answer.
+struct Record {
+    part: Part,
+    url: Url,
+    version: Version,
+    sessions: Sessions,
+}
+
+/// How the sessions after those in the record's own answer are reached.
+enum Sessions {
+    Complete,
+    Linked(String),
+    /// The record would not answer with its sessions inside.
+    Apart,
+}
+
+impl Fetch<'_> {
+    async fn document(&mut self, known: Option<Version>) -> Result<Document> {
+        let mut wanted = match known {
+            Some(version) => version,
+            None => self.version().await?.unwrap_or_default(),
+        };
+        for _ in 0..STARTS_MAX {
+            self.unfollowed = 0;
+            match self.read(wanted).await? {
+                Reading::Whole(document) => return Ok(document),
+                Reading::Outdated(version) => {
+                    tracing::info!(id = self.id, %wanted, %version, "the record changed while it was read; starting over");
+                    wanted = version;
+                }
+            }
+        }
+        Err(Error::Changing { id: self.id.to_owned(), version: wanted })
+    }
+
+    async fn read(&mut self, wanted: Version) -> Result<Reading> {
+        let participants = self.participants().await?;
+        let record = self.record(wanted).await?;
+        if record.version > wanted {
+            return Ok(Reading::Outdated(record.version));
+        }
+        let version = record.version;
+        let sessions = self.sessions(&record).await?;
+        let expanded = match participants {
+            Some(_) => Vec::new(),
+            None => self.participants_expanded().await?,
+        };
+        if !sessions.is_empty() || !expanded.is_empty() {
+            let now = self.version().await?.unwrap_or(version);
+            if now != version {
+                return Ok(Reading::Outdated(now.max(version)));
+            }
+        }
+        let parts = [participants.unwrap_or_default(), vec![record.part], sessions, expanded].concat();
+        Ok(Reading::Whole(Document { key: RecordKey::call(self.id), version, parts }))
+    }
+
+    /// Every page of `participants_v2`; `None` when that way is closed and the record itself has to tell.
+    async fn participants(&mut self) -> Result<Option<Vec<Part>>> {
+        let first = self.address("/participants_v2")?;
+        match self.collection(What::Participants, first).await {
+            Ok(parts) => Ok(Some(parts)),
+            Err(refused) if refused.is_dead_link() || matches!(refused, Error::Forbidden { .. }) => {
+                tracing::info!(id = self.id, %refused, "participants_v2 is refused; trying to expand it");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn participants_expanded(&mut self) -> Result<Vec<Part>> {
+        let first = self.address("?$expand=participants_v2")?;
+        self.collection(What::ParticipantsExpanded, first).await
+    }
+
+    /// The record with the first page of its sessions, in the version wanted or a higher one.
+    async fn record(&mut self, wanted: Version) -> Result<Record> {
+        let mut attempt = 1;
+        loop {
+            let record = self.record_as_it_is(wanted).await?;
+            if record.version >= wanted {
+                return Ok(record);
+            }
+            let got = record.version;
+            if attempt >= STALE_TRIES_MAX {
+                return Err(Error::Stale { id: self.id.to_owned(), wanted, got });
+            }
+            let http = &self.client.shared.http;
+            // At least half of the back-off: a replica does not catch up in no time.
+            let wait = backoff(attempt + 1, &http.limits, 0.5 + rand::random::<f64>() / 2.0);
+            http.report(Wait::Failed, wait, attempt, &record.url, format!("version {got} came, {wanted} is known"));
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn record_as_it_is(&mut self, wanted: Version) -> Result<Record> {
+        let expanding = self.address("?$expand=sessions($expand=segments)")?;
+        let (url, asked) = match self.page(What::Record, &expanding, Turn::First).await {
+            // Graph fails for ever over some records when it has to put everything into one answer.
+            Err(Error::Status { status: 500, .. }) => {
+                let bare = self.address("")?;
+                let page = self.page(What::Record, &bare, Turn::First).await;
+                (bare, page.map(|(part, gist)| (part, gist, Some(Sessions::Apart))))
+            }
+            other => (expanding, other.map(|(part, gist)| (part, gist, None))),
+        };
+        let (part, gist, apart) = asked?;
+        let linked = gist.next.map_or(Sessions::Complete, Sessions::Linked);
+        let version = gist.version.unwrap_or(wanted);
+        Ok(Record { part, url, version, sessions: apart.unwrap_or(linked) })
+    }
+
+    /// The pages of sessions after those inside the record's own answer.
+    async fn sessions(&mut self, record: &Record) -> Result<Vec<Part>> {
+        match &record.sessions {
+            Sessions::Complete => Ok(Vec::new()),
+            Sessions::Apart => self.sessions_apart().await,
+            Sessions::Linked(link) => {
+                let mut links = self.links(&record.url);
+                match self.follow(What::Sessions, &mut links, &record.url, Some(link.clone())).await {
+                    Err(refused) if refused.is_dead_link() => {
+                        tracing::info!(id = self.id, %refused, "the record's sessions link is refused; reading /sessions");
+                        self.sessions_apart().await
+                    }
+                    other => other,
+                }
+            }
+        }
+    }
+
+    async fn sessions_apart(&mut self) -> Result<Vec<Part>> {
+        let first = self.address("/sessions?$expand=segments")?;
+        self.collection(What::Sessions, first).await
+    }
+
+    /// The version that the record has now.
+    async fn version(&mut self) -> Result<Option<Version>> {
+        let url = self.address("?$select=id,version")?;
+        Ok(self.page(What::Record, &url, Turn::First).await?.1.version)
+    }
+
+    async fn collection(&mut self, what: What, first: Url) -> Result<Vec<Part>> {
+        let (part, gist) = self.page(what, &first, Turn::First).await?;
+        let mut links = self.links(&first);
+        let following = match what {
+            What::ParticipantsExpanded => What::Participants,
+            other => other,
+        };
+        let mut parts = vec![part];
+        parts.extend(self.follow(following, &mut links, &first, gist.next).await?);
+        Ok(parts)
+    }
+
+    async fn follow(
+        &mut self,
+        what: What,
+        links: &mut Links,
+        first: &Url,
+        mut next: Option<String>,
+    ) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        let mut from = first.clone();
+        while let Some(link) = next {
+            from = links.follow(&from, &link)?;
+            let (part, gist) = self.page(what, &from, Turn::Following).await?;
+            parts.push(part);
+            next = gist.next;
+        }
+        Ok(parts)
+    }
+
+    async fn page(&mut self, what: What, url: &Url, turn: Turn) -> Result<(Part, Gist)> {
+        let ask = Ask { url, shape: shape(what), turn, permission: Source::Calls.permission() };
+        let (answer, gist) = self.client.get(&ask, Some(&mut self.budget)).await?;
+        if matches!(what, What::Record | What::ParticipantsExpanded)
+            && let Some(got) = gist.id.as_ref().filter(|got| !got.eq_ignore_ascii_case(self.id))
+        {
+            return Err(Error::OtherRecord { asked: self.id.to_owned(), got: got.clone() });
+        }
+        self.unfollowed += gist.deeper;
+        Ok((Part::new(what, url.to_string(), answer.request_id, answer.received, answer.body), gist))
+    }
+
+    fn links(&self, first: &Url) -> Links {
+        Links::new(&self.client.shared.graph_host, first, self.client.shared.page_limit)
+    }
+
+    /// The address of `rest` below this record.
+    fn address(&self, rest: &str) -> Result<Url> {
+        // Ids are GUIDs; should one ever not be, it still must not reach beyond its place in the path.
+        let id = form_urlencoded::byte_serialize(self.id.as_bytes()).collect::<String>().replace('+', "%20");
+        self.client.address(&format!("/{id}{rest}"))
+    }
+}
+
+fn shape(what: What) -> Shape {
+    match what {
+        What::Record => Shape::Record { next: "sessions@odata.nextLink" },
+        What::ParticipantsExpanded => Shape::Record { next: "participants_v2@odata.nextLink" },
+        What::Sessions | What::Participants => Shape::Collection,
+    }
+}

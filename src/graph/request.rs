@@ -1,0 +1,208 @@
+//! One exchange over HTTP: a request out, and what came back as it came.
+//!
+//! Nothing here repeats a request or follows a redirect: each exchange is one that Graph counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response, header};
+use tokio::time::sleep;
+use url::Url;
+
+use crate::{
+    graph::{
+        cloud,
+        error::{Error, Refusal, Result, shown},
+        retry::{Advice, Limits, Outcome},
+    },
+    model::{
+        event::{Event, Observer, Wait},
+        time::{Age, Timestamp},
+    },
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Graph computes a page before it sends the first byte of it.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) request_id: Option<String>,
+    /// The sender's clock.
+    pub(super) date: Option<Timestamp>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) received: Timestamp,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no answer, or none that can be used.
+#[derive(Debug)]
+pub(super) enum Fault {
+    NoAnswer { cause: String },
+    Unusable { reason: String, request_id: Option<String> },
+    TooLarge,
+}
+
+pub(super) type Exchange = std::result::Result<Answer, Fault>;
+
+/// The connection to both hosts.
+pub(super) struct Http {
+    pub(super) client: reqwest::Client,
+    pub(super) limits: Limits,
+    pub(super) observer: Arc<dyn Observer>,
+    max_body_bytes: usize,
+}
+
+impl Http {
+    /// `hosts` are all hosts that will ever be spoken to.
+    pub(super) fn new(
+        hosts: [&Url; 2],
+        timeout: Duration,
+        max_body_bytes: usize,
+        limits: Limits,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("callvault/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT.min(timeout))
+            .timeout(timeout)
+            .http2_adaptive_window(true)
+            .gzip(true);
+        if hosts.iter().all(|host| cloud::is_loopback(host)) {
+            builder = builder.no_proxy();
+        }
+        if hosts.iter().all(|host| host.scheme() == "http") {
+            // Without TLS there is nothing to check, so a machine without any CA certificates will do.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| Error::Setup { cause: chain(&error) })?;
+        Ok(Self { client, limits, observer, max_body_bytes })
+    }
+
+    /// Sends a request once and reads its answer to the end.
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Exchange {
+        let response = request.send().await.map_err(no_answer)?;
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let date = text(header::DATE.as_str()).and_then(Timestamp::parse_http);
+        let retry_after = text(header::RETRY_AFTER.as_str()).and_then(|wait| parse_retry_after(wait, date));
+        let request_id = text("request-id").map(str::to_owned);
+        let status = response.status().as_u16();
+        let body = self.read(response).await?;
+        Ok(Answer { status, request_id, date, retry_after, received: Timestamp::now(), body })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+            if body.len() + chunk.len() > self.max_body_bytes {
+                return Err(Fault::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Says that a request waits, and why; the caller waits.
+    pub(super) fn report(&self, why: Wait, wait: Duration, attempt: u32, url: &Url, cause: String) {
+        let url = shown(url);
+        tracing::info!(?why, wait_s = wait.as_secs_f64(), attempt, %url, %cause, "waiting before the next request");
+        self.observer.event(&Event::Waiting { why, wait: Age::from(wait), attempt, url, cause });
+    }
+
+    /// Says that a request failed in passing and waits.
+    pub(super) async fn wait_after(&self, exchange: &Exchange, wait: Duration, attempt: u32, url: &Url) {
+        self.report(Wait::Failed, wait, attempt, url, cause(exchange));
+        sleep(wait).await;
+    }
+}
+
+/// What `retry` needs to know of an exchange.
+pub(super) fn outcome(exchange: &Exchange) -> Outcome {
+    match exchange {
+        Ok(answer) => Outcome::Status { status: answer.status, retry_after: answer.retry_after },
+        Err(Fault::NoAnswer { .. }) => Outcome::NoAnswer,
+        Err(Fault::Unusable { .. }) => Outcome::Unusable,
+        Err(Fault::TooLarge) => Outcome::TooLarge,
+    }
+}
+
+/// What an exchange that is not wanted has to say for itself.
+pub(super) fn cause(exchange: &Exchange) -> String {
+    match exchange {
+        Ok(answer) => format!("{} {}", answer.status, Refusal::read(&answer.body, answer.request_id.clone())),
+        Err(Fault::NoAnswer { cause }) => cause.clone(),
+        Err(Fault::Unusable { reason, .. }) => reason.clone(),
+        Err(Fault::TooLarge) => "too large".to_owned(),
+    }
+}
+
+/// The error that an exchange ends in.
+pub(super) fn failure(
+    exchange: Exchange,
+    advice: Advice,
+    url: &Url,
+    permission: &'static str,
+    max_body_bytes: usize,
+) -> Error {
+    let url = shown(url);
+    let answer = match exchange {
+        Ok(answer) => answer,
+        Err(Fault::NoAnswer { cause }) => return Error::Transport { url, cause },
+        Err(Fault::Unusable { reason, request_id }) => return Error::Malformed { url, request_id, reason },
+        Err(Fault::TooLarge) => return Error::TooLarge { url, limit: max_body_bytes },
+    };
+    let refusal = Refusal::read(&answer.body, answer.request_id);
+    match advice {
+        Advice::Unauthorised => Error::TokenRefused { refusal },
+        Advice::Forbidden => Error::Forbidden { url, permission, refusal },
+        Advice::Gone => Error::NotFound { url, refusal },
+        _ => Error::Status { status: answer.status, url, refusal },
+    }
+}
+
+/// Reads `Retry-After`: seconds, or a date, which counts from the sender's own clock.
+fn parse_retry_after(text: &str, date: Option<Timestamp>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = Timestamp::parse_http(text)?;
+    Some((until - date.unwrap_or_else(Timestamp::now)).to_duration())
+}
+
+fn no_answer(error: reqwest::Error) -> Fault {
+    Fault::NoAnswer { cause: chain(&error.without_url()) }
+}
+
+/// An error with all that it came from, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_comes_as_seconds_or_as_a_date_by_the_senders_clock() {
+        let date = Timestamp::parse("2026-11-23T12:00:00Z");
+        let read = |text| parse_retry_after(text, date).map(|wait| wait.as_secs());
+        assert_eq!(read("10"), Some(10));
+        assert_eq!(read(" 0 "), Some(0));
+        assert_eq!(read("Mon, 23 Nov 2026 12:01:30 GMT"), Some(90));
+        assert_eq!(read("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("-1"), None);
+    }
+}

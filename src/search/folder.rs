@@ -1,0 +1,201 @@
+//! What lies in the folder of the index, and reading it without being able to write there.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tantivy::{
+    TantivyError,
+    directory::{
+        Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
+        error::{DeleteError, LockError, OpenReadError, OpenWriteError},
+    },
+};
+
+use crate::search::{
+    Index,
+    error::{Doing, Error, Result, guarded},
+    fields::{FIELDS, fingerprint, tokenizers},
+    indexer::Payload,
+};
+
+/// What lies in an index's folder. Anything but `Ready` is to be set aside and made again from the archive.
+pub enum State<T = Index> {
+    Ready(T),
+    /// Nothing is there.
+    Missing,
+    /// Another version of the program made it.
+    OtherSchema,
+    /// It cannot be read, with the reason.
+    Damaged(String),
+}
+
+impl<T> State<T> {
+    pub(crate) fn and_then<U>(self, open: impl FnOnce(T) -> Result<State<U>>) -> Result<State<U>> {
+        match self {
+            Self::Ready(found) => open(found),
+            Self::Missing => Ok(State::Missing),
+            Self::OtherSchema => Ok(State::OtherSchema),
+            Self::Damaged(why) => Ok(State::Damaged(why)),
+        }
+    }
+}
+
+/// Looks into `dir` with an eye to writing.
+pub(crate) fn look(dir: &Path) -> Result<State<(tantivy::Index, Payload)>> {
+    look_with(dir, |directory| Box::new(directory))
+}
+
+/// Looks into `dir` with an eye to reading only.
+pub(crate) fn look_only(dir: &Path) -> Result<State<(tantivy::Index, Payload)>> {
+    look_with(dir, |directory| Box::new(Reading(directory)))
+}
+
+fn look_with(
+    dir: &Path,
+    with: impl FnOnce(MmapDirectory) -> Box<dyn Directory>,
+) -> Result<State<(tantivy::Index, Payload)>> {
+    match dir.join("meta.json").try_exists() {
+        Ok(true) => {}
+        // An empty folder is one in which nothing was begun; other files without their list are the ruin of an index.
+        Ok(false) if is_empty(dir) => return Ok(State::Missing),
+        Ok(false) => return Ok(State::Damaged("it has lost its list of segments".to_owned())),
+        Err(error) => return Err(error).doing("look into its folder"),
+    }
+    let opened = guarded(|| {
+        let directory = MmapDirectory::open(dir).doing("open its folder")?;
+        let mut index = tantivy::Index::open(with(directory)).doing("open it")?;
+        index.set_tokenizers(tokenizers());
+        let payload = index.load_metas().doing("read its list of segments")?.payload;
+        match missing_file(&index, dir)? {
+            Some(name) => Err(Error::Damaged(format!("{name} is missing"))),
+            None => Ok((index, payload)),
+        }
+    });
+    let (index, payload) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return refused(error),
+    };
+    let payload = payload.as_deref().map(serde_json::from_str::<Payload>);
+    Ok(match payload {
+        Some(Ok(payload)) if payload.fingerprint == fingerprint() && index.schema() == FIELDS.schema => {
+            State::Ready((index, payload))
+        }
+        Some(Ok(_)) => State::OtherSchema,
+        // Made, but its first commit never came.
+        None => State::Damaged("it was never finished".to_owned()),
+        Some(Err(_)) => State::Damaged("its position cannot be read".to_owned()),
+    })
+}
+
+/// A file that the index needs and has not; tantivy reads on without some of them, as if they had been empty.
+fn missing_file(index: &tantivy::Index, dir: &Path) -> Result<Option<String>> {
+    loop {
+        let files = segment_files(index)?;
+        let Some(missing) = files.iter().find(|file| !dir.join(file).exists()) else { return Ok(None) };
+        // A writer may have merged the segment away since; then the list has changed as well.
+        if segment_files(index)? == files {
+            return Ok(Some(missing.display().to_string()));
+        }
+    }
+}
+
+fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>> {
+    use tantivy::index::SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
+    let mut files = BTreeSet::new();
+    for segment in index.searchable_segment_metas().doing("list its segments")? {
+        files.extend(
+            [FastFields, FieldNorms, Positions, Postings, Store, Terms].map(|part| segment.relative_path(part)),
+        );
+        if segment.has_deletes() {
+            files.insert(segment.relative_path(Delete));
+        }
+    }
+    Ok(files)
+}
+
+fn is_empty(dir: &Path) -> bool {
+    std::fs::read_dir(dir).map_or(true, |mut files| files.next().is_none())
+}
+
+/// Tells what is wrong with the index from what is wrong with the machine, which a rebuild would not mend.
+pub(crate) fn refused<T>(error: Error) -> Result<State<T>> {
+    match error {
+        Error::Engine { source, .. } if matches!(*source, TantivyError::IncompatibleIndex(_)) => Ok(State::OtherSchema),
+        Error::Engine { source, .. } if is_environment(&source) => Err(Error::Engine { doing: "open it", source }),
+        Error::Engine { source, .. } => Ok(State::Damaged(source.to_string())),
+        Error::Damaged(why) => Ok(State::Damaged(why)),
+    }
+}
+
+fn is_environment(error: &TantivyError) -> bool {
+    let io_error = match error {
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) | TantivyError::IoError(io_error) => {
+            io_error
+        }
+        TantivyError::LockFailure(..) | TantivyError::OpenDirectoryError(_) => return true,
+        _ => return false,
+    };
+    matches!(io_error.kind(), ErrorKind::PermissionDenied | ErrorKind::OutOfMemory | ErrorKind::StorageFull)
+        || io_error.raw_os_error() == Some(TOO_MANY_OPEN_FILES)
+}
+
+/// `EMFILE`, for which the standard library has no name.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
+/// A folder as a reader has it. tantivy wants to lock it while it opens the segments, so that no writer removes them
+/// meanwhile; on a medium or for a user that may not write, nobody does, and the lock is only pretended.
+#[derive(Clone, Debug)]
+struct Reading(MmapDirectory);
+
+impl Directory for Reading {
+    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
+        match self.0.acquire_lock(lock) {
+            Err(LockError::IoError(error))
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+            {
+                Ok(DirectoryLock::from(Box::new(())))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
+        self.0.get_file_handle(path)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
+        self.0.exists(path)
+    }
+
+    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        self.0.atomic_read(path)
+    }
+
+    fn delete(&self, path: &Path) -> Result<(), DeleteError> {
+        Err(DeleteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
+    }
+
+    fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
+        Err(OpenWriteError::wrap_io_error(read_only(), path.to_owned()))
+    }
+
+    fn atomic_write(&self, _path: &Path, _data: &[u8]) -> io::Result<()> {
+        Err(read_only())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Err(read_only())
+    }
+
+    fn watch(&self, watch_callback: WatchCallback) -> tantivy::Result<WatchHandle> {
+        self.0.watch(watch_callback)
+    }
+}
+
+fn read_only() -> io::Error {
+    io::Error::new(ErrorKind::ReadOnlyFilesystem, "the index is open for reading")
+}

@@ -1,0 +1,121 @@
+//! Writing the index: replaces documents and commits them together with the ledger position they reach to.
+//!
+//! The position stands in the commit's payload and nowhere else, so index and position cannot disagree. There is one indexer
+//! an archive; whoever holds the archive's writer lock has it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tantivy::{
+    IndexSettings, IndexWriter, Term,
+    directory::MmapDirectory,
+    indexer::{IndexWriterOptions, LogMergePolicy},
+};
+
+use crate::{
+    model::id::{RecordId, Seq},
+    search::{
+        document::{Entry, document},
+        error::{Doing, Error, Result, guarded},
+        fields::{FIELDS, fingerprint, tokenizers},
+        folder::{State, look},
+    },
+};
+
+/// What is buffered before tantivy writes a segment, besides each commit.
+const BUFFER_BYTES: usize = 64 << 20;
+
+/// Segments of about the same size that become one: few, because each costs every query a look into each field.
+const SEGMENTS_PER_MERGE: usize = 4;
+
+/// Stands in each commit.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    /// The ledger entry up to which the index knows everything.
+    pub position: Seq,
+    pub fingerprint: String,
+}
+
+pub struct Indexer {
+    writer: IndexWriter,
+}
+
+impl Indexer {
+    /// Opens the index in `dir` for writing and says up to where it knows the ledger; makes an empty one where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] also for an index of another schema: set the folder aside and use [`Indexer::create_fresh`].
+    pub fn open_or_create(dir: &Path) -> Result<(Self, Seq)> {
+        match look(dir)? {
+            State::Ready((index, payload)) => {
+                let indexer = guarded(|| Self::over(index))?;
+                Ok((indexer, payload.position))
+            }
+            State::Missing => Ok((Self::create_fresh(dir)?, Seq(0))),
+            State::OtherSchema => Err(Error::Damaged("it was made by another version of this program".to_owned())),
+            State::Damaged(why) => Err(Error::Damaged(why)),
+        }
+    }
+
+    /// Makes an empty index in `dir`, which is made where missing and may hold nothing else.
+    pub fn create_fresh(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).doing("make its folder")?;
+        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+        let directory = MmapDirectory::open(dir).doing("open its folder")?;
+        let index = tantivy::Index::create(directory, FIELDS.schema.clone(), settings).doing("create it")?;
+        let mut indexer = Self::over(index)?;
+        indexer.commit(Seq(0))?;
+        Ok(indexer)
+    }
+
+    fn over(mut index: tantivy::Index) -> Result<Self> {
+        index.set_tokenizers(tokenizers());
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .memory_budget_per_thread(BUFFER_BYTES)
+            .build();
+        let writer: IndexWriter = index.writer_with_options(options).doing("open it for writing")?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_min_num_segments(SEGMENTS_PER_MERGE);
+        // Overtaken and purged documents leave the disk with the next merge.
+        policy.set_del_docs_ratio_before_merge(0.2);
+        writer.set_merge_policy(Box::new(policy));
+        Ok(Self { writer })
+    }
+
+    /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
+    pub fn put(&mut self, entry: &Entry) -> Result<()> {
+        self.remove(entry.record_id);
+        self.writer.add_document(document(entry)).doing("add a document").map(drop)
+    }
+
+    /// Takes a record out.
+    pub fn remove(&mut self, record_id: RecordId) {
+        self.writer.delete_term(Term::from_field_i64(FIELDS.record_id, record_id.0));
+    }
+
+    /// Puts everything since the last commit on disk, together with the ledger position that is reached by it.
+    pub fn commit(&mut self, position: Seq) -> Result<()> {
+        let payload = Payload { position, fingerprint: fingerprint() };
+        let text = serde_json::to_string(&payload).map_err(std::io::Error::from).doing("write its position")?;
+        let mut commit = self.writer.prepare_commit().doing("prepare a commit")?;
+        commit.set_payload(&text);
+        commit.commit().doing("commit").map(drop)
+    }
+
+    /// Joins all segments into one, without what was removed or replaced: after a rebuild for speed, after a purge because
+    /// the words of what was purged must leave the disk. Only what is committed takes part.
+    pub fn compact(&mut self) -> Result<()> {
+        let segments = self.writer.index().searchable_segment_ids().doing("list its segments")?;
+        if !segments.is_empty() {
+            self.writer.merge(&segments).wait().doing("merge its segments")?;
+        }
+        self.writer.garbage_collect_files().wait().doing("remove old files").map(drop)
+    }
+
+    /// Waits for merges under way. Dropping the indexer instead gives them up, which costs nothing but their work.
+    pub fn finish(self) -> Result<()> {
+        self.writer.wait_merging_threads().doing("finish merging")
+    }
+}

@@ -1,0 +1,362 @@
+//! Runs a query over the index on disk and the tail in memory, as one stream in order.
+//!
+//! No stage holds more than 16 bytes a hit. The first pages keep only so many hits as they hold; whoever reads on past them
+//! wants everything, and then all the rest is collected at once, because each page is one pass over everything that matches.
+
+use std::{collections::HashSet, sync::Arc, vec};
+
+use tantivy::{
+    DocId, Score, SegmentOrdinal, SegmentReader,
+    collector::{Collector, SegmentCollector},
+    columnar::Column,
+};
+
+use crate::{
+    model::{id::Seq, time::Timestamp},
+    search::{
+        Index, Query,
+        error::{Doing, Result, guarded},
+        fields::{DURATION, RECORD_ID, SEQ, START},
+    },
+};
+
+/// The order of matches. Records that lack what it goes by come last; among equals the newer entry of the ledger is first,
+/// with `Oldest` the older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Latest start first.
+    Newest,
+    /// Earliest start first.
+    Oldest,
+    /// Longest duration first.
+    Longest,
+    /// Best match first.
+    Relevance,
+}
+
+/// Limits of the start time, so that fewer matches need to be looked up: SQL asks again. Without limits, records of unknown
+/// start match too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Within {
+    /// Start at or after.
+    pub from: Option<Timestamp>,
+    /// Start before.
+    pub to: Option<Timestamp>,
+}
+
+/// A document that matches. It may be stale: the record's `newest_seq` says whether it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    pub seq: Seq,
+    /// How well it matches, with [`Order::Relevance`]; comparable only within one answer. Otherwise 0.
+    pub score: f32,
+}
+
+/// How many matches are kept on each pass; after the last, all.
+const PAGES: [usize; 2] = [256, 4096];
+
+/// The matches of a query in order, each when it is asked for. Ends after the first error.
+pub struct Matches<'a> {
+    order: Order,
+    sources: Vec<Source<'a>>,
+}
+
+struct Source<'a> {
+    index: &'a Index,
+    query: &'a Query,
+    pass: Pass,
+    pages: std::slice::Iter<'static, usize>,
+    page: vec::IntoIter<Rank>,
+    exhausted: bool,
+}
+
+impl<'a> Matches<'a> {
+    /// Searches `disk`, where there is one, and `tail`; of records that are in both, only the tail's document is looked at.
+    #[must_use]
+    pub fn new(
+        disk: Option<&'a Index>,
+        tail: Option<&'a Index>,
+        query: &'a Query,
+        order: Order,
+        within: Within,
+    ) -> Self {
+        let overtaken = tail.map(|tail| Arc::clone(&tail.members));
+        let source = |index, overtaken| Source {
+            index,
+            query,
+            pass: Pass { order, after: None, limit: 0, gate: Gate { within, overtaken } },
+            pages: PAGES.iter(),
+            page: Vec::new().into_iter(),
+            exhausted: false,
+        };
+        let disk = disk.map(|disk| source(disk, overtaken));
+        let tail = tail.map(|tail| source(tail, None));
+        Self { order, sources: disk.into_iter().chain(tail).collect() }
+    }
+}
+
+impl Iterator for Matches<'_> {
+    type Item = Result<Match>;
+
+    fn next(&mut self) -> Option<Result<Match>> {
+        let mut first: Option<(Rank, usize)> = None;
+        for at in 0..self.sources.len() {
+            match self.sources[at].head() {
+                Ok(Some(rank)) if first.is_none_or(|(other, _)| rank < other) => first = Some((rank, at)),
+                Ok(_) => {}
+                Err(error) => {
+                    self.sources.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+        let (_, at) = first?;
+        let rank = self.sources[at].page.next()?;
+        Some(Ok(rank.into_match(self.order)))
+    }
+}
+
+impl Source<'_> {
+    /// The next match, not taken.
+    fn head(&mut self) -> Result<Option<Rank>> {
+        if self.page.as_slice().is_empty() && !self.exhausted {
+            self.pass.limit = self.pages.next().copied().unwrap_or(usize::MAX);
+            let ranks = self.index.run(self.query, &self.pass)?;
+            self.exhausted = ranks.len() < self.pass.limit;
+            self.pass.after = ranks.last().copied();
+            self.page = ranks.into_iter();
+        }
+        Ok(self.page.as_slice().first().copied())
+    }
+}
+
+impl Index {
+    /// The matches in this index alone.
+    #[must_use]
+    pub fn matches<'a>(&'a self, query: &'a Query, order: Order, within: Within) -> Matches<'a> {
+        Matches::new(Some(self), None, query, order, within)
+    }
+
+    fn run<C: Collector>(&self, query: &Query, collector: &C) -> Result<C::Fruit> {
+        guarded(|| self.searcher.search(&*query.compiled, collector).doing("search it"))
+    }
+}
+
+/// Counts the documents that [`Matches`] over the same would give; stale ones are among them.
+pub fn count(disk: Option<&Index>, tail: Option<&Index>, query: &Query, within: Within) -> Result<usize> {
+    let overtaken = tail.map(|tail| Arc::clone(&tail.members));
+    let on_disk = disk.map_or(Ok(0), |disk| disk.run(query, &Counting(Gate { within, overtaken })))?;
+    let in_tail = tail.map_or(Ok(0), |tail| tail.run(query, &Counting(Gate { within, overtaken: None })))?;
+    Ok(on_disk + in_tail)
+}
+
+/// The place of a match: the less, the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    key: i64,
+    tie: i64,
+}
+
+impl Rank {
+    fn new(order: Order, value: Option<i64>, seq: i64) -> Self {
+        // Not `-value`: the least number has no counterpart.
+        let value = |turn: bool| value.map_or(i64::MAX, |value| if turn { !value } else { value });
+        match order {
+            Order::Oldest => Self { key: value(false), tie: seq },
+            Order::Newest | Order::Longest | Order::Relevance => Self { key: value(true), tie: !seq },
+        }
+    }
+
+    fn into_match(self, order: Order) -> Match {
+        let seq = if order == Order::Oldest { self.tie } else { !self.tie };
+        let score = match order {
+            Order::Relevance => u32::try_from(!self.key).map_or(0.0, f32::from_bits),
+            _ => 0.0,
+        };
+        Match { seq: Seq(seq), score }
+    }
+}
+
+/// One walk over everything that matches: the first `limit` ranks behind `after`.
+#[derive(Clone)]
+struct Pass {
+    order: Order,
+    after: Option<Rank>,
+    limit: usize,
+    gate: Gate,
+}
+
+/// What a match must pass besides the query.
+#[derive(Clone)]
+struct Gate {
+    within: Within,
+    /// Records that the tail has.
+    overtaken: Option<Arc<HashSet<i64>>>,
+}
+
+impl Gate {
+    fn open(&self, segment: &SegmentReader) -> tantivy::Result<SegmentGate> {
+        let columns = segment.fast_fields();
+        let timed = self.within != Within::default();
+        Ok(SegmentGate {
+            within: self.within,
+            start: if timed { Some(columns.i64(START)?) } else { None },
+            overtaken: match &self.overtaken {
+                Some(overtaken) if !overtaken.is_empty() => Some((columns.i64(RECORD_ID)?, Arc::clone(overtaken))),
+                _ => None,
+            },
+        })
+    }
+}
+
+struct SegmentGate {
+    within: Within,
+    start: Option<Column<i64>>,
+    overtaken: Option<(Column<i64>, Arc<HashSet<i64>>)>,
+}
+
+impl SegmentGate {
+    fn passes(&self, doc: DocId) -> bool {
+        if let Some(start) = &self.start {
+            let Some(start) = start.first(doc) else { return false };
+            if self.within.from.is_some_and(|from| start < from.0) || self.within.to.is_some_and(|to| start >= to.0) {
+                return false;
+            }
+        }
+        let is_overtaken = |(ids, overtaken): &(Column<i64>, Arc<HashSet<i64>>)| {
+            ids.first(doc).is_some_and(|id| overtaken.contains(&id))
+        };
+        !self.overtaken.as_ref().is_some_and(is_overtaken)
+    }
+}
+
+impl Collector for Pass {
+    type Fruit = Vec<Rank>;
+    type Child = SegmentPass;
+
+    fn for_segment(&self, _: SegmentOrdinal, segment: &SegmentReader) -> tantivy::Result<SegmentPass> {
+        let columns = segment.fast_fields();
+        Ok(SegmentPass {
+            gate: self.gate.open(segment)?,
+            key: match self.order {
+                Order::Newest | Order::Oldest => Some(columns.i64(START)?),
+                Order::Longest => Some(columns.i64(DURATION)?),
+                Order::Relevance => None,
+            },
+            seq: columns.i64(SEQ)?,
+            order: self.order,
+            after: self.after,
+            first: First { limit: self.limit, ranks: Vec::new(), worst: None },
+        })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        self.order == Order::Relevance
+    }
+
+    fn merge_fruits(&self, fruits: Vec<Vec<Rank>>) -> tantivy::Result<Vec<Rank>> {
+        let mut first = First { limit: self.limit, ranks: Vec::new(), worst: None };
+        for ranks in fruits {
+            if first.ranks.is_empty() {
+                first.ranks = ranks;
+            } else {
+                for rank in ranks {
+                    first.push(rank);
+                }
+            }
+        }
+        first.ranks.sort_unstable();
+        first.ranks.truncate(self.limit);
+        Ok(first.ranks)
+    }
+}
+
+struct SegmentPass {
+    gate: SegmentGate,
+    key: Option<Column<i64>>,
+    seq: Column<i64>,
+    order: Order,
+    after: Option<Rank>,
+    first: First,
+}
+
+impl SegmentCollector for SegmentPass {
+    type Fruit = Vec<Rank>;
+
+    fn collect(&mut self, doc: DocId, score: Score) {
+        if !self.gate.passes(doc) {
+            return;
+        }
+        let Some(seq) = self.seq.first(doc) else { return };
+        let value = match &self.key {
+            Some(key) => key.first(doc),
+            // Scores are not negative, and so their bits rise as they do.
+            None => Some(i64::from(score.max(0.0).to_bits())),
+        };
+        let rank = Rank::new(self.order, value, seq);
+        if self.after.is_none_or(|after| after < rank) {
+            self.first.push(rank);
+        }
+    }
+
+    fn harvest(self) -> Vec<Rank> {
+        self.first.ranks
+    }
+}
+
+/// Keeps the first `limit` of what is pushed, and up to as many again that are not sorted out yet.
+struct First {
+    limit: usize,
+    ranks: Vec<Rank>,
+    worst: Option<Rank>,
+}
+
+impl First {
+    fn push(&mut self, rank: Rank) {
+        if self.worst.is_some_and(|worst| worst <= rank) {
+            return;
+        }
+        self.ranks.push(rank);
+        if self.ranks.len() >= self.limit.saturating_mul(2) {
+            let (_, worst, _) = self.ranks.select_nth_unstable(self.limit - 1);
+            self.worst = Some(*worst);
+            self.ranks.truncate(self.limit);
+        }
+    }
+}
+
+struct Counting(Gate);
+
+impl Collector for Counting {
+    type Fruit = usize;
+    type Child = SegmentCount;
+
+    fn for_segment(&self, _: SegmentOrdinal, segment: &SegmentReader) -> tantivy::Result<SegmentCount> {
+        Ok(SegmentCount { gate: self.0.open(segment)?, count: 0 })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn merge_fruits(&self, counts: Vec<usize>) -> tantivy::Result<usize> {
+        Ok(counts.into_iter().sum())
+    }
+}
+
+struct SegmentCount {
+    gate: SegmentGate,
+    count: usize,
+}
+
+impl SegmentCollector for SegmentCount {
+    type Fruit = usize;
+
+    fn collect(&mut self, doc: DocId, _: Score) {
+        self.count += usize::from(self.gate.passes(doc));
+    }
+
+    fn harvest(self) -> usize {
+        self.count
+    }
+}

@@ -1,0 +1,153 @@
+//! The text index: which records match this text. SQL answers everything else.
+//!
+//! A document stands for the newest version of one record and answers with that version's place in the ledger. The index
+//! follows the ledger and keeps its position inside its own commits; what it has not reached yet is indexed in memory for the
+//! query that asks. A document may be stale (a newer version came, the record was purged): whoever looks its `seq` up among
+//! the records' newest drops it. Everything here can be lost and made again; nothing outside this folder speaks tantivy.
+
+mod compile;
+mod document;
+mod error;
+mod fields;
+mod folder;
+mod indexer;
+mod language;
+mod matches;
+mod name_standin;
+mod numbers;
+mod reading;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use tantivy::{
+    IndexSettings, ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory,
+};
+
+pub use self::{
+    document::Entry,
+    error::{Error, Result, SyntaxError},
+    folder::State,
+    indexer::Indexer,
+    matches::{Match, Matches, Order, Within, count},
+};
+use crate::{
+    model::id::{RecordId, Seq},
+    search::{
+        error::{Doing, guarded},
+        fields::{FIELDS, RECORD_ID, SEQ, tokenizers},
+    },
+};
+
+/// An index as it was when it was opened; commits that come later are not seen. Many threads may read it.
+pub struct Index {
+    searcher: Searcher,
+    position: Seq,
+    /// The records of an index in memory, which overtake what is on disk; empty for an index on disk.
+    members: Arc<HashSet<i64>>,
+}
+
+impl Index {
+    /// Opens the index in `dir` for reading, without threads and without waiting for a writer.
+    ///
+    /// # Errors
+    /// Only what a rebuild would not mend: no permission, too many open files.
+    pub fn open(dir: &Path) -> Result<State> {
+        folder::look_only(dir)?.and_then(|(index, payload)| match guarded(|| searcher(&index)) {
+            Ok(searcher) => Ok(State::Ready(Self { searcher, position: payload.position, members: Arc::default() })),
+            Err(error) => folder::refused(error),
+        })
+    }
+
+    /// Indexes `entries` in memory: the tail that the index on disk has not reached. Of a record that occurs twice, the
+    /// entry with the higher position counts. Its position is the highest of all.
+    pub fn in_memory(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
+        let mut newest: HashMap<RecordId, Entry> = HashMap::new();
+        for entry in entries {
+            match newest.get(&entry.record_id) {
+                Some(other) if other.seq > entry.seq => {}
+                _ => drop(newest.insert(entry.record_id, entry)),
+            }
+        }
+        let position = newest.values().map(|entry| entry.seq).max().unwrap_or_default();
+        let members = Arc::new(newest.keys().map(|id| id.0).collect());
+        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+        let builder =
+            tantivy::Index::builder().schema(FIELDS.schema.clone()).settings(settings).tokenizers(tokenizers());
+        if newest.is_empty() {
+            // tantivy cannot read a segment without documents.
+            let index = builder.create_in_ram().doing("make it in memory")?;
+            return Ok(Self { searcher: searcher(&index)?, position, members });
+        }
+        let mut writer: SingleSegmentIndexWriter<TantivyDocument> = builder
+            .single_segment_index_writer(RamDirectory::create(), TAIL_BUFFER_BYTES)
+            .doing("make it in memory")?;
+        for entry in newest.values() {
+            writer.add_document(document::document(entry)).doing("add a document")?;
+        }
+        let index = writer.finalize().doing("make it in memory")?;
+        Ok(Self { searcher: searcher(&index)?, position, members })
+    }
+
+    /// The ledger entry up to which the index knows everything.
+    pub fn position(&self) -> Seq {
+        self.position
+    }
+
+    /// How many records it holds, stale ones included.
+    pub fn record_count(&self) -> u64 {
+        self.searcher.num_docs()
+    }
+
+    /// Every document: its record, and the version's place in the ledger; in no order.
+    pub fn documents(&self) -> Result<impl Iterator<Item = (RecordId, Seq)>> {
+        let mut segments = Vec::new();
+        for segment in self.searcher.segment_readers() {
+            let columns = segment.fast_fields();
+            let ids = columns.i64(RECORD_ID).doing("read its records")?;
+            let seqs = columns.i64(SEQ).doing("read its positions")?;
+            segments.push((segment, ids, seqs));
+        }
+        Ok(segments.into_iter().flat_map(|(segment, ids, seqs)| {
+            segment.doc_ids_alive().filter_map(move |doc| Some((RecordId(ids.first(doc)?), Seq(seqs.first(doc)?))))
+        }))
+    }
+
+    /// Reads every file against its checksum; gives the names of those that fail.
+    pub fn verify(&self) -> Result<Vec<String>> {
+        let damaged = guarded(|| self.searcher.index().validate_checksum().doing("read it against its checksums"))?;
+        let mut names: Vec<String> = damaged.into_iter().map(|path| path.display().to_string()).collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// tantivy's least.
+const TAIL_BUFFER_BYTES: usize = 15 << 20;
+
+fn searcher(index: &tantivy::Index) -> Result<Searcher> {
+    let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(1);
+    let reader: tantivy::IndexReader = reader.try_into().doing("open its segments")?;
+    Ok(reader.searcher())
+}
+
+/// A text in the query language, understood.
+pub struct Query {
+    compiled: Box<dyn tantivy::query::Query>,
+}
+
+impl Query {
+    /// Understands `text`; an empty one asks for everything.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which column.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        Ok(Self { compiled: compile::compile(&language::parse(text)?) })
+    }
+}

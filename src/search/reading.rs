@@ -1,0 +1,144 @@
+//! A piece of a query → the terms it asks for in a field, the counterpart of `terms.rs`.
+
+use crate::{
+    model::rows::SearchField,
+    search::{
+        name_standin::{
+            name::{self, QueryWord},
+            phone,
+        },
+        terms::{self, Class, REVERSED, class},
+    },
+};
+
+/// A word or a phrase as somebody typed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sought {
+    pub text: String,
+    /// Whether a star followed.
+    pub prefix: bool,
+}
+
+/// What must be in one field of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Term(String),
+    Prefix(String),
+    /// Words at given places relative to each other.
+    Phrase(Vec<(usize, QueryWord)>),
+    All(Vec<Reading>),
+    Any(Vec<Reading>),
+}
+
+/// How `sought` reads in `field`; `None` where it can be nothing that the field holds.
+pub(crate) fn reading(field: SearchField, sought: &Sought) -> Option<Reading> {
+    in_class(class(field), sought)
+}
+
+fn in_class(class: Class, sought: &Sought) -> Option<Reading> {
+    match class {
+        Class::Words => words(sought),
+        Class::Mail => whole(terms::address(&sought.text).trim_start_matches('@'), sought.prefix),
+        Class::Id => whole(&terms::address(&sought.text), sought.prefix),
+        Class::Phone => number(sought),
+        Class::Codes => codes(sought, false),
+        Class::Addresses => codes(sought, true),
+        Class::Thread => whole(&terms::conversation(&sought.text), sought.prefix),
+        Class::Person => {
+            let readings = [Class::Words, Class::Mail, Class::Id, Class::Phone].map(|class| in_class(class, sought));
+            let mut readings: Vec<Reading> = readings.into_iter().flatten().collect();
+            readings.dedup();
+            any(readings)
+        }
+    }
+}
+
+fn whole(text: &str, prefix: bool) -> Option<Reading> {
+    let text = text.to_owned();
+    let plausible = text.contains(char::is_alphanumeric) && !text.contains(char::is_whitespace);
+    plausible.then_some(if prefix { Reading::Prefix(text) } else { Reading::Term(text) })
+}
+
+fn words(sought: &Sought) -> Option<Reading> {
+    let pieces = terms::pieces(&sought.text).map(name::query_words).filter(|words| !words.is_empty());
+    let mut words: Vec<(usize, QueryWord)> = pieces
+        .enumerate()
+        .flat_map(|(place, words)| words.into_iter().map(move |word| (place, word)))
+        .map(|(place, word)| (place, QueryWord { text: terms::capped_word(&word.text).to_owned(), ..word }))
+        .collect();
+    words.last_mut()?.1.prefix |= sought.prefix;
+    Some(match words.as_slice() {
+        [(_, QueryWord { text, prefix: true })] => Reading::Prefix(text.clone()),
+        [(_, QueryWord { text, prefix: false })] => Reading::Term(text.clone()),
+        _ => Reading::Phrase(words),
+    })
+}
+
+fn number(sought: &Sought) -> Option<Reading> {
+    let text = sought.text.trim();
+    if sought.prefix {
+        // The beginning of a number is known only with its country.
+        let international = text.strip_prefix('+').or_else(|| text.strip_prefix("00"))?;
+        let plausible = international.chars().all(|c| c.is_ascii_digit() || " -./()".contains(c));
+        let digits = phone::digits(international);
+        return (plausible && !digits.is_empty()).then(|| Reading::Prefix(format!("+{digits}")));
+    }
+    let query = phone::PhoneQuery::parse(text)?;
+    Some(Reading::Prefix(format!("{REVERSED}{}", query.reversed)))
+}
+
+fn codes(sought: &Sought, addresses: bool) -> Option<Reading> {
+    let mut tokens: Vec<String> = terms::tokens(&sought.text, addresses).collect();
+    let last = if sought.prefix { tokens.pop() } else { None };
+    let exact = tokens.into_iter().map(|token| {
+        let token = terms::ended(&token, addresses).to_owned();
+        // SM-G930U is also within SM-G930U-EU.
+        let parts = terms::parts(&token, addresses)
+            .map(|parts| Reading::All(parts.into_iter().map(|part| Reading::Term(part.to_owned())).collect()));
+        match parts {
+            Some(parts) => Reading::Any(vec![Reading::Term(token), parts]),
+            None => Reading::Term(token),
+        }
+    });
+    let mut readings: Vec<Reading> = exact.chain(last.map(Reading::Prefix)).collect();
+    match readings.len() {
+        0 | 1 => readings.pop(),
+        _ => Some(Reading::All(readings)),
+    }
+}
+
+fn any(mut readings: Vec<Reading>) -> Option<Reading> {
+    match readings.len() {
+        0 | 1 => readings.pop(),
+        _ => Some(Reading::Any(readings)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(field: SearchField, text: &str) -> Option<Reading> {
+        let prefix = text.ends_with('*');
+        reading(field, &Sought { text: text.trim_end_matches('*').to_owned(), prefix })
+    }
+
+    #[test]
+    fn a_prefix_of_an_address_ends_where_it_was_typed() {
+        assert_eq!(read(SearchField::Network, "10.1.*"), Some(Reading::Prefix("10.1.".to_owned())));
+        assert_eq!(read(SearchField::Network, "10.1.2.3"), Some(Reading::Term("10.1.2.3".to_owned())));
+    }
+
+    #[test]
+    fn every_spelling_of_a_number_reads_alike() {
+        let whole = Some(Reading::Prefix("<810064970244".to_owned()));
+        for spelling in ["+442079460018", "+44 20 7946 0018", "+44 (0)20 7946-0018", "0044 20 7946 0018"] {
+            assert_eq!(read(SearchField::Phone, spelling), whole, "{spelling}");
+        }
+        assert_eq!(read(SearchField::Phone, "02079460018"), Some(Reading::Prefix("<8100649702".to_owned())));
+        assert_eq!(read(SearchField::Phone, "0018"), Some(Reading::Prefix("<8100".to_owned())));
+        assert_eq!(read(SearchField::Phone, "+44 20*"), Some(Reading::Prefix("+4420".to_owned())));
+        assert_eq!(read(SearchField::Phone, "018"), None);
+        assert_eq!(read(SearchField::Phone, "alice"), None);
+    }
+}

@@ -1,0 +1,514 @@
+//! Claims about the search room, over real folders.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::{prop, prop_assert, proptest};
+use tempfile::TempDir;
+
+use crate::{
+    model::{
+        id::{RecordId, Seq, Version},
+        rows::{Derived, Record, SearchField},
+        time::Timestamp,
+    },
+    search::{Entry, Index, Indexer, Match, Matches, Order, Query, Result, State, Within, count},
+};
+
+fn time(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+/// Record `n` at position `n`, started on the n-th of November, an hour long.
+fn entry(n: i64, search: &[(SearchField, &str)]) -> Entry {
+    let start = Timestamp(time("2026-11-01T09:00:00Z").0 + (n - 1) * 86_400_000_000_000);
+    let end = Timestamp(start.0 + n * 60_000_000_000);
+    Entry {
+        record_id: RecordId(n),
+        seq: Seq(n),
+        start: Some(start),
+        id: format!("00000000-0000-4000-8000-{n:012}"),
+        version: Version(1),
+        derived: Derived {
+            record: Record { start: Some(start), end: Some(end), ..Record::default() },
+            search: search.iter().map(|(field, text)| (*field, (*text).to_owned())).collect(),
+            ..Derived::default()
+        },
+    }
+}
+
+fn write(dir: &Path, entries: &[Entry], position: i64) {
+    let (mut indexer, _) = Indexer::open_or_create(dir).unwrap();
+    entries.iter().for_each(|entry| indexer.put(entry).unwrap());
+    indexer.commit(Seq(position)).unwrap();
+    indexer.finish().unwrap();
+}
+
+fn open(dir: &Path) -> Index {
+    match Index::open(dir).unwrap() {
+        State::Ready(index) => index,
+        State::Missing => panic!("missing"),
+        State::OtherSchema => panic!("other schema"),
+        State::Damaged(why) => panic!("{why}"),
+    }
+}
+
+fn on_disk(entries: &[Entry]) -> (TempDir, Index) {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), entries, entries.len().try_into().unwrap());
+    let index = open(dir.path());
+    (dir, index)
+}
+
+fn seqs(matches: Matches<'_>) -> Vec<i64> {
+    matches.map(|found| found.unwrap().seq.0).collect()
+}
+
+fn ask(index: &Index, text: &str) -> Vec<i64> {
+    let query = Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    seqs(index.matches(&query, Order::Oldest, Within::default()))
+}
+
+/// Asserts which of the texts in `field` each query finds, counted from 1.
+#[track_caller]
+fn assert_found(field: SearchField, texts: &[&str], queries: &[(&str, &[i64])]) {
+    let entries: Vec<Entry> = (1..).zip(texts).map(|(n, text)| entry(n, &[(field, text)])).collect();
+    let (_dir, index) = on_disk(&entries);
+    for (query, expected) in queries {
+        assert_eq!(ask(&index, query), *expected, "{query}");
+    }
+}
+
+#[test]
+fn names_are_found_in_any_spelling_of_their_letters() {
+    assert_found(
+        SearchField::Name,
+        &[
+            "Jürgen Müller",
+            "Łukasz Żak",
+            "Seán O'Brien",
+            "王小明",
+            "김철수",
+            "สมชาย ใจดี",
+            "Юлия Соколова",
+            "Γιώργος Παπαδόπουλος",
+            "Anna-Maria Groß",
+        ],
+        &[
+            ("Mueller", &[1]),
+            ("muller", &[1]),
+            ("müller", &[1]),
+            ("MÜLLER", &[1]),
+            ("jurgen muller", &[1]),
+            ("lukasz", &[2]),
+            ("Łukasz Żak", &[2]),
+            ("O'Brien", &[3]),
+            ("obrien", &[3]),
+            ("brien", &[3]),
+            ("sean", &[3]),
+            ("小明", &[4]),
+            ("王小", &[4]),
+            ("明", &[4]),
+            ("王明", &[]),
+            ("철수", &[5]),
+            ("สมชาย", &[6]),
+            ("ชาย", &[6]),
+            ("ใจดี", &[6]),
+            ("юлия", &[7]),
+            ("СОКОЛОВА", &[7]),
+            ("γιωργος", &[8]),
+            ("Παπαδόπουλος", &[8]),
+            ("anna-maria", &[9]),
+            ("maria", &[9]),
+            ("gross", &[9]),
+            ("\"anna maria groß\"", &[9]),
+            ("\"maria anna\"", &[]),
+        ],
+    );
+}
+
+#[test]
+fn phrases_keep_to_one_name_and_its_order() {
+    let (_dir, index) = on_disk(&[
+        entry(1, &[(SearchField::Name, "Alice Smith"), (SearchField::Name, "Bob Jones")]),
+        entry(2, &[(SearchField::Name, "Bob Smith"), (SearchField::Name, "Alice Jones")]),
+        entry(3, &[(SearchField::Name, "王 小明 Müller")]),
+    ]);
+    assert_eq!(ask(&index, "alice smith"), [1, 2]);
+    assert_eq!(ask(&index, "\"alice smith\""), [1]);
+    assert_eq!(ask(&index, "\"smith alice\""), [] as [i64; 0]);
+    assert_eq!(ask(&index, "\"smith bob\""), [] as [i64; 0]);
+    assert_eq!(ask(&index, "\"alice smi\"*"), [1]);
+    assert_eq!(ask(&index, "\"王 小明\""), [3]);
+    assert_eq!(ask(&index, "\"小 mueller\""), [3]);
+    assert_eq!(ask(&index, "name:\"小 muller\""), [3]);
+}
+
+#[test]
+fn addresses_are_found_whole_and_by_their_parts() {
+    assert_found(
+        SearchField::Upn,
+        &["alice.smith@contoso.com", "bob_fabrikam.com#EXT#@contoso.onmicrosoft.com", "alice@mail.fabrikam.com"],
+        &[
+            ("alice.smith@contoso.com", &[1]),
+            ("Alice.Smith@CONTOSO.com", &[1]),
+            ("upn:alice.smith", &[1]),
+            ("mail:smith", &[1]),
+            ("contoso.com", &[1]),
+            ("@contoso.com", &[1]),
+            ("fabrikam.com", &[2, 3]),
+            ("bob@fabrikam.com", &[2]),
+            ("alice", &[1, 3]),
+            ("alice*", &[1, 3]),
+            ("alice@*", &[3]),
+            ("participant:alice@mail.fabrikam.com", &[3]),
+            ("name:alice", &[]),
+        ],
+    );
+}
+
+#[test]
+fn numbers_are_found_in_any_spelling_and_by_their_last_digits() {
+    assert_found(
+        SearchField::Phone,
+        &["+442079460018", "+14255550018", "+4420794****"],
+        &[
+            ("+442079460018", &[1]),
+            ("\"+44 20 7946 0018\"", &[1]),
+            ("+44 20 7946 0018", &[1]),
+            ("phone:\"+44 (0)20 7946-0018\"", &[1]),
+            ("02079460018", &[1]),
+            ("020 7946 0018", &[1]),
+            ("00442079460018", &[1]),
+            ("0018", &[1, 2]),
+            ("phone:60018", &[1]),
+            ("participant:0018", &[1, 2]),
+            ("phone:+4420*", &[1, 3]),
+            ("phone:+1*", &[2]),
+        ],
+    );
+}
+
+#[test]
+fn machines_addresses_and_identifiers_are_found_whole_and_by_their_beginning() {
+    let (_dir, index) = on_disk(&[
+        entry(1, &[(SearchField::Network, "10.1.2.3"), (SearchField::Device, "FRA-LT00123")]),
+        entry(2, &[(SearchField::Network, "10.10.2.3"), (SearchField::Device, "SM-G930U Headset (Jabra Evolve2 65)")]),
+        entry(
+            3,
+            &[(SearchField::Network, "fe80::1 AA-BB-CC-00-11-22"), (SearchField::Agent, "Teams/22.250.1.2 i9-12900H")],
+        ),
+        entry(4, &[(SearchField::ParticipantId, "8:orgid:e523d2ed-2966-4b6b-925b-754a88034cc5")]),
+        entry(
+            5,
+            &[(
+                SearchField::Conversation,
+                "https://teams.microsoft.com/l/meetup-join/19%3ameeting_NTg0%40thread.v2/0?context=x",
+            )],
+        ),
+    ]);
+    for (text, expected) in [
+        ("10.1.2.3", &[1][..]),
+        ("ip:10.1.*", &[1]),
+        ("10.1*", &[1, 2]),
+        ("FRA-LT00123", &[1]),
+        ("fra", &[1]),
+        ("LT00123", &[1]),
+        ("sm-g930u", &[2]),
+        ("G930U", &[2]),
+        ("device:\"jabra evolve2 65\"", &[2]),
+        ("fe80::1", &[3]),
+        ("aa:bb:cc:00:11:22", &[3]),
+        ("AA-BB-CC-00-11-22", &[3]),
+        ("agent:22.250.1.2", &[3]),
+        ("22.250.*", &[3]),
+        ("i9-12900H", &[3]),
+        ("e523d2ed-2966-4b6b-925b-754a88034cc5", &[4]),
+        ("participant_id:e523d2ed*", &[4]),
+        ("id:00000000-0000-4000-8000-000000000004", &[4]),
+        ("19:meeting_NTg0@thread.v2", &[5]),
+        ("https://teams.microsoft.com/l/meetup-join/19%3ameeting_NTg0%40thread.v2/0?context=y", &[5]),
+        ("conversation:19:meeting_*", &[5]),
+    ] {
+        assert_eq!(ask(&index, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn organizers_are_found_however_they_are_known() {
+    assert_found(
+        SearchField::Organizer,
+        &["Zoë Martin", "zoe@contoso.com", "+442079460018", "e523d2ed-2966-4b6b-925b-754a88034cc5"],
+        &[
+            ("organizer:zoe", &[1, 2]),
+            ("organizer:\"Zoë Martin\"", &[1]),
+            ("organizer:zoe@contoso.com", &[2]),
+            ("organizer:02079460018", &[3]),
+            ("organizer:e523d2ed-2966-4b6b-925b-754a88034cc5", &[4]),
+            ("organizer:8100", &[]),
+        ],
+    );
+}
+
+#[test]
+fn words_combine_with_and_or_not_and_parentheses() {
+    assert_found(
+        SearchField::Name,
+        &["alice red", "alice blue", "bob red", "bob blue", "carol"],
+        &[
+            ("alice red", &[1]),
+            ("alice AND red", &[1]),
+            ("alice OR bob", &[1, 2, 3, 4]),
+            ("alice red OR bob blue", &[1, 4]),
+            ("(alice OR bob) red", &[1, 3]),
+            ("(alice OR bob) AND NOT red", &[2, 4]),
+            ("alice NOT red", &[2]),
+            ("NOT alice", &[3, 4, 5]),
+            ("NOT (alice OR bob)", &[5]),
+            ("NOT NOT carol", &[5]),
+            ("carol OR NOT alice", &[3, 4, 5]),
+            ("NOT alice NOT bob", &[5]),
+            ("name:(alice OR carol) NOT blue", &[1, 5]),
+            ("ali* OR car*", &[1, 2, 5]),
+            ("and", &[]),
+            ("*", &[1, 2, 3, 4, 5]),
+            ("", &[1, 2, 3, 4, 5]),
+            ("NAME:alice", &[1, 2]),
+        ],
+    );
+}
+
+#[test]
+fn start_end_duration_and_version_compare() {
+    let (_dir, index) = on_disk(&[1, 2, 3, 4].map(|n| entry(n, &[])));
+    for (text, expected) in [
+        ("start:2026-11-02", &[2][..]),
+        ("start:>=2026-11-02", &[2, 3, 4]),
+        ("start:>2026-11-02", &[3, 4]),
+        ("start:<2026-11-02", &[1]),
+        ("start:<=2026-11-02", &[1, 2]),
+        ("start:[2026-11-02 TO 2026-11-03]", &[2, 3]),
+        ("start:[2026-11-02 TO 2026-11-04}", &[2, 3]),
+        ("start:{2026-11-02 TO *]", &[3, 4]),
+        ("start:[* TO *]", &[1, 2, 3, 4]),
+        ("start:>2026-11-03T09:00:00Z", &[4]),
+        ("start:>=2026-11-03T09:00:00Z", &[3, 4]),
+        ("end:<=2026-11-01T09:01:00Z", &[1]),
+        ("duration:>60", &[2, 3, 4]),
+        ("duration:>=2m", &[2, 3, 4]),
+        ("duration:[60 TO 3m}", &[1, 2]),
+        ("duration:60", &[1]),
+        ("duration:(>=60.5 <181)", &[2, 3]),
+        ("version:1 NOT start:2026-11-01", &[2, 3, 4]),
+        ("version:>1", &[]),
+    ] {
+        assert_eq!(ask(&index, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_is_named_with_its_column() {
+    for (text, column, part) in [
+        ("(alice", 1, "not closed"),
+        ("alice)", 6, "closes nothing"),
+        ("alice \"bob", 7, "not closed"),
+        ("alice AND", 7, "both sides"),
+        ("AND alice", 1, "both sides"),
+        ("OR alice", 1, "both sides"),
+        ("alice OR", 9, "missing at the end"),
+        ("alice NOT", 10, "to its right"),
+        ("()", 2, "nothing before"),
+        ("alice foo:bar", 7, "there is no field 'foo'; the fields are name, participant"),
+        ("name:", 6, "value is missing"),
+        ("name: alice", 6, "without a blank"),
+        ("a*b", 1, "end of a word"),
+        ("alice &", 7, "nothing to look for"),
+        ("phone:alice", 7, "not a phone number"),
+        ("name:[a TO b]", 6, "ranges are for start"),
+        ("name:>a", 6, "holds text"),
+        ("start:[2026-11-01 TO", 7, "not closed"),
+        ("start:[2026-11-01]", 7, "[A TO B]"),
+        ("start:yesterday", 7, "not a time"),
+        ("start:>=7d", 9, "not a time"),
+        ("duration:long", 10, "not a duration"),
+        ("duration:=>60", 10, "no comparison '=>'"),
+        ("version:x", 9, "not a version"),
+    ] {
+        let error = Query::parse(text).err().unwrap_or_else(|| panic!("{text} is understood"));
+        assert_eq!(error.column, column, "{text}: {error}");
+        assert!(error.message.contains(part), "{text}: {error}");
+    }
+    assert!(Query::parse(&"(".repeat(100_000)).is_err());
+    assert!(Query::parse(&"NOT ".repeat(100_000)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_or_the_search_panic(text in prop::collection::vec(
+        prop::sample::select(vec!["(", ")", "\"", "*", ":", "AND", "OR", "NOT ", " ", "[", "}", "TO", "name:", "start:", ">=",
+            "2026-11-01", "+44", "020", "a", "é", "王", "ใจ", "%", "%e", "19:", "\u{1f}", "-", ".", "@", "x@y.z", "10.1.", "\\", "\u{301}"]),
+        0..14,
+    )) {
+        let text = text.concat();
+        if let Ok(query) = Query::parse(&text) {
+            let index = Index::in_memory([entry(1, &[(SearchField::Name, "a é 王"), (SearchField::Feedback, text.as_str())])]).unwrap();
+            prop_assert!(index.matches(&query, Order::Relevance, Within::default()).all(|found| found.is_ok()), "{text}");
+        }
+    }
+
+    #[test]
+    fn any_text_at_all_is_understood_or_refused(text: String) {
+        drop(Query::parse(&text));
+    }
+}
+
+#[test]
+fn a_newer_version_takes_the_place_of_the_older() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), &[entry(1, &[(SearchField::Name, "alice")]), entry(2, &[(SearchField::Name, "bob")])], 2);
+    let newer = Entry { seq: Seq(3), version: Version(2), ..entry(1, &[(SearchField::Name, "carol")]) };
+    write(dir.path(), &[newer], 3);
+    let index = open(dir.path());
+    assert_eq!(index.position(), Seq(3));
+    assert_eq!(index.record_count(), 2);
+    assert_eq!(ask(&index, "alice"), [] as [i64; 0]);
+    assert_eq!(ask(&index, "carol"), [3]);
+    let mut documents: Vec<_> = index.documents().unwrap().collect();
+    documents.sort();
+    assert_eq!(documents, [(RecordId(1), Seq(3)), (RecordId(2), Seq(2))]);
+    assert_eq!(index.verify().unwrap(), [] as [String; 0]);
+}
+
+#[test]
+fn the_position_survives_reopening_and_merging_and_what_was_not_committed_does_not() {
+    let dir = TempDir::new().unwrap();
+    for n in 1..=9 {
+        write(dir.path(), &[entry(n, &[(SearchField::Name, "alice")])], n);
+    }
+    let (mut indexer, position) = Indexer::open_or_create(dir.path()).unwrap();
+    assert_eq!(position, Seq(9));
+    indexer.remove(RecordId(4));
+    indexer.commit(Seq(10)).unwrap();
+    indexer.compact().unwrap();
+    indexer.put(&entry(11, &[(SearchField::Name, "alice")])).unwrap();
+    drop(indexer);
+    let index = open(dir.path());
+    assert_eq!(index.position(), Seq(10));
+    assert_eq!(ask(&index, "alice"), [1, 2, 3, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
+    let (_dir, disk) = on_disk(&[1, 2, 3, 4].map(|n| entry(n, &[(SearchField::Name, "alice")])));
+    let tail = Index::in_memory([
+        Entry { seq: Seq(6), ..entry(2, &[(SearchField::Name, "bob")]) },
+        Entry { seq: Seq(5), ..entry(3, &[(SearchField::Name, "bob")]) },
+        Entry { seq: Seq(7), ..entry(3, &[(SearchField::Name, "alice")]) },
+        Entry { seq: Seq(8), ..entry(8, &[(SearchField::Name, "alice")]) },
+    ])
+    .unwrap();
+    assert_eq!(tail.position(), Seq(8));
+    let query = Query::parse("alice").unwrap();
+    let ask = |order, within| seqs(Matches::new(Some(&disk), Some(&tail), &query, order, within));
+    assert_eq!(ask(Order::Newest, Within::default()), [8, 4, 7, 1]);
+    assert_eq!(ask(Order::Oldest, Within::default()), [1, 7, 4, 8]);
+    assert_eq!(ask(Order::Longest, Within::default()), [8, 4, 7, 1]);
+    let within = Within { from: Some(time("2026-11-03T00:00:00Z")), to: Some(time("2026-11-04T09:00:00Z")) };
+    assert_eq!(ask(Order::Newest, within), [7]);
+    assert_eq!(count(Some(&disk), Some(&tail), &query, Within::default()).unwrap(), 4);
+    assert_eq!(count(Some(&disk), None, &query, within).unwrap(), 1);
+    assert_eq!(seqs(Matches::new(None, None, &query, Order::Newest, within)), [] as [i64; 0]);
+}
+
+#[test]
+fn an_empty_tail_is_an_index_too() {
+    let tail = Index::in_memory([]).unwrap();
+    assert_eq!(tail.position(), Seq(0));
+    assert_eq!(ask(&tail, "alice OR ali* OR start:>2026-11-01 OR \"a b\""), [] as [i64; 0]);
+}
+
+#[test]
+fn every_match_comes_once_and_in_order_past_all_pages() {
+    let entries: Vec<Entry> = (1..=6000)
+        .map(|n| {
+            let entry = entry(n, &[(SearchField::Name, if n % 3 == 0 { "alice" } else { "alice alice bob" })]);
+            // Many start at the same time, some never.
+            let start = (n % 7 != 0).then_some(Timestamp(n / 4 * 1_000_000_000));
+            Entry { start, ..entry }
+        })
+        .collect();
+    let (_dir, index) = on_disk(&entries);
+    let query = Query::parse("alice").unwrap();
+    let expected = |key: &dyn Fn(&Entry) -> (bool, i64, i64)| {
+        let mut sorted: Vec<&Entry> = entries.iter().collect();
+        sorted.sort_by_key(|entry| key(entry));
+        sorted.into_iter().map(|entry| entry.seq.0).collect::<Vec<_>>()
+    };
+    let ask = |order| seqs(index.matches(&query, order, Within::default()));
+    assert_eq!(
+        ask(Order::Newest),
+        expected(&|entry| (entry.start.is_none(), entry.start.map_or(0, |start| -start.0), -entry.seq.0))
+    );
+    assert_eq!(
+        ask(Order::Oldest),
+        expected(&|entry| (entry.start.is_none(), entry.start.map_or(0, |start| start.0), entry.seq.0))
+    );
+    let by_score: Vec<Match> =
+        index.matches(&query, Order::Relevance, Within::default()).collect::<Result<_>>().unwrap();
+    assert_eq!(by_score.len(), 6000);
+    assert!(by_score.is_sorted_by(|one, other| one.score >= other.score));
+    assert!(by_score[0].score > by_score[5999].score && by_score[5999].score > 0.0);
+}
+
+#[test]
+fn whatever_happens_to_the_folder_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let index_dir = dir.path().join("index");
+    assert!(matches!(Index::open(&index_dir).unwrap(), State::Missing));
+    let entries: Vec<Entry> = (1..=200).map(|n| entry(n, &[(SearchField::Name, "alice")])).collect();
+    write(&index_dir, &entries, 200);
+
+    let names: Vec<_> = fs::read_dir(&index_dir).unwrap().map(|file| file.unwrap().path()).collect();
+    for path in names.iter().filter(|path| !path.to_string_lossy().ends_with(".lock")) {
+        let intact = fs::read(path).unwrap();
+        let damaged = [
+            Vec::new(),
+            intact[..intact.len() / 2].to_vec(),
+            intact.iter().map(|byte| byte ^ 0x55).collect(),
+            vec![0; intact.len()],
+        ];
+        for bytes in damaged {
+            overwrite(path, &bytes);
+            if let State::Ready(index) = Index::open(&index_dir).unwrap() {
+                let query = Query::parse("alice* OR name:alice").unwrap();
+                let found = index.matches(&query, Order::Relevance, Within::default()).collect::<Result<Vec<_>>>();
+                let reported = found.is_err() || index.verify().map_or(true, |files| !files.is_empty());
+                let harmless = path.ends_with(".managed.json");
+                assert!(reported || harmless, "{} with {} bytes", path.display(), bytes.len());
+            }
+            drop(Indexer::open_or_create(&index_dir).map(|_| ()));
+            overwrite(path, &intact);
+        }
+        let aside = dir.path().join("aside");
+        fs::rename(path, &aside).unwrap();
+        let state = Index::open(&index_dir).unwrap();
+        assert!(matches!(state, State::Damaged(_)) || path.ends_with(".managed.json"), "without {}", path.display());
+        fs::rename(&aside, path).unwrap();
+    }
+    assert_eq!(ask(&open(&index_dir), "alice").len(), 200);
+}
+
+#[expect(clippy::disallowed_methods, reason = "leaving half a file is the point")]
+fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_index_of_another_program_is_told_from_a_damaged_one() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), &[entry(1, &[])], 1);
+    let metas = dir.path().join("meta.json");
+    let text = fs::read_to_string(&metas).unwrap();
+    overwrite(&metas, text.replace("analysis", "other analysis").as_bytes());
+    assert!(matches!(Index::open(dir.path()).unwrap(), State::OtherSchema));
+    assert!(Indexer::open_or_create(dir.path()).is_err());
+}
