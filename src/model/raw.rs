@@ -124,7 +124,7 @@ impl<'a> Scan<'a> {
                     continue;
                 }
                 b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth == 0 => break,
+                b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => break,
                 b'}' | b']' => {
                     depth -= 1;
                     if depth == 0 {
@@ -132,12 +132,12 @@ impl<'a> Scan<'a> {
                         break;
                     }
                 }
-                b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => break,
                 _ => {}
             }
             self.at += 1;
         }
-        Some(&self.text[start..self.at])
+        // Only text that is no JSON has nothing where a value must be: without this, `[}` would go on for ever.
+        (start < self.at).then(|| &self.text[start..self.at])
     }
 
     fn skip(&mut self, mark: u8) {
@@ -192,6 +192,7 @@ mod tests {
         );
         assert_eq!(elements("[]").unwrap(), [""; 0]);
         assert_eq!(members("[]"), Err(Malformed::Expected("object")));
+        assert_eq!(elements("[}"), Ok(vec![]));
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

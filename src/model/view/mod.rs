@@ -1,0 +1,429 @@
+//! Views of Graph's JSON: typed, borrowed, in reading order, over the very bytes that the archive keeps.
+//!
+//! A view never fails. Whatever the text holds, a member of an unexpected type reads as missing and its neighbours keep
+//! their values; members that the type does not have are stepped over and counted. The reader takes the text to be JSON
+//! (assembling checked it); on anything else it ends early, without a panic. It is written by hand because what serde_json
+//! refuses on the way (a lone surrogate in a cut display name, `1e999`) would lose a whole record.
+
+pub mod call;
+pub mod identity;
+pub mod media;
+
+use std::borrow::Cow;
+
+use crate::model::time::{self, Age, Timestamp};
+
+/// Declares a view: its members, each with the type it is read as and its name in the JSON.
+macro_rules! view {
+    ($(#[$doc:meta])* $visible:vis struct $name:ident<$life:lifetime> {
+        $($(#[$member_doc:meta])* $member:ident: $type:ty = $key:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        $visible struct $name<$life> {
+            $($(#[$member_doc])* $visible $member: $type,)*
+        }
+
+        impl<$life> $crate::model::view::Object<$life> for $name<$life> {
+            fn read_members(reader: &mut $crate::model::view::Reader<$life>) -> Self {
+                let mut view = Self::default();
+                reader.members(|reader, key| match key {
+                    $($key => view.$member = $crate::model::view::Field::read(reader),)*
+                    _ => reader.skip_unknown(key),
+                });
+                view
+            }
+        }
+    };
+}
+pub(crate) use view;
+
+/// Reads the object that `text` is as a `T`; `None` when it is no object. Also counts the members that no type has.
+pub fn read<'a, T: Object<'a>>(text: &'a str) -> (Option<T>, u32) {
+    let mut reader = Reader { text, at: 0, unknown: 0 };
+    let view = Field::read(&mut reader);
+    (view, reader.unknown)
+}
+
+/// A type that an object can be read as.
+pub trait Object<'a>: Sized {
+    /// Reads the members of the object at which the reader stands.
+    fn read_members(reader: &mut Reader<'a>) -> Self;
+}
+
+/// A type that any value can be read as: what does not fit is the type's idea of nothing.
+pub trait Field<'a> {
+    /// Reads exactly one value.
+    fn read(reader: &mut Reader<'a>) -> Self;
+}
+
+impl<'a, T: Object<'a>> Field<'a> for Option<T> {
+    fn read(reader: &mut Reader<'a>) -> Self {
+        if reader.peek() == Some(b'{') {
+            return Some(T::read_members(reader));
+        }
+        reader.skip();
+        None
+    }
+}
+
+/// The objects of an array; elements that are none are left out.
+impl<'a, T: Object<'a>> Field<'a> for Vec<T> {
+    fn read(reader: &mut Reader<'a>) -> Self {
+        let mut found = Vec::new();
+        reader.elements(|reader| found.extend(Option::<T>::read(reader)));
+        found
+    }
+}
+
+impl<'a> Field<'a> for Vec<Leaf<'a>> {
+    fn read(reader: &mut Reader<'a>) -> Self {
+        let mut found = Vec::new();
+        reader.elements(|reader| found.push(Leaf::read(reader)));
+        found
+    }
+}
+
+impl<'a> Field<'a> for Leaf<'a> {
+    fn read(reader: &mut Reader<'a>) -> Self {
+        Leaf(reader.skip())
+    }
+}
+
+/// A value as it stands in the text, made into something only when asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leaf<'a>(&'a str);
+
+impl<'a> Leaf<'a> {
+    /// Whether the member stands in the text, be it as null.
+    #[must_use]
+    pub fn is_present(self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The value letter for letter; `None` where it is missing or null.
+    #[must_use]
+    pub fn json(self) -> Option<&'a str> {
+        Some(self.0).filter(|text| !matches!(*text, "" | "null"))
+    }
+
+    /// The text of a string, number or boolean. Graph sends `""` as well as null for "unknown": both are `None`.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let text = match self.json()?.as_bytes()[0] {
+            b'"' => unquoted(self.0),
+            b'{' | b'[' => return None,
+            _ => Cow::Borrowed(self.0),
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    #[must_use]
+    pub fn owned(self) -> Option<String> {
+        self.text().map(Cow::into_owned)
+    }
+
+    /// A finite number, also when it comes as text. OData's `"NaN"` and `"INF"` are `None`.
+    #[must_use]
+    pub fn number(self) -> Option<f64> {
+        self.text()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// A whole number, also when it comes as text or as `4.0`.
+    #[must_use]
+    pub fn integer(self) -> Option<i64> {
+        self.text()?.parse().ok().or_else(|| {
+            let number = self.number()?;
+            #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+            (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
+        })
+    }
+
+    #[must_use]
+    pub fn boolean(self) -> Option<bool> {
+        let text = self.text()?;
+        [true, false].into_iter().find(|value| text.eq_ignore_ascii_case(if *value { "true" } else { "false" }))
+    }
+
+    #[must_use]
+    pub fn timestamp(self) -> Option<Timestamp> {
+        Timestamp::parse(&self.text()?)
+    }
+
+    #[must_use]
+    pub fn duration(self) -> Option<Age> {
+        time::parse_edm_duration(&self.text()?)
+    }
+
+    /// The last name part of an `@odata.type`: `#microsoft.graph.callRecords.serviceEndpoint` is a `serviceEndpoint`.
+    #[must_use]
+    pub fn type_name(self) -> Option<Cow<'a, str>> {
+        let name = match self.text()? {
+            Cow::Borrowed(text) => Cow::Borrowed(last_name_part(text)),
+            Cow::Owned(text) => Cow::Owned(last_name_part(&text).to_owned()),
+        };
+        Some(name).filter(|name| !name.is_empty())
+    }
+}
+
+/// Walks forward over JSON text.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    unknown: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// Calls `on_member` with the key of each member of the object here; it must read or skip the value.
+    pub fn members(&mut self, mut on_member: impl FnMut(&mut Self, &str)) {
+        self.at += 1;
+        loop {
+            if self.peek() == Some(b',') {
+                self.at += 1;
+            }
+            if self.peek() != Some(b'"') {
+                break;
+            }
+            let key = unquoted(self.skip());
+            if self.peek() == Some(b':') {
+                self.at += 1;
+            }
+            on_member(self, &key);
+        }
+        self.at += usize::from(self.peek() == Some(b'}'));
+    }
+
+    /// Calls `on_element` at each element of the array here; it must read or skip it. Skips a value that is no array.
+    pub fn elements(&mut self, mut on_element: impl FnMut(&mut Self)) {
+        if self.peek() != Some(b'[') {
+            self.skip();
+            return;
+        }
+        self.at += 1;
+        loop {
+            if self.peek() == Some(b',') {
+                self.at += 1;
+            }
+            let before = self.at;
+            if self.peek().is_none_or(|byte| byte == b']') {
+                break;
+            }
+            on_element(self);
+            if self.at == before {
+                break; // not JSON
+            }
+        }
+        self.at += usize::from(self.peek() == Some(b']'));
+    }
+
+    /// Steps over a value, however deep, and gives its text.
+    pub fn skip(&mut self) -> &'a str {
+        let first = self.peek();
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        self.at = match first {
+            Some(b'"') => string_end(bytes, start),
+            Some(b'{' | b'[') => nested_end(bytes, start),
+            _ => start + bytes[start..].iter().take_while(|byte| !ends_scalar(**byte)).count(),
+        };
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Steps over the value of a member that the type does not have, and counts it. Annotations (`@odata.type`,
+    /// `sessions@odata.context`) belong to every type.
+    pub fn skip_unknown(&mut self, key: &str) {
+        self.count_unknown(u32::from(!key.contains('@')));
+        self.skip();
+    }
+
+    pub fn count_unknown(&mut self, more: u32) {
+        self.unknown = self.unknown.saturating_add(more);
+    }
+
+    /// The next byte that is not white space, at which the reader then stands.
+    pub fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return Some(*byte),
+            }
+        }
+    }
+}
+
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The position after the object or array that opens at `start`.
+fn nested_end(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// The position after the string that opens at `start`.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn last_name_part(text: &str) -> &str {
+    text.rsplit(['.', '#']).next().unwrap_or(text)
+}
+
+/// The characters of a JSON string given with its quotes.
+fn unquoted(quoted: &str) -> Cow<'_, str> {
+    let text = quoted.strip_prefix('"').unwrap_or(quoted);
+    let text = text.strip_suffix('"').unwrap_or(text);
+    if text.as_bytes().contains(&b'\\') { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
+}
+
+/// Resolves escapes. A surrogate without its other half, as cutting a text between them leaves it, becomes U+FFFD.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut after = escape.chars();
+        let mark = after.next();
+        rest = after.as_str();
+        match mark {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('u') => {
+                let first = take_unit(&mut rest);
+                let mut after_pair = rest.strip_prefix("\\u").unwrap_or("");
+                let pair = first.and_then(|high| surrogate_pair(high, take_unit(&mut after_pair)?));
+                if pair.is_some() {
+                    rest = after_pair;
+                }
+                let single = || first.and_then(|unit| char::from_u32(unit.into()));
+                out.push(pair.or_else(single).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Takes the four hexadecimal digits that `rest` begins with.
+fn take_unit(rest: &mut &str) -> Option<u16> {
+    let (digits, after) = rest.split_at_checked(4)?;
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    *rest = after;
+    Some(unit)
+}
+
+fn surrogate_pair(high: u16, low: u16) -> Option<char> {
+    char::decode_utf16([high, low]).next()?.ok().filter(|_| (0xD800..0xDC00).contains(&high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, proptest};
+
+    view! {
+        struct Thing<'a> {
+            name: Leaf<'a> = "name",
+            part: Option<Part<'a>> = "part",
+            parts: Vec<Part<'a>> = "parts",
+            words: Vec<Leaf<'a>> = "words",
+        }
+    }
+    view! {
+        struct Part<'a> {
+            size: Leaf<'a> = "size",
+        }
+    }
+
+    fn thing(text: &str) -> (Thing<'_>, u32) {
+        let (thing, unknown) = read(text);
+        (thing.unwrap(), unknown)
+    }
+
+    #[test]
+    fn a_member_of_an_odd_type_loses_no_sibling() {
+        for odd in ["7", "\"x\"", "null", "true", "[1,{\"size\":2}]", "{\"size\":3,\"new\":[]}", "[[[]]]", "1e999"] {
+            for member in ["part", "parts", "words", "other"] {
+                let text = format!(r#" {{ "a@odata.context":"c", "{member}" : {odd} , "name":"n" }} "#);
+                assert_eq!(thing(&text).0.name.text().as_deref(), Some("n"), "{text}");
+            }
+        }
+        let (things, _) = thing(r#"{"parts":[{"size":1},null,2,{"size":"3"},[]],"words":["a",null,""]}"#);
+        assert_eq!(things.parts.iter().map(|part| part.size.integer()).collect::<Vec<_>>(), [Some(1), Some(3)]);
+        assert_eq!(things.words.iter().filter_map(|word| word.text()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn unknown_members_are_counted_at_every_depth_and_annotations_are_not() {
+        let (_, unknown) = thing(
+            r#"{"@odata.type":"t","parts@odata.count":2,"new":{"inner":1},"part":{"size":1,"colour":2},"parts":[{"x":1}]}"#,
+        );
+        assert_eq!(unknown, 3);
+    }
+
+    #[test]
+    fn of_a_repeated_member_the_last_holds() {
+        assert_eq!(thing(r#"{"name":"a","name":"b"}"#).0.name.text().as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn leaves_take_what_graph_sends_and_refuse_the_rest() {
+        let text = |json| Leaf(json).owned();
+        assert_eq!(text(r#""\u0041\ud83d\ude00 \"\/\\\n""#).as_deref(), Some("A😀 \"/\\\n"));
+        assert_eq!(text(r#""cut \ud83d""#).as_deref(), Some("cut \u{fffd}"));
+        assert_eq!(text(r#""\ud83d\u0041\udE00""#).as_deref(), Some("\u{fffd}A\u{fffd}"));
+        assert_eq!((text("12"), text("\"\""), text("null"), text("")), (Some("12".into()), None, None, None));
+        let numbers = ["0", "1.5", "\"0.25\"", "\"NaN\"", "\"-INF\"", "1e999", "true", "{}"];
+        let read = numbers.map(|json| Leaf(json).number());
+        assert_eq!(read, [Some(0.0), Some(1.5), Some(0.25), None, None, None, None, None]);
+        let integers = ["3", "\"9007199254740993\"", "4.0", "4.5", "null"].map(|json| Leaf(json).integer());
+        assert_eq!(integers, [Some(3), Some(9_007_199_254_740_993), Some(4), None, None]);
+        assert_eq!(["true", "\"False\"", "1"].map(|json| Leaf(json).boolean()), [Some(true), Some(false), None]);
+        for tag in ["\"#microsoft.graph.callRecords.userAgent\"", "\"userAgent\"", "\"#userAgent\""] {
+            assert_eq!(Leaf(tag).type_name().as_deref(), Some("userAgent"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_whatever_makes_it_panic(text in any::<String>(), json_like in "[\\[\\]{}\":,\\\\a u0-9]{0,60}") {
+            let _ = read::<Thing>(&text);
+            let _ = read::<Thing>(&format!("{{\"parts\":{json_like}"));
+            let _ = unescaped(&text);
+            let _ = unescaped(&json_like);
+        }
+    }
+}
