@@ -6,6 +6,7 @@
 mod file;
 
 use std::{
+    cell::Cell,
     io::{self, BufWriter, Write},
     ops::ControlFlow,
     path::PathBuf,
@@ -111,14 +112,15 @@ pub fn export(
     to: &mut dyn Write,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Report> {
-    let mut counted = Counted { out: BufWriter::with_capacity(BUFFER_BYTES, to), bytes: 0 };
+    let bytes = Cell::new(0);
+    let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
     let mut report = Report::default();
     let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask.format, &mut counted)? };
     let mut failure = None;
     let reach = query::for_each(archive, &ask.selection, &mut |hit| {
-        let outcome = writing.record(&hit, &mut report).and_then(|()| match on(&report) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Stopped),
+        let outcome = writing.record(&hit, &mut report).and_then(|()| {
+            report.bytes = bytes.get();
+            if on(&report).is_break() { Err(Error::Stopped) } else { Ok(()) }
         });
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
@@ -132,7 +134,7 @@ pub fn export(
         return Err(error);
     }
     writing.sink.finish().map_err(Error::Write)?;
-    Ok(Report { bytes: counted.bytes, reach, ..report })
+    Ok(Report { bytes: bytes.get(), reach, ..report })
 }
 
 fn sink<'a>(format: Format, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
@@ -214,15 +216,15 @@ fn person(identity: &Identity) -> Person {
 }
 
 /// Counts the bytes that pass.
-struct Counted<W> {
-    out: W,
-    bytes: u64,
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    bytes: &'a Cell<u64>,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
-        self.bytes += written as u64;
+        self.bytes.set(self.bytes.get() + written as u64);
         Ok(written)
     }
 

@@ -206,7 +206,10 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_run_gets_an_apostrophe() {
-        for text in ["=1", "+44 20", "-1", "@x", "\tx", "\rx", "  =1", "\"=1", "＝1", "＋1", "－1", "＠x", "\u{a0}=1", "\n=1", "'x", "''"] {
+        for text in [
+            "=1", "+44 20", "-1", "@x", "\tx", "\rx", "  =1", "\"=1", "＝1", "＋1", "－1", "＠x", "\u{a0}=1", "\n=1",
+            "'x", "''",
+        ] {
             assert_eq!(neutral(text), format!("'{text}"));
             assert_eq!(restore(&neutral(text)), text);
         }
