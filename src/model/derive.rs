@@ -10,7 +10,7 @@ mod search;
 use crate::model::{
     id::RecordKey,
     rows::{Derived, Endpoint, Failure, Feedback, Identity, Quality, Record, Segment, Session, UserAgent},
-    view::{self, Leaf, call, identity, media},
+    view::{self, call, identity, leaf::Leaf, media},
 };
 use parties::Parties;
 

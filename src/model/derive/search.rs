@@ -7,7 +7,7 @@ use crate::model::{
     id::RecordKey,
     kind::Roles,
     rows::{Endpoint, Failure, Identity, Record, SearchField, Session},
-    view::{Leaf, call, media},
+    view::{call, leaf::Leaf, media},
 };
 
 pub(super) fn texts<'t>(

@@ -1,8 +1,8 @@
 //! Views of a call record: the record itself, its sessions and segments, and the endpoints at both ends of them.
 
 use crate::model::view::{
-    Leaf,
     identity::{Identity, IdentitySet, Participant},
+    leaf::Leaf,
     media::Media,
     view,
 };

@@ -1,6 +1,6 @@
 //! Views of who: identity sets old and new, and the participants that wrap them.
 
-use crate::model::view::{Field, Leaf, Object, Reader, view};
+use crate::model::view::{Field, Object, Reader, leaf::Leaf, view};
 
 view! {
     /// `organizer_v2` or an element of `participants_v2`.

@@ -1,6 +1,6 @@
 //! Views of a segment's media: streams, and the network and devices at both ends.
 
-use crate::model::view::{Leaf, view};
+use crate::model::view::{leaf::Leaf, view};
 
 view! {
     /// One media line of a segment.
