@@ -12,11 +12,10 @@ use tantivy::{
 };
 
 use crate::{
-    model::rows::SearchField,
+    model::{name::QueryWord, rows::SearchField},
     search::{
         fields::FIELDS,
         language::Node,
-        name_standin::name::QueryWord,
         numbers::NumberField,
         reading::{Reading, Sought, reading},
     },

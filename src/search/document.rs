@@ -10,7 +10,7 @@ use crate::{
         rows::{Derived, SearchField},
         time::Timestamp,
     },
-    search::{fields::FIELDS, terms},
+    search::{fields::FIELDS, terms::Analysis},
 };
 
 /// What the index keeps of a record: the newest version's place in the ledger, and what it is found by.
@@ -27,7 +27,7 @@ pub struct Entry {
     pub derived: Derived,
 }
 
-pub(crate) fn document(entry: &Entry) -> TantivyDocument {
+pub(crate) fn document(entry: &Entry, analysis: &mut Analysis) -> TantivyDocument {
     let mut document = TantivyDocument::new();
     let record = &entry.derived.record;
     document.add_i64(FIELDS.record_id, entry.record_id.0);
@@ -44,9 +44,12 @@ pub(crate) fn document(entry: &Entry) -> TantivyDocument {
         }
     }
     for (field, values) in texts(entry) {
-        let joined = terms::joined(field, &values);
-        if !joined.is_empty() {
-            document.add_text(FIELDS.text(field), &joined);
+        let mut text = String::new();
+        for value in values {
+            analysis.append(field, value, &mut text);
+        }
+        if !text.is_empty() {
+            document.add_text(FIELDS.text(field), &text);
         }
     }
     document

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::{
     IndexSettings, IndexWriter, Term,
     directory::MmapDirectory,
-    indexer::{IndexWriterOptions, LogMergePolicy},
+    indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         error::{Doing, Error, Result, guarded},
         fields::{FIELDS, fingerprint, tokenizers},
         folder::{State, look},
+        terms::Analysis,
     },
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Payload {
 
 pub struct Indexer {
     writer: IndexWriter,
+    analysis: Analysis,
 }
 
 impl Indexer {
@@ -76,18 +78,14 @@ impl Indexer {
             .memory_budget_per_thread(BUFFER_BYTES)
             .build();
         let writer: IndexWriter = index.writer_with_options(options).doing("open it for writing")?;
-        let mut policy = LogMergePolicy::default();
-        policy.set_min_num_segments(SEGMENTS_PER_MERGE);
-        // Overtaken and purged documents leave the disk with the next merge.
-        policy.set_del_docs_ratio_before_merge(0.2);
-        writer.set_merge_policy(Box::new(policy));
-        Ok(Self { writer })
+        writer.set_merge_policy(Box::new(merge_policy()));
+        Ok(Self { writer, analysis: Analysis::default() })
     }
 
     /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
     pub fn put(&mut self, entry: &Entry) -> Result<()> {
         self.remove(entry.record_id);
-        self.writer.add_document(document(entry)).doing("add a document").map(drop)
+        self.writer.add_document(document(entry, &mut self.analysis)).doing("add a document").map(drop)
     }
 
     /// Takes a record out.
@@ -104,18 +102,31 @@ impl Indexer {
         commit.commit().doing("commit").map(drop)
     }
 
-    /// Joins all segments into one, without what was removed or replaced: after a rebuild for speed, after a purge because
-    /// the words of what was purged must leave the disk. Only what is committed takes part.
+    /// Joins all segments into one without what was removed or replaced: after a rebuild for speed, after a purge because the
+    /// words of what was purged must leave the disk. What is not committed is given up.
     pub fn compact(&mut self) -> Result<()> {
+        // A segment that is being merged already cannot be merged otherwise; rolling back gives such merges up.
+        self.writer.rollback().doing("give up its merges")?;
+        self.writer.set_merge_policy(Box::new(NoMergePolicy));
         let segments = self.writer.index().searchable_segment_ids().doing("list its segments")?;
         if !segments.is_empty() {
             self.writer.merge(&segments).wait().doing("merge its segments")?;
         }
-        self.writer.garbage_collect_files().wait().doing("remove old files").map(drop)
+        self.writer.garbage_collect_files().wait().doing("remove old files")?;
+        self.writer.set_merge_policy(Box::new(merge_policy()));
+        Ok(())
     }
 
     /// Waits for merges under way. Dropping the indexer instead gives them up, which costs nothing but their work.
     pub fn finish(self) -> Result<()> {
         self.writer.wait_merging_threads().doing("finish merging")
     }
+}
+
+fn merge_policy() -> LogMergePolicy {
+    let mut policy = LogMergePolicy::default();
+    policy.set_min_num_segments(SEGMENTS_PER_MERGE);
+    // Overtaken and purged documents leave the disk with the next merge.
+    policy.set_del_docs_ratio_before_merge(0.2);
+    policy
 }

@@ -13,7 +13,6 @@ mod folder;
 mod indexer;
 mod language;
 mod matches;
-mod name_standin;
 mod numbers;
 mod reading;
 mod terms;
@@ -42,6 +41,7 @@ use crate::{
     search::{
         error::{Doing, guarded},
         fields::{FIELDS, RECORD_ID, SEQ, tokenizers},
+        terms::Analysis,
     },
 };
 
@@ -88,8 +88,9 @@ impl Index {
         let mut writer: SingleSegmentIndexWriter<TantivyDocument> = builder
             .single_segment_index_writer(RamDirectory::create(), TAIL_BUFFER_BYTES)
             .doing("make it in memory")?;
+        let mut analysis = Analysis::default();
         for entry in newest.values() {
-            writer.add_document(document::document(entry)).doing("add a document")?;
+            writer.add_document(document::document(entry, &mut analysis)).doing("add a document")?;
         }
         let index = writer.finalize().doing("make it in memory")?;
         Ok(Self { searcher: searcher(&index)?, position, members })

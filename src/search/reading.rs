@@ -1,14 +1,14 @@
 //! A piece of a query → the terms it asks for in a field, the counterpart of `terms.rs`.
 
+use std::net::Ipv4Addr;
+
 use crate::{
-    model::rows::SearchField,
-    search::{
-        name_standin::{
-            name::{self, QueryWord},
-            phone,
-        },
-        terms::{self, Class, REVERSED, class},
+    model::{
+        name::{self, QueryWord},
+        phone,
+        rows::SearchField,
     },
+    search::terms::{self, Class, REVERSED, TERM_LEN_MAX, class},
 };
 
 /// A word or a phrase as somebody typed it.
@@ -59,14 +59,24 @@ fn whole(text: &str, prefix: bool) -> Option<Reading> {
     plausible.then_some(if prefix { Reading::Prefix(text) } else { Reading::Term(text) })
 }
 
+/// Umlauts read in two ways, and a phrase has the one throughout or the other.
 fn words(sought: &Sought) -> Option<Reading> {
-    let pieces = terms::pieces(&sought.text).map(name::query_words).filter(|words| !words.is_empty());
-    let mut words: Vec<(usize, QueryWord)> = pieces
-        .enumerate()
-        .flat_map(|(place, words)| words.into_iter().map(move |word| (place, word)))
-        .map(|(place, word)| (place, QueryWord { text: terms::capped_word(&word.text).to_owned(), ..word }))
-        .collect();
-    words.last_mut()?.1.prefix |= sought.prefix;
+    let pieces: Vec<Vec<Vec<QueryWord>>> = terms::pieces(&sought.text).map(name::query_readings).collect();
+    let readings_count = pieces.iter().map(Vec::len).max()?;
+    let phrase = |reading: usize| {
+        let chosen = pieces.iter().filter_map(|readings| readings.get(reading).or(readings.first()));
+        phrase(chosen.filter(|words| !words.is_empty()), sought.prefix)
+    };
+    any((0..readings_count).filter_map(phrase).collect())
+}
+
+fn phrase<'a>(pieces: impl Iterator<Item = &'a Vec<QueryWord>>, prefix: bool) -> Option<Reading> {
+    let mut words: Vec<(usize, QueryWord)> =
+        pieces.enumerate().flat_map(|(place, words)| words.iter().map(move |word| (place, word.clone()))).collect();
+    for (_, word) in &mut words {
+        word.text.truncate(terms::capped(&word.text, TERM_LEN_MAX).len());
+    }
+    words.last_mut()?.1.prefix |= prefix;
     Some(match words.as_slice() {
         [(_, QueryWord { text, prefix: true })] => Reading::Prefix(text.clone()),
         [(_, QueryWord { text, prefix: false })] => Reading::Term(text.clone()),
@@ -83,8 +93,10 @@ fn number(sought: &Sought) -> Option<Reading> {
         let digits = phone::digits(international);
         return (plausible && !digits.is_empty()).then(|| Reading::Prefix(format!("+{digits}")));
     }
-    let query = phone::PhoneQuery::parse(text)?;
-    Some(Reading::Prefix(format!("{REVERSED}{}", query.reversed)))
+    // An address of a machine or a version has digits and dots as well.
+    let query = phone::PhoneQuery::parse(text).filter(|_| text.parse::<Ipv4Addr>().is_err())?;
+    let term = format!("{REVERSED}{}", query.reversed());
+    Some(if query.exact { Reading::Term(term) } else { Reading::Prefix(term) })
 }
 
 fn codes(sought: &Sought, addresses: bool) -> Option<Reading> {
@@ -131,7 +143,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_number_reads_alike() {
-        let whole = Some(Reading::Prefix("<810064970244".to_owned()));
+        let whole = Some(Reading::Term("<810064970244".to_owned()));
         for spelling in ["+442079460018", "+44 20 7946 0018", "+44 (0)20 7946-0018", "0044 20 7946 0018"] {
             assert_eq!(read(SearchField::Phone, spelling), whole, "{spelling}");
         }

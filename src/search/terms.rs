@@ -3,18 +3,15 @@
 //! Every field has a class, because an address, a number and a name are looked for in different ways. All terms are folded to
 //! lower case without diacritics.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use crate::{
-    model::rows::SearchField,
-    search::{
-        fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE, has_positions},
-        name_standin::{name, phone},
-    },
+    model::{name, phone, rows::SearchField},
+    search::fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
 };
 
 /// How the text of a field is taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
     /// Names and sentences: words at their places.
     Words,
@@ -54,33 +51,53 @@ pub(crate) fn class(field: SearchField) -> Class {
 
 /// Longest term, in characters; what is longer is found by its beginning.
 pub(crate) const TERM_LEN_MAX: usize = 160;
-/// Longest term within a run of a script without blanks, each suffix of which is a term.
-pub(crate) const SUFFIX_LEN_MAX: usize = 24;
 
 /// Terms by place; those at one place are alternatives.
 type Places = Vec<Vec<String>>;
 
-/// The terms of all `values` of a field, as the schema's tokenizer takes them.
-pub(crate) fn joined(field: SearchField, values: &[&str]) -> String {
+/// Makes terms, and remembers what it made of values that come again and again: a tenant's people, devices and programs.
+#[derive(Default)]
+pub(crate) struct Analysis {
+    known: HashMap<Class, HashMap<String, String>>,
+    known_count: usize,
+}
+
+/// Values remembered, about 150 bytes each; then it starts over.
+const KNOWN_COUNT_MAX: usize = 32_768;
+
+impl Analysis {
+    /// Adds the terms of a `value` of `field` to `text`, as the schema's tokenizer takes them.
+    pub(crate) fn append(&mut self, field: SearchField, value: &str, text: &mut String) {
+        let class = class(field);
+        // Identifiers and conversations seldom come again, and cost little.
+        if matches!(class, Class::Id | Class::Thread | Class::Phone) {
+            text.push_str(&joined(class, value));
+            return;
+        }
+        let known = self.known.entry(class).or_default();
+        if let Some(terms) = known.get(value) {
+            text.push_str(terms);
+            return;
+        }
+        let terms = joined(class, value);
+        text.push_str(&terms);
+        known.insert(value.to_owned(), terms);
+        self.known_count += 1;
+        if self.known_count > KNOWN_COUNT_MAX {
+            *self = Self::default();
+        }
+    }
+}
+
+fn joined(class: Class, value: &str) -> String {
     let mut text = String::new();
-    if has_positions(field) {
-        for value in values {
-            let mut separator = NEXT_VALUE;
-            for terms in places(class(field), value) {
-                for term in terms {
-                    push(&mut text, separator, &term);
-                    separator = SAME_PLACE;
-                }
-                separator = NEXT_PLACE;
-            }
+    let mut separator = NEXT_VALUE;
+    for terms in places(class, value) {
+        for term in terms {
+            push(&mut text, separator, &term);
+            separator = SAME_PLACE;
         }
-    } else {
-        let mut terms: Vec<String> = values.iter().flat_map(|value| places(class(field), value)).flatten().collect();
-        terms.sort_unstable();
-        terms.dedup();
-        for term in &terms {
-            push(&mut text, SAME_PLACE, term);
-        }
+        separator = NEXT_PLACE;
     }
     text
 }
@@ -124,7 +141,7 @@ fn person(value: &str) -> Class {
 pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let parts = |c: char| {
         c.is_whitespace()
-            || (c.is_ascii_punctuation() && c != '\'')
+            || (c.is_ascii_punctuation() && c != '\'' && c != '`')
             || matches!(
                 c,
                 '\u{2010}'
@@ -142,26 +159,9 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn words(text: &str) -> Places {
-    let mut places = Places::new();
-    for written in text.split_whitespace() {
-        let first = places.len();
-        places.extend(pieces(written).map(name::words));
-        // A name with a hyphen is also found as whatever the whole of it reads as.
-        if places.len() > first + 1 {
-            let whole = name::words(written);
-            places[first].extend(whole);
-            places[first].sort_unstable();
-            places[first].dedup();
-        }
-    }
-    places.retain(|terms| !terms.is_empty());
-    places.iter_mut().flatten().for_each(|term| *term = capped_word(term).to_owned());
+    let mut places: Places = pieces(text).map(name::words).filter(|terms| !terms.is_empty()).collect();
+    places.iter_mut().flatten().for_each(|term| term.truncate(capped(term, TERM_LEN_MAX).len()));
     places
-}
-
-/// The beginning of a word that is in the index.
-pub(crate) fn capped_word(word: &str) -> &str {
-    capped(word, if word.is_ascii() { TERM_LEN_MAX } else { SUFFIX_LEN_MAX })
 }
 
 /// The first `chars` characters.
@@ -320,9 +320,33 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::fields::{TEXTS, has_positions};
 
     fn terms(field: SearchField, value: &str) -> Vec<String> {
-        joined(field, &[value]).split([SAME_PLACE, NEXT_PLACE, NEXT_VALUE]).skip(1).map(str::to_owned).collect()
+        let mut text = String::new();
+        Analysis::default().append(field, value, &mut text);
+        let mut terms: Vec<_> = text.split([SAME_PLACE, NEXT_PLACE, NEXT_VALUE]).skip(1).map(str::to_owned).collect();
+        terms.sort();
+        terms.dedup();
+        terms
+    }
+
+    #[test]
+    fn phrases_are_looked_for_only_where_places_are_indexed() {
+        for (field, name) in TEXTS {
+            assert_eq!(matches!(class(field), Class::Words | Class::Person), has_positions(field), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_before_gives_the_same_terms_again() {
+        let mut analysis = Analysis::default();
+        let mut twice = [String::new(), String::new()];
+        for text in &mut twice {
+            analysis.append(SearchField::Name, "Jürgen Müller", text);
+            analysis.append(SearchField::Name, "Ines Groß", text);
+        }
+        assert_eq!(twice[0], twice[1]);
     }
 
     #[test]
