@@ -367,17 +367,13 @@ fn insert_feedback(connection: &Connection, record_id: RecordId, n: i64, session
 ///
 /// Endpoints that a segment shares with its session say it once.
 pub(crate) fn feedback_rows(n: usize, session: &Session) -> Vec<(i64, i64, Roles, &Feedback)> {
-    let own = [(-1, session.caller.as_ref(), session.callee.as_ref())];
-    let of_segments = session.segments.iter().enumerate().map(|(segment_n, segment)| {
-        let caller = segment.caller.as_ref().filter(|_| segment.caller != session.caller);
-        let callee = segment.callee.as_ref().filter(|_| segment.callee != session.callee);
-        (count(segment_n), caller, callee)
+    let own = [(-1, Roles::CALLER, session.caller.as_ref()), (-1, Roles::CALLEE, session.callee.as_ref())];
+    let of_segments = session.segments.iter().enumerate().flat_map(|(segment_n, segment)| {
+        [(Roles::CALLER, &segment.caller, &session.caller), (Roles::CALLEE, &segment.callee, &session.callee)]
+            .map(|(side, own, of_session)| (count(segment_n), side, own.as_ref().filter(|_| own != of_session)))
     });
     own.into_iter()
         .chain(of_segments)
-        .flat_map(|(segment_n, caller, callee)| {
-            [(segment_n, Roles::CALLER, caller), (segment_n, Roles::CALLEE, callee)]
-        })
         .filter_map(|(segment_n, side, endpoint)| {
             let feedback = endpoint?.feedback.as_ref().filter(|feedback| says_something(feedback))?;
             Some((count(n), segment_n, side, feedback))

@@ -56,7 +56,7 @@ fn open(archive: &Archive, summary: &mut Summary) -> Result<Option<Index>> {
         State::Missing => summary.notes.push(Note::IndexMissing),
         State::OtherSchema => summary.notes.push(Note::IndexOfOtherSchema),
         State::Damaged(why) => {
-            summary.add(Finding::new(What::Index, format!("it cannot be opened: {why}")).file("index"))
+            summary.add(Finding::new(What::Index, format!("it cannot be opened: {why}")).file("index"));
         }
     }
     Ok(None)

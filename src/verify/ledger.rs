@@ -29,10 +29,10 @@ pub(super) fn check(slice: &Slice, (after, to): (Seq, Seq), findings: &mut Vec<F
         match &entry {
             Entry::Created { .. } if *seq == Seq(1) => {}
             Entry::Created { .. } => {
-                findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq))
+                findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
             }
             _ if *seq == Seq(1) => {
-                findings.push(Finding::new(What::Ledger, "the first entry is not the beginning").seq(*seq))
+                findings.push(Finding::new(What::Ledger, "the first entry is not the beginning").seq(*seq));
             }
             Entry::Version { kind, id, version, .. } => {
                 let message = match versions.get(seq) {

@@ -161,7 +161,7 @@ fn person(identity: &Identity) -> String {
         (None, None) => identity.id.clone().unwrap_or_else(|| "somebody unknown".to_owned()),
     };
     if !matches!(identity.set_key.as_str(), "" | "user") {
-        text.push_str(&format!(" [{}]", identity.set_key));
+        text = format!("{text} [{}]", identity.set_key);
     }
     text
 }
@@ -183,16 +183,16 @@ fn sessions(derived: &Derived, call: &call::Call<'_>) -> Vec<Branch> {
     let one = |n: usize| session(n, &derived.sessions[n], call.sessions.get(n));
     groups
         .into_iter()
-        .map(|(name, members)| match members.as_slice() {
-            [single] => one(*single),
-            _ => {
-                let ours = || members.iter().map(|n| &derived.sessions[*n]);
-                let start = ours().filter_map(|session| session.start).min();
-                let end = ours().filter_map(|session| session.end).max();
-                let mut group = Branch::new(format!("{name}  {} sessions  {}", members.len(), times(start, end)));
-                group.below = members.iter().map(|n| one(*n)).collect();
-                group
+        .map(|(name, members)| {
+            if let [single] = members.as_slice() {
+                return one(*single);
             }
+            let ours = || members.iter().map(|n| &derived.sessions[*n]);
+            let start = ours().filter_map(|session| session.start).min();
+            let end = ours().filter_map(|session| session.end).max();
+            let mut group = Branch::new(format!("{name}  {} sessions  {}", members.len(), times(start, end)));
+            group.below = members.iter().map(|n| one(*n)).collect();
+            group
         })
         .collect()
 }
@@ -200,14 +200,14 @@ fn sessions(derived: &Derived, call: &call::Call<'_>) -> Vec<Branch> {
 fn session(n: usize, session: &Session, view: Option<&call::Session<'_>>) -> Branch {
     let mut heading = format!("session {}  {}", n + 1, times(session.start, session.end));
     if !session.modalities.is_empty() {
-        heading.push_str(&format!("  {}", session.modalities.join(", ")));
+        heading = format!("{heading}  {}", session.modalities.join(", "));
     }
     if session.is_test == Some(true) {
         heading.push_str("  TEST CALL");
     }
     let mut branch = Branch::new(heading);
     failure(&mut branch, session.failure.as_ref());
-    ends(&mut branch, session.caller.as_ref(), session.callee.as_ref());
+    ends(&mut branch, [session.caller.as_ref(), session.callee.as_ref()]);
     branch.line("id", session.id.as_slice());
     let segments = session.segments.iter().enumerate();
     branch.below =
@@ -220,9 +220,8 @@ fn segment(n: usize, segment: &Segment, session: &Session, view: Option<&call::S
     let time = if is_same_time { String::new() } else { format!("  {}", times(segment.start, segment.end)) };
     let mut branch = Branch::new(format!("segment {}{time}", n + 1));
     failure(&mut branch, segment.failure.as_ref());
-    let caller = segment.caller.as_ref().filter(|_| segment.caller != session.caller);
-    let callee = segment.callee.as_ref().filter(|_| segment.callee != session.callee);
-    ends(&mut branch, caller, callee);
+    let own = [(&segment.caller, &session.caller), (&segment.callee, &session.callee)];
+    ends(&mut branch, own.map(|(own, of_session)| own.as_ref().filter(|_| own != of_session)));
     if segment.id != session.id {
         branch.line("id", segment.id.as_slice());
     }
@@ -238,8 +237,9 @@ fn failure(branch: &mut Branch, failure: Option<&Failure>) {
     }
 }
 
-fn ends(branch: &mut Branch, caller: Option<&Endpoint>, callee: Option<&Endpoint>) {
-    for (side, end) in [("caller", caller), ("callee", callee)] {
+/// Adds what is known of caller and callee.
+fn ends(branch: &mut Branch, ends: [Option<&Endpoint>; 2]) {
+    for (side, end) in ["caller", "callee"].into_iter().zip(ends) {
         let Some(end) = end else { continue };
         branch.lines.push(format!("{side}  {}", endpoint(end)));
         let Some(feedback) = &end.feedback else { continue };
