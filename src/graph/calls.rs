@@ -6,20 +6,25 @@
 //! - Versions only grow. Participants are read after version *v* was seen and before the record answers with *v* again, so they
 //!   are of *v*. When the record answers with more, both are read again.
 //! - When pages follow the record's own answer, its version is asked once more at the end.
-//! - A lower version than the one known comes from a replica that lags: asked again, then given up for later.
+//! - A lower version than the one known comes from a replica that lags: everything is asked again after a while, then given up
+//!   for later.
 //!
 //! Where a way to a page is closed, another one is taken from its start (sessions by `/sessions?$expand=segments`, participants by
 //! `?$expand=participants_v2`); where that is closed too, the record is not whole and there is an error. Nothing is left
 //! out silently.
 
+use std::cmp::Ordering;
+
+use tokio::time::sleep;
 use url::{Url, form_urlencoded};
 
 use crate::{
     graph::{
         Ask, Client, Page,
         budget::{RecordBudget, Turn},
-        error::{Error, Result},
+        error::{Error, Result, shown},
         page::{self, Gist, Links, Shape, check_link, link_refused},
+        request::Answer,
         retry::backoff,
     },
     model::{
@@ -33,8 +38,11 @@ use crate::{
 
 /// How often a record is read from its start before it counts as changing without end.
 const STARTS_MAX: u32 = 3;
-/// How often a replica that lags behind the version known is asked.
-const STALE_TRIES_MAX: u32 = 4;
+/// How often it is read from its start where the answers come from before the version known.
+const STALE_MAX: u32 = 4;
+
+/// The record with its sessions and their segments.
+const EXPANDED: &str = "?$expand=sessions($expand=segments)";
 
 /// A record with every page of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +76,7 @@ impl Client {
         let ask = Ask { url: &url, shape: Shape::Collection, turn: Turn::First, permission };
         let asked = self.get(&ask, None).await;
         let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
-        let unusable =
-            |reason| Error::Malformed { url: url.to_string(), request_id: answer.request_id.clone(), reason };
+        let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };
         let (rows, unnamed) = page::rows(&answer.body).map_err(unusable)?;
         Ok(Page { rows, unnamed, next: next_cursor(home, &url, gist.next)? })
     }
@@ -78,7 +85,7 @@ impl Client {
     /// the list named.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when Graph does not have it (any more, or yet); [`Error::Stale`] when it answers with less than `known`;
+    /// [`Error::NotFound`] when Graph does not have the record itself (any more, or yet); [`Error::Stale`] when it answers with less than `known`;
     /// [`Error::Changing`] when it grew each time. All but the first are worth another try later.
     ///
     /// Source: Graph v1.0, "Get callRecord", "List participants_v2", "List sessions" (2026-08).
@@ -111,6 +118,14 @@ fn expired(error: Error) -> Error {
     }
 }
 
+/// Keeps a page that is not there from being taken for a record that is not there: the record itself has answered.
+fn not_the_record(error: Error) -> Error {
+    match error {
+        Error::NotFound { url, refusal } => Error::Status { status: 404, url, refusal },
+        other => other,
+    }
+}
+
 fn next_cursor(home: &Url, url: &Url, link: Option<String>) -> Result<Option<Cursor>> {
     let Some(link) = link else { return Ok(None) };
     let next = check_link(home, url, &link)?;
@@ -134,6 +149,8 @@ enum Reading {
     Whole(Document),
     /// The record is known to have this version now; what was read is of an older one, or of two.
     Outdated(Version),
+    /// A replica that lags answered with this version; it may have answered for the participants too.
+    Stale(Version),
 }
 
 /// The record's own answer.
@@ -141,15 +158,8 @@ struct Record {
     part: Part,
     url: Url,
     version: Version,
-    sessions: Sessions,
-}
-
-/// How the sessions after those in the record's own answer are reached.
-enum Sessions {
-    Complete,
-    Linked(String),
-    /// The record would not answer with its sessions inside.
-    Apart,
+    /// Where its sessions go on.
+    next: Option<String>,
 }
 
 impl Fetch<'_> {
@@ -158,30 +168,43 @@ impl Fetch<'_> {
             Some(version) => version,
             None => self.version().await?.unwrap_or_default(),
         };
-        for _ in 0..STARTS_MAX {
+        let (mut outdated, mut stale) = (0, 0);
+        loop {
             self.unfollowed = 0;
             match self.read(wanted).await? {
                 Reading::Whole(document) => return Ok(document),
                 Reading::Outdated(version) => {
                     tracing::info!(id = self.id, %wanted, %version, "the record changed while it was read; starting over");
                     wanted = version;
+                    outdated += 1;
+                }
+                Reading::Stale(got) => {
+                    stale += 1;
+                    if stale >= STALE_MAX {
+                        return Err(Error::Stale { id: self.id.to_owned(), wanted, got });
+                    }
+                    self.wait_for_replicas(stale, wanted, got).await?;
                 }
             }
+            if outdated >= STARTS_MAX {
+                return Err(Error::Changing { id: self.id.to_owned(), version: wanted });
+            }
         }
-        Err(Error::Changing { id: self.id.to_owned(), version: wanted })
     }
 
     async fn read(&mut self, wanted: Version) -> Result<Reading> {
         let participants = self.participants().await?;
         let record = self.record(wanted).await?;
-        if record.version > wanted {
-            return Ok(Reading::Outdated(record.version));
+        match record.version.cmp(&wanted) {
+            Ordering::Less => return Ok(Reading::Stale(record.version)),
+            Ordering::Greater => return Ok(Reading::Outdated(record.version)),
+            Ordering::Equal => {}
         }
         let version = record.version;
-        let sessions = self.sessions(&record).await?;
+        let sessions = self.sessions(&record).await.map_err(not_the_record)?;
         let expanded = match participants {
             Some(_) => Vec::new(),
-            None => self.participants_expanded().await?,
+            None => self.participants_expanded().await.map_err(not_the_record)?,
         };
         if !sessions.is_empty() || !expanded.is_empty() {
             let now = self.version().await?.unwrap_or(version);
@@ -189,8 +212,21 @@ impl Fetch<'_> {
                 return Ok(Reading::Outdated(now.max(version)));
             }
         }
-        let parts = [participants.unwrap_or_default(), vec![record.part], sessions, expanded].concat();
+        let mut parts = participants.unwrap_or_default();
+        parts.push(record.part);
+        parts.extend(sessions);
+        parts.extend(expanded);
         Ok(Reading::Whole(Document { key: RecordKey::call(self.id), version, parts }))
+    }
+
+    /// Waits for `n`-th time until replicas may have caught up: at least half of the back-off, for they do not in no time.
+    async fn wait_for_replicas(&self, n: u32, wanted: Version, got: Version) -> Result<()> {
+        let http = &self.client.shared.http;
+        let wait = backoff(n + 1, &http.limits, 0.5 + rand::random::<f64>() / 2.0);
+        let cause = format!("version {got} came, {wanted} is known");
+        http.report(Wait::Failed, wait, n, &self.address(EXPANDED)?, cause);
+        sleep(wait).await;
+        Ok(())
     }
 
     /// Every page of `participants_v2`; `None` when that way is closed and the record itself has to tell.
@@ -211,71 +247,31 @@ impl Fetch<'_> {
         self.collection(What::ParticipantsExpanded, first).await
     }
 
-    /// The record with the first page of its sessions, in the version wanted or a higher one.
+    /// The record with the first page of its sessions; where it names no version it is taken for the one wanted.
     async fn record(&mut self, wanted: Version) -> Result<Record> {
-        let mut attempt = 1;
-        loop {
-            let record = self.record_as_it_is(wanted).await?;
-            if record.version >= wanted {
-                return Ok(record);
-            }
-            let got = record.version;
-            if attempt >= STALE_TRIES_MAX {
-                return Err(Error::Stale { id: self.id.to_owned(), wanted, got });
-            }
-            let http = &self.client.shared.http;
-            // At least half of the back-off: a replica does not catch up in no time.
-            let wait = backoff(attempt + 1, &http.limits, 0.5 + rand::random::<f64>() / 2.0);
-            http.report(Wait::Failed, wait, attempt, &record.url, format!("version {got} came, {wanted} is known"));
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
-    async fn record_as_it_is(&mut self, wanted: Version) -> Result<Record> {
-        let expanding = self.address("?$expand=sessions($expand=segments)")?;
-        let (url, asked) = match self.page(What::Record, &expanding, Turn::First).await {
-            // Graph fails for ever over some records when it has to put everything into one answer.
-            Err(Error::Status { status: 500, .. }) => {
-                let bare = self.address("")?;
-                let page = self.page(What::Record, &bare, Turn::First).await;
-                (bare, page.map(|(part, gist)| (part, gist, Some(Sessions::Apart))))
-            }
-            other => (expanding, other.map(|(part, gist)| (part, gist, None))),
-        };
-        let (part, gist, apart) = asked?;
-        let linked = gist.next.map_or(Sessions::Complete, Sessions::Linked);
-        let version = gist.version.unwrap_or(wanted);
-        Ok(Record { part, url, version, sessions: apart.unwrap_or(linked) })
+        let url = self.address(EXPANDED)?;
+        let (part, gist) = self.page(What::Record, &url, Turn::First).await?;
+        Ok(Record { part, url, version: gist.version.unwrap_or(wanted), next: gist.next })
     }
 
     /// The pages of sessions after those inside the record's own answer.
     async fn sessions(&mut self, record: &Record) -> Result<Vec<Part>> {
-        match &record.sessions {
-            Sessions::Complete => Ok(Vec::new()),
-            Sessions::Apart => self.sessions_apart().await,
-            Sessions::Linked(link) => {
-                let mut links = self.links(&record.url);
-                match self.follow(What::Sessions, &mut links, &record.url, Some(link.clone())).await {
-                    Err(refused) if refused.is_dead_link() => {
-                        tracing::info!(id = self.id, %refused, "the record's sessions link is refused; reading /sessions");
-                        self.sessions_apart().await
-                    }
-                    other => other,
-                }
+        let mut links = self.links(&record.url);
+        match self.follow(What::Sessions, &mut links, &record.url, record.next.clone()).await {
+            Err(refused) if refused.is_dead_link() => {
+                tracing::info!(id = self.id, %refused, "the record's sessions link is refused; reading /sessions");
+                let first = self.address("/sessions?$expand=segments")?;
+                self.collection(What::Sessions, first).await
             }
+            other => other,
         }
-    }
-
-    async fn sessions_apart(&mut self) -> Result<Vec<Part>> {
-        let first = self.address("/sessions?$expand=segments")?;
-        self.collection(What::Sessions, first).await
     }
 
     /// The version that the record has now.
     async fn version(&mut self) -> Result<Option<Version>> {
         let url = self.address("?$select=id,version")?;
-        Ok(self.page(What::Record, &url, Turn::First).await?.1.version)
+        let (_, gist) = self.ask(&url, Shape::Record { expanded: None }, Turn::First).await?;
+        Ok(gist.version)
     }
 
     async fn collection(&mut self, what: What, first: Url) -> Result<Vec<Part>> {
@@ -309,15 +305,20 @@ impl Fetch<'_> {
     }
 
     async fn page(&mut self, what: What, url: &Url, turn: Turn) -> Result<(Part, Gist)> {
-        let ask = Ask { url, shape: shape(what), turn, permission: Source::Calls.permission() };
-        let (answer, gist) = self.client.get(&ask, Some(&mut self.budget)).await?;
-        if matches!(what, What::Record | What::ParticipantsExpanded)
-            && let Some(got) = gist.id.as_ref().filter(|got| !got.eq_ignore_ascii_case(self.id))
-        {
-            return Err(Error::OtherRecord { asked: self.id.to_owned(), got: got.clone() });
-        }
+        let (answer, gist) = self.ask(url, shape(what), turn).await?;
         self.unfollowed += gist.deeper;
         Ok((Part::new(what, url.to_string(), answer.request_id, answer.received, answer.body), gist))
+    }
+
+    async fn ask(&mut self, url: &Url, shape: Shape, turn: Turn) -> Result<(Answer, Gist)> {
+        let ask = Ask { url, shape, turn, permission: Source::Calls.permission() };
+        let (answer, gist) = self.client.get(&ask, Some(&mut self.budget)).await?;
+        match gist.id.as_deref() {
+            Some(got) if matches!(shape, Shape::Record { .. }) && !got.eq_ignore_ascii_case(self.id) => {
+                Err(Error::OtherRecord { asked: self.id.to_owned(), got: got.to_owned() })
+            }
+            _ => Ok((answer, gist)),
+        }
     }
 
     fn links(&self, first: &Url) -> Links {
@@ -334,8 +335,8 @@ impl Fetch<'_> {
 
 fn shape(what: What) -> Shape {
     match what {
-        What::Record => Shape::Record { next: "sessions@odata.nextLink" },
-        What::ParticipantsExpanded => Shape::Record { next: "participants_v2@odata.nextLink" },
+        What::Record => Shape::Record { expanded: Some("sessions") },
+        What::ParticipantsExpanded => Shape::Record { expanded: Some("participants_v2") },
         What::Sessions | What::Participants => Shape::Collection,
     }
 }

@@ -39,7 +39,7 @@ pub use crate::graph::{
     cloud::Cloud,
     credential::Credential,
     error::{Error, Refusal, Result},
-    page::{Listed, Page},
+    page::Page,
 };
 use crate::{
     graph::{
@@ -119,7 +119,6 @@ pub struct Client {
 struct Shared {
     graph_host: Url,
     page_limit: usize,
-    max_body_bytes: usize,
     http: Http,
     tokens: Tokens,
     budget: Budget,
@@ -151,7 +150,6 @@ impl Client {
             shared: Arc::new(Shared {
                 graph_host,
                 page_limit: settings.page_limit,
-                max_body_bytes: settings.max_body_bytes,
                 http,
                 tokens,
                 budget: Budget::new(rates),
@@ -229,7 +227,7 @@ impl Client {
                 }
                 verdict => {
                     shared.obey_last_wait(&exchange, sent);
-                    return Err(request::failure(exchange, verdict, ask.url, ask.permission, shared.max_body_bytes));
+                    return Err(shared.http.failure(exchange, verdict, ask.url, ask.permission));
                 }
             }
         }

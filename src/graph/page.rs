@@ -12,6 +12,7 @@ use crate::{
     graph::error::{Error, Result, shown},
     model::{
         id::{Cursor, Version},
+        listed::Listed,
         raw::{self, Member},
         time::Timestamp,
     },
@@ -27,23 +28,13 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// What a listing tells of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub id: String,
-    /// 0 where the row has none.
-    pub version: Version,
-    pub start: Option<Timestamp>,
-    pub last_modified: Option<Timestamp>,
-}
-
 /// What a body has to be, so that it counts as an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `{"value":[…]}`.
     Collection,
-    /// An object with an `id`; the pages of what is expanded in it go on at the member named.
-    Record { next: &'static str },
+    /// An object with an `id`, and with the collection that was to be expanded in it.
+    Record { expanded: Option<&'static str> },
 }
 
 /// What a body says that decides on the next request.
@@ -68,18 +59,24 @@ pub(super) fn gist(body: &[u8], shape: Shape) -> Result<Gist, String> {
     let next = match shape {
         Shape::Collection => {
             object.elements("value")?;
-            "@odata.nextLink"
+            object.link("@odata.nextLink")?
         }
-        Shape::Record { next } => {
+        Shape::Record { expanded: None } => {
             object.text("id").ok_or("no id")?;
-            next
+            None
+        }
+        Shape::Record { expanded: Some(collection) } => {
+            object.text("id").ok_or("no id")?;
+            // Empty and null are good; missing, it was not expanded, and nobody would ever see that it is short.
+            object.get(collection).ok_or_else(|| format!("no {collection}, though asked for"))?;
+            object.link(&format!("{collection}@odata.nextLink"))?
         }
     };
     let own_links = object.members.iter().filter(|member| member.key.ends_with(NEXT_LINK)).count();
     Ok(Gist {
         id: object.text("id"),
         version: object.get("version").and_then(version),
-        next: object.link(next)?,
+        next,
         deeper: count(body, NEXT_LINK).saturating_sub(own_links),
     })
 }
@@ -208,7 +205,7 @@ pub(super) fn link_refused(url: &Url, reason: &'static str) -> Error {
 mod tests {
     use super::*;
 
-    const RECORD: Shape = Shape::Record { next: "sessions@odata.nextLink" };
+    const RECORD: Shape = Shape::Record { expanded: Some("sessions") };
 
     #[test]
     fn rows_are_read_with_patience() {
@@ -233,7 +230,13 @@ mod tests {
         assert_eq!(refused(r#"{"values":[]}"#, Shape::Collection), "no value");
         assert_eq!(refused(r#"{"value":null}"#, Shape::Collection), "value is no array");
         assert_eq!(refused(r#"{"sessions":[]}"#, RECORD), "no id");
-        assert_eq!(refused(r#"{"id":"a","sessions@odata.nextLink":7}"#, RECORD), "sessions@odata.nextLink is no text");
+        assert_eq!(refused(r#"{"id":"a"}"#, RECORD), "no sessions, though asked for");
+        assert!(gist(br#"{"id":"a"}"#, Shape::Record { expanded: None }).is_ok());
+        assert!(gist(br#"{"id":"a","sessions":null}"#, RECORD).is_ok());
+        assert_eq!(
+            refused(r#"{"id":"a","sessions":[],"sessions@odata.nextLink":7}"#, RECORD),
+            "sessions@odata.nextLink is no text"
+        );
         refused("<html></html>", Shape::Collection);
         refused("", Shape::Collection);
     }

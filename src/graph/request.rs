@@ -119,6 +119,24 @@ impl Http {
         self.report(Wait::Failed, wait, attempt, url, cause(exchange));
         sleep(wait).await;
     }
+
+    /// The error that an exchange ends in.
+    pub(super) fn failure(&self, exchange: Exchange, verdict: Advice, url: &Url, permission: &'static str) -> Error {
+        let url = shown(url);
+        let answer = match exchange {
+            Ok(answer) => answer,
+            Err(Fault::NoAnswer { cause }) => return Error::Transport { url, cause },
+            Err(Fault::Unusable { reason, request_id }) => return Error::Malformed { url, request_id, reason },
+            Err(Fault::TooLarge) => return Error::TooLarge { url, limit: self.max_body_bytes },
+        };
+        let refusal = Refusal::read(&answer.body, answer.request_id);
+        match verdict {
+            Advice::Unauthorised => Error::TokenRefused { refusal },
+            Advice::Forbidden => Error::Forbidden { url, permission, refusal },
+            Advice::Gone => Error::NotFound { url, refusal },
+            _ => Error::Status { status: answer.status, url, refusal },
+        }
+    }
 }
 
 /// What `retry` needs to know of an exchange.
@@ -138,30 +156,6 @@ pub(super) fn cause(exchange: &Exchange) -> String {
         Err(Fault::NoAnswer { cause }) => cause.clone(),
         Err(Fault::Unusable { reason, .. }) => reason.clone(),
         Err(Fault::TooLarge) => "too large".to_owned(),
-    }
-}
-
-/// The error that an exchange ends in.
-pub(super) fn failure(
-    exchange: Exchange,
-    advice: Advice,
-    url: &Url,
-    permission: &'static str,
-    max_body_bytes: usize,
-) -> Error {
-    let url = shown(url);
-    let answer = match exchange {
-        Ok(answer) => answer,
-        Err(Fault::NoAnswer { cause }) => return Error::Transport { url, cause },
-        Err(Fault::Unusable { reason, request_id }) => return Error::Malformed { url, request_id, reason },
-        Err(Fault::TooLarge) => return Error::TooLarge { url, limit: max_body_bytes },
-    };
-    let refusal = Refusal::read(&answer.body, answer.request_id);
-    match advice {
-        Advice::Unauthorised => Error::TokenRefused { refusal },
-        Advice::Forbidden => Error::Forbidden { url, permission, refusal },
-        Advice::Gone => Error::NotFound { url, refusal },
-        _ => Error::Status { status: answer.status, url, refusal },
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     graph::{
         credential::Credential,
         error::{Error, Result, excerpt},
-        request::{Exchange, Fault, Http, failure, outcome},
+        request::{Exchange, Fault, Http, outcome},
         retry::{Advice, Outcome, Tries, advice},
     },
     model::event::Event,
@@ -109,7 +109,7 @@ impl Tokens {
             };
             match advice(outcome, tries, &http.limits, rand::random()) {
                 Advice::Retry { wait, .. } => http.wait_after(&exchange, wait, tries.attempt, &self.url).await,
-                verdict => return Err(self.refused(exchange, verdict)),
+                verdict => return Err(self.refused(http, exchange, verdict)),
             }
         }
     }
@@ -123,9 +123,9 @@ impl Tokens {
         shared.into_iter().chain(self.credential.fields().into_iter().map(|field| (field.name, field.value))).collect()
     }
 
-    fn refused(&self, exchange: Exchange, verdict: Advice) -> Error {
+    fn refused(&self, http: &Http, exchange: Exchange, verdict: Advice) -> Error {
         let Some(said) = exchange.as_ref().ok().and_then(|answer| Refused::read(&answer.body)) else {
-            return failure(exchange, verdict, &self.url, "", 0);
+            return http.failure(exchange, verdict, &self.url, "");
         };
         let hint = hint(&said.error_codes, &said.error);
         let message = self.credential.scrub(&said.told());

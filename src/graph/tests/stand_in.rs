@@ -11,6 +11,7 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
+use tower_http::compression::CompressionLayer;
 
 use crate::{
     graph::{Client, Cloud, Credential, Settings, budget::Allowance, cloud, retry::Limits},
@@ -100,13 +101,14 @@ pub(super) struct StandIn {
 }
 
 impl StandIn {
-    /// Serves until the test's runtime ends; gives out the tokens `token-1`, `token-2`, ….
+    /// Serves, compressed where asked, until the test's runtime ends; gives out the tokens `token-1`, `token-2`, ….
     pub(super) async fn start() -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let home = format!("http://{}", listener.local_addr().unwrap());
         let stage = Arc::new(Stage::default());
         let router = Router::new().fallback(answer).with_state((home.clone(), Arc::clone(&stage)));
+        let router = router.layer(CompressionLayer::new());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let stand_in = Self { home, stage };
         stand_in.script(

@@ -1,10 +1,12 @@
 //! A record is given out whole and of one version, or not at all.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::{
     graph::{
         Error, Whole,
+        budget::Allowance,
         tests::stand_in::{RECORDS, Reply, StandIn},
     },
     model::{document::What, event::Wait, id::Version, raw},
@@ -106,7 +108,8 @@ async fn a_record_of_61_sessions_and_131_participants_is_whole() {
     call.at("/sessions?$expand=segments&$skiptoken=s", [page("s", 60..60, Some("/sessions?$skiptoken=t"))]);
     call.at("/sessions?$skiptoken=t", [page("s", 60..61, None)]);
     call.at(HEADER, [header(1)]);
-    let whole = call.whole(1).await.unwrap();
+    let client = call.server.client();
+    let whole = tokio::spawn(async move { client.whole(ID, Some(Version(1))).await }).await.unwrap().unwrap();
     assert_eq!((elements(&whole, "sessions"), elements(&whole, "participants_v2")), (61, 131));
     assert_eq!(whats(&whole), [What::Participants, What::Participants, What::Record, What::Sessions, What::Sessions]);
 }
@@ -185,6 +188,16 @@ async fn a_record_that_is_gone_or_forbidden_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_gone_is_not_a_record_that_is_gone() {
+    let call = Record::start().await;
+    call.at("/participants_v2", [Reply::refusal(404, "NotHere")]);
+    call.at(EXPANDED, [record(1, 0..1, None)]);
+    call.at("?$expand=participants_v2", [Reply::refusal(404, "NotHere")]);
+    let error = call.whole(1).await.unwrap_err();
+    assert!(matches!(error, Error::Status { status: 404, .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_version_that_changes_between_pages_starts_the_record_over() {
     let call = Record::start().await;
     call.at("/participants_v2", [page("p", 0..1, None), page("p", 0..2, None)]);
@@ -222,16 +235,37 @@ async fn a_record_that_never_rests_is_left_for_later() {
 #[tokio::test]
 async fn a_replica_that_lags_is_waited_for_and_never_believed() {
     let call = Record::start().await;
-    call.at("/participants_v2", [page("p", 0..1, None)]);
+    call.at("/participants_v2", [page("p", 0..1, None), page("p", 0..2, None)]);
     call.at(EXPANDED, [record(1, 0..1, None), record(2, 0..2, None)]);
     let whole = call.whole(2).await.unwrap();
     assert_eq!((whole.document.version, elements(&whole, "sessions")), (Version(2), 2));
+    assert_eq!(elements(&whole, "participants_v2"), 2, "they may have come from the same replica");
     assert_eq!(whole.document.parts.len(), 2);
     assert_eq!(call.server.waits()[0].0, Wait::Failed);
 
     call.at(EXPANDED, [record(1, 0..1, None)]);
     let error = call.whole(2).await.unwrap_err();
     assert!(matches!(error, Error::Stale { wanted: Version(2), got: Version(1), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_records_own_budget_is_kept_and_its_waits_are_reported() {
+    let call = Record::start().await;
+    call.at("/participants_v2", [page("p", 0..1, None)]);
+    call.at(EXPANDED, [record(1, 0..60, Some("/sessions?page=0"))]);
+    for n in 0..5 {
+        let next = (n < 4).then(|| format!("/sessions?page={}", n + 1));
+        call.at(&format!("/sessions?page={n}"), [page("s", n..n + 1, next.as_deref())]);
+    }
+    call.at(HEADER, [header(1)]);
+    let mut settings = call.server.settings();
+    settings.rates.record_following = Allowance { requests: 2, window: Duration::from_millis(300) };
+    call.server.client_with(settings).whole(ID, Some(Version(1))).await.unwrap();
+    let seen = call.server.seen();
+    let times: Vec<_> = seen.iter().filter(|seen| seen.line.contains("page=")).map(|seen| seen.at).collect();
+    assert_eq!(times.len(), 5);
+    assert!(times.windows(3).all(|three| three[2] - three[0] >= Duration::from_millis(300)));
+    assert_eq!(call.server.waits().iter().filter(|(why, ..)| *why == Wait::RecordBudget).count(), 2);
 }
 
 #[tokio::test]
@@ -243,16 +277,12 @@ async fn another_records_answer_is_refused() {
 }
 
 #[tokio::test]
-async fn a_record_that_fails_in_one_piece_is_had_in_pieces() {
+async fn a_record_without_the_sessions_asked_for_is_not_given_out() {
     let call = Record::start().await;
     call.at("/participants_v2", [page("p", 0..1, None)]);
-    call.at(EXPANDED, [Reply::refusal(500, "generalException")]);
-    call.at("", [Reply::ok(format!(r#"{{"id":"{ID}","version":1}}"#))]);
-    call.at("/sessions?$expand=segments", [page("s", 0..3, None)]);
-    call.at(HEADER, [header(1)]);
-    let whole = call.whole(1).await.unwrap();
-    assert!(whole.document.assemble().unwrap().contains(r#""s2""#));
-    assert_eq!(whats(&whole), [What::Participants, What::Record, What::Sessions]);
+    call.at(EXPANDED, [header(1)]);
+    let error = call.whole(1).await.unwrap_err();
+    assert!(error.to_string().contains("no sessions, though asked for"), "{error}");
 }
 
 #[tokio::test]
