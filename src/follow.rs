@@ -13,7 +13,7 @@ use crate::{
     archive::{self, Archive, Folder},
     model::{
         derive,
-        id::{RecordId, Seq},
+        id::{RecordId, Seq, Version},
         rows::Derived,
     },
     search::{self, Entry, Indexer},
@@ -47,13 +47,14 @@ pub struct News {
     pub record_id: RecordId,
     pub seq: Seq,
     pub id: String,
+    pub version: Version,
     pub derived: Derived,
 }
 
 impl News {
     fn into_entry(self) -> Entry {
         let start = self.derived.record.start;
-        Entry { record_id: self.record_id, seq: self.seq, start, id: self.id, derived: self.derived }
+        Entry { record_id: self.record_id, seq: self.seq, start, id: self.id, version: self.version, derived: self.derived }
     }
 }
 
@@ -203,7 +204,7 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
         let stored = reader.read(seq)?;
         let derived = derive::derive(&stored.info.key, &stored.json);
         let start = derived.record.start;
-        Ok(Entry { record_id, seq, start, id: stored.info.key.id, derived })
+        Ok(Entry { record_id, seq, start, id: stored.info.key.id, version: stored.info.version, derived })
     };
     newest.into_iter().map(entry).collect()
 }

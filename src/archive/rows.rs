@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid},
+    archive::{error::Result, guid, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         kind::Roles,
@@ -103,7 +103,7 @@ impl RowWriter {
                 caller,
                 callee,
             ])?;
-        insert_feedback(connection, record_id, (n, -1), session.caller.as_ref(), session.callee.as_ref())?;
+        insert_feedback(connection, record_id, n, session)?;
         for (segment_n, segment) in session.segments.iter().enumerate() {
             self.insert_segment(connection, record_id, (n, count(segment_n)), (session, caller, callee), segment)?;
         }
@@ -156,9 +156,7 @@ impl RowWriter {
                 quality.max_round_trip_time.map(|age| age.0),
                 quality.max_audio_degradation,
             ])?;
-        let own_caller = segment.caller.as_ref().filter(|_| segment.caller != session.caller);
-        let own_callee = segment.callee.as_ref().filter(|_| segment.callee != session.callee);
-        insert_feedback(connection, record_id, (session_n, n), own_caller, own_callee)
+        Ok(())
     }
 
     fn failure(&mut self, connection: &Connection, failure: Option<&Failure>) -> Result<(Option<i64>, Option<i64>)> {
@@ -192,13 +190,7 @@ impl RowWriter {
         if let Some(id) = self.identities.get(identity) {
             return Ok(*id);
         }
-        let fingerprint = fingerprint(&[
-            Some(&identity.set_key),
-            identity.id.as_ref(),
-            identity.display_name.as_ref(),
-            identity.user_principal_name.as_ref(),
-            identity.tenant_id.as_ref(),
-        ]);
+        let fingerprint = identity_fingerprint(identity);
         let find = "SELECT identity_id FROM identity WHERE fingerprint = ?1";
         let id = match connection.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()? {
             Some(id) => id,
@@ -351,31 +343,91 @@ fn insert_identity(connection: &Connection, identity: &Identity, fingerprint: [u
     Ok(id)
 }
 
-fn insert_feedback(
-    connection: &Connection,
-    record_id: RecordId,
-    (session_n, segment_n): (i64, i64),
-    caller: Option<&Endpoint>,
-    callee: Option<&Endpoint>,
-) -> Result<()> {
-    for (side, endpoint) in [(Roles::CALLER, caller), (Roles::CALLEE, callee)] {
-        let Some(feedback) = endpoint.and_then(|endpoint| endpoint.feedback.as_ref()).filter(|f| says_something(f)) else {
-            continue;
-        };
+fn insert_feedback(connection: &Connection, record_id: RecordId, n: i64, session: &Session) -> Result<()> {
+    for (session_n, segment_n, side, feedback) in feedback_rows(usize::try_from(n).unwrap_or(usize::MAX), session) {
         connection
             .prepare_cached(
                 "INSERT INTO feedback (record_id, session_n, segment_n, side, rating, text, tokens)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![record_id.0, session_n, segment_n, side.0, feedback.rating, feedback.text, feedback.tokens])?;
+            .execute(params![
+                record_id.0,
+                session_n,
+                segment_n,
+                side.0,
+                feedback.rating,
+                feedback.text,
+                feedback.tokens
+            ])?;
     }
     Ok(())
+}
+
+/// What users said in session `n`, in the order of the rows: session, segment (-1: the session itself), side, and what.
+///
+/// Endpoints that a segment shares with its session say it once.
+pub(crate) fn feedback_rows(n: usize, session: &Session) -> Vec<(i64, i64, Roles, &Feedback)> {
+    let own = [(-1, Roles::CALLER, session.caller.as_ref()), (-1, Roles::CALLEE, session.callee.as_ref())];
+    let of_segments = session.segments.iter().enumerate().flat_map(|(segment_n, segment)| {
+        [(Roles::CALLER, &segment.caller, &session.caller), (Roles::CALLEE, &segment.callee, &session.callee)]
+            .map(|(side, own, of_session)| (count(segment_n), side, own.as_ref().filter(|_| own != of_session)))
+    });
+    own.into_iter()
+        .chain(of_segments)
+        .filter_map(|(segment_n, side, endpoint)| {
+            let feedback = endpoint?.feedback.as_ref().filter(|feedback| says_something(feedback))?;
+            Some((count(n), segment_n, side, feedback))
+        })
+        .collect()
 }
 
 fn says_something(feedback: &Feedback) -> bool {
     feedback.rating.as_deref().is_some_and(|rating| rating != "notRated")
         || feedback.text.is_some()
         || feedback.tokens.as_deref().is_some_and(|tokens| tokens != "{}")
+}
+
+/// Identities whose fingerprint, digits or words are not those that [`insert_identity`] writes.
+pub(crate) fn identity_faults(connection: &Connection) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare(
+        "SELECT set_key, id, display_name, user_principal_name, tenant_id, identity_id, fingerprint, phone_reversed FROM identity",
+    )?;
+    let mut words_of = connection.prepare("SELECT count(*) FROM identity_word WHERE identity_id = ?1 AND word = ?2")?;
+    let mut rows = statement.query([])?;
+    let mut faults = Vec::new();
+    let mut words_expected = 0;
+    while let Some(row) = rows.next()? {
+        let identity = rows_read::identity_of(row)?;
+        let identity_id: i64 = row.get(5)?;
+        let digits: Option<String> = row.get(7)?;
+        let mut words = identity.display_name.as_deref().map(name::words).unwrap_or_default();
+        words.sort();
+        words.dedup();
+        words_expected += count(words.len());
+        let mut is_right = row.get::<_, Vec<u8>>(6)? == identity_fingerprint(&identity)
+            && digits == identity.phone().map(phone::reversed_digits);
+        for word in &words {
+            is_right &= words_of.query_row(params![identity_id, word], |row| row.get::<_, i64>(0))? == 1;
+        }
+        if !is_right {
+            faults.push(identity_id);
+        }
+    }
+    let words_stored: i64 = connection.query_row("SELECT count(*) FROM identity_word", [], |row| row.get(0))?;
+    if faults.is_empty() && words_stored != words_expected {
+        faults.push(0);
+    }
+    Ok(faults)
+}
+
+fn identity_fingerprint(identity: &Identity) -> [u8; 16] {
+    fingerprint(&[
+        Some(&identity.set_key),
+        identity.id.as_ref(),
+        identity.display_name.as_ref(),
+        identity.user_principal_name.as_ref(),
+        identity.tenant_id.as_ref(),
+    ])
 }
 
 fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64>, key: K, id: i64) {

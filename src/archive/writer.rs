@@ -130,7 +130,11 @@ impl ArchiveWriter {
 
     /// Throws all rows away; [`Self::derive_more`] makes them again.
     pub fn forget_rows(&mut self) -> Result<()> {
-        self.transaction(|transaction, _| schema::remake_derived_tables(transaction))
+        self.transaction(|transaction, rows| {
+            // What it remembers are numbers of rows that go now.
+            rows.forget();
+            schema::remake_derived_tables(transaction)
+        })
     }
 
     /// Makes the rows of up to `limit` records whose rows are missing, in one transaction; returns how many it made.

@@ -104,7 +104,7 @@ async fn work_off(
     dictionary: &Arc<Option<Dictionary>>,
     local_now: Timestamp,
     report: &mut SourceReport,
-    more: &mut (dyn FnMut(usize) -> archive::Result<Vec<Todo>> + Send),
+    more: &mut dyn FnMut(usize) -> archive::Result<Vec<Todo>>,
 ) -> Result<Vec<Todo>> {
     let bounds = Bounds {
         records: Arc::new(Semaphore::new(context.settings.concurrency)),

@@ -1,0 +1,245 @@
+//! What only an examination asks of an archive: its tables as they stand, compared with nothing yet.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::{
+    archive::{
+        Archive,
+        error::Result,
+        guid,
+        rows::{self, kind_of},
+        rows_read::{RowReader, Rows},
+        schema, versions,
+    },
+    model::{
+        id::{RecordId, RecordKey, Seq, Version},
+        rows::DERIVE_VERSION,
+        source::Source,
+        time::Timestamp,
+    },
+};
+
+/// A stretch of the ledger and what stands beside it, each in the order of its numbers.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// Number and line of each entry.
+    pub entries: Vec<(Seq, String)>,
+    pub versions: Vec<VersionRow>,
+    pub lost: Vec<LostRow>,
+}
+
+/// A row of `version`, its frame aside.
+#[derive(Debug)]
+pub struct VersionRow {
+    pub seq: Seq,
+    pub record_id: RecordId,
+    /// `None`: the record that it belongs to is missing.
+    pub key: Option<RecordKey>,
+    pub version: Version,
+    /// Whether the record calls it its newest.
+    pub newest: bool,
+    /// Whether the record says that its rows are made.
+    pub derived: bool,
+}
+
+/// A row of `lost`.
+#[derive(Debug)]
+pub struct LostRow {
+    pub seq: Seq,
+    pub key: Option<RecordKey>,
+    pub version: Version,
+    pub start: Timestamp,
+    pub lost: Timestamp,
+}
+
+/// A record whose `newest_seq` does not name its highest version.
+#[derive(Debug)]
+pub struct NewestFault {
+    pub key: Option<RecordKey>,
+    pub claimed: Option<Seq>,
+    pub highest: Option<Seq>,
+}
+
+impl Archive {
+    /// Rows that refer to rows which are not there, as text; at most `limit`.
+    pub fn foreign_key_faults(&self, limit: usize) -> Result<Vec<String>> {
+        let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
+        let faults = statement.query_map([], |row| {
+            let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(match rowid {
+                Some(rowid) => format!("row {rowid} of table {table} refers to a row of {parent} that is missing"),
+                None => format!("a row of table {table} refers to a row of {parent} that is missing"),
+            })
+        })?;
+        Ok(faults.take(limit).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The highest number that the ledger ever gave out; more than its head only when entries were taken off its end.
+    pub fn last_seq_given(&self) -> Result<Seq> {
+        let found: Option<i64> = self
+            .connection
+            .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'ledger'", [], |row| row.get(0))
+            .optional()?;
+        Ok(Seq(found.unwrap_or(0)))
+    }
+
+    /// The number of the `n`th entry after `after`; `head` when there are fewer up to there.
+    pub fn stretch_end(&self, after: Seq, n: usize, head: Seq) -> Result<Seq> {
+        let skip = i64::try_from(n.saturating_sub(1)).unwrap_or(i64::MAX);
+        let sql = "SELECT seq FROM ledger WHERE seq > ?1 AND seq <= ?3 ORDER BY seq LIMIT 1 OFFSET ?2";
+        let found =
+            self.connection.prepare_cached(sql)?.query_row([after.0, skip, head.0], |row| row.get(0)).optional()?;
+        Ok(found.map_or(head, Seq))
+    }
+
+    /// The ledger after `after` and up to `to`, and the versions and losses under those numbers.
+    pub fn slice(&self, after: Seq, to: Seq) -> Result<Slice> {
+        let range = params![after.0, to.0];
+        let mut entries = self
+            .connection
+            .prepare_cached("SELECT seq, entry FROM ledger WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
+        let mut versions = self.connection.prepare_cached(
+            "SELECT version.seq, version.record_id, version.version, record.newest_seq, record.derived, record.kind, record.id
+             FROM version LEFT JOIN record USING (record_id) WHERE version.seq > ?1 AND version.seq <= ?2 ORDER BY version.seq",
+        )?;
+        let mut lost = self.connection.prepare_cached(
+            "SELECT seq, version, start_ns, lost_ns, kind, id FROM lost WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
+        )?;
+        Ok(Slice {
+            entries: entries
+                .query_map(range, |row| Ok((Seq(row.get(0)?), row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+            versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
+            lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
+        })
+    }
+
+    /// Where the `n` newest versions begin; the first of all when there are fewer.
+    pub fn newest_versions_begin(&self, n: usize) -> Result<Seq> {
+        let skip = i64::try_from(n.saturating_sub(1)).unwrap_or(i64::MAX);
+        let sql = "SELECT seq FROM version ORDER BY seq DESC LIMIT 1 OFFSET ?1";
+        let found: Option<i64> = self.connection.query_row(sql, [skip], |row| row.get(0)).optional()?;
+        Ok(Seq(found.unwrap_or(0)))
+    }
+
+    /// Records whose `newest_seq` does not name their highest version.
+    pub fn newest_faults(&self, on: &mut dyn FnMut(NewestFault)) -> Result<()> {
+        let mut statement = self.connection.prepare(
+            "SELECT kind, id, newest_seq, highest FROM (SELECT kind, id, newest_seq,
+                 (SELECT seq FROM version WHERE version.record_id = record.record_id ORDER BY version DESC LIMIT 1) AS highest
+             FROM record) WHERE newest_seq IS NOT highest",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let seq = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Seq));
+            on(NewestFault { key: key(row, 0)?, claimed: seq(2)?, highest: seq(3)? });
+        }
+        Ok(())
+    }
+
+    /// Listings that say what cannot be: coverage is computed from them.
+    pub fn listing_faults(&self) -> Result<Vec<String>> {
+        let mut statement =
+            self.connection.prepare("SELECT listing_id, source, from_ns, to_ns, listed_ns, cursor FROM listing")?;
+        let mut rows = statement.query([])?;
+        let mut faults = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let source: String = row.get(1)?;
+            if !Source::ALL.iter().any(|known| known.name() == source) {
+                faults.push(format!("listing {id} is of a source that is not known"));
+            }
+            if row.get::<_, i64>(2)? >= row.get::<_, i64>(3)? {
+                faults.push(format!("listing {id} ends before it begins"));
+            }
+            if row.get::<_, Option<i64>>(4)?.is_some() && row.get::<_, Option<String>>(5)?.is_some() {
+                faults.push(format!("listing {id} is finished and has a page to go"));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Dictionaries that do not match their SHA-256 or cannot be used.
+    pub fn dictionary_faults(&self) -> Result<Vec<String>> {
+        let mut statement = self.connection.prepare("SELECT dictionary_id FROM dictionary")?;
+        let ids: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let mut faults = Vec::new();
+        for id in ids {
+            if let Err(what) = versions::dictionary(&self.connection, id)? {
+                faults.push(what.trim_start_matches("its ").to_owned());
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Identities whose search columns (fingerprint, digits, words of the name) are not those of their name and number.
+    pub fn identity_faults(&self) -> Result<Vec<i64>> {
+        rows::identity_faults(&self.connection)
+    }
+
+    /// Whether the derived tables are those of this program's derivation.
+    pub fn rows_are_current(&self) -> Result<bool> {
+        Ok(schema::setting(&self.connection, "derive_version")? == Some(DERIVE_VERSION))
+    }
+
+    /// A reader of stored rows, to be used within one [`Archive::at_one_moment`].
+    pub fn row_reader(&self) -> impl FnMut(RecordId) -> Result<Option<Rows>> + '_ {
+        let mut reader = RowReader::new(&self.connection);
+        move |record_id| reader.read(record_id)
+    }
+
+    /// The key of a record by its row number, and its newest version.
+    pub fn record(&self, record_id: RecordId) -> Result<Option<(Option<RecordKey>, Option<Seq>)>> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT kind, id, newest_seq FROM record WHERE record_id = ?1")?
+            .query_row([record_id.0], |row| Ok((key(row, 0)?, row.get::<_, Option<i64>>(2)?.map(Seq))))
+            .optional()?)
+    }
+
+    /// Every record that has a version, by row number, with the newest one.
+    pub fn each_newest(&self, on: &mut dyn FnMut(RecordId, Seq)) -> Result<()> {
+        let sql = "SELECT record_id, newest_seq FROM record WHERE newest_seq IS NOT NULL ORDER BY record_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            on(RecordId(row.get(0)?), Seq(row.get(1)?));
+        }
+        Ok(())
+    }
+
+    /// How many records have a version at or before `to`.
+    pub fn records_up_to(&self, to: Seq) -> Result<u64> {
+        let sql = "SELECT count(DISTINCT record_id) FROM version WHERE seq <= ?1";
+        Ok(self.connection.query_row(sql, [to.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+}
+
+fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
+    let seq = Seq(row.get(0)?);
+    Ok(VersionRow {
+        seq,
+        record_id: RecordId(row.get(1)?),
+        version: Version(row.get(2)?),
+        newest: row.get::<_, Option<i64>>(3)? == Some(seq.0),
+        derived: row.get::<_, Option<i64>>(4)?.is_some(),
+        key: key(row, 5)?,
+    })
+}
+
+fn lost_row(row: &Row<'_>) -> rusqlite::Result<LostRow> {
+    Ok(LostRow {
+        seq: Seq(row.get(0)?),
+        version: Version(row.get(1)?),
+        start: Timestamp(row.get(2)?),
+        lost: Timestamp(row.get(3)?),
+        key: key(row, 4)?,
+    })
+}
+
+/// The columns kind and id, from `first` on; `None` where they name nothing.
+fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RecordKey>> {
+    let kind = row.get::<_, Option<i64>>(first)?.and_then(kind_of);
+    let id = guid::from_sql(row.get_ref(first + 1)?);
+    Ok(kind.zip(id).map(|(kind, id)| RecordKey { kind, id }))
+}

@@ -1,0 +1,237 @@
+//! A selection into a file or a stream: read, checked and written one version at a time.
+//!
+//! Every version that is written was read from its frame and compared with its hashes first. Damage ends an export with the
+//! record named; a file appears under its name only when it is whole.
+
+mod file;
+
+use std::{
+    cell::Cell,
+    io::{self, BufWriter, Write},
+    ops::ControlFlow,
+    path::PathBuf,
+};
+
+pub use self::file::export_to_file;
+use crate::{
+    archive::{
+        self, Archive,
+        versions::{Stored, VersionReader},
+    },
+    model::{
+        derive,
+        filter::Selection,
+        hit::{Hit, Person},
+        id::RecordKey,
+        kind::Roles,
+        rows::{Derived, Identity},
+        time::Age,
+    },
+    query::{self, Reach},
+    tables::{Row, Sink, csv::Csv, ndjson::Ndjson},
+};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Query(#[from] query::Error),
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    #[error("cannot write: {0}")]
+    Write(io::Error),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("stopped before the end")]
+    Stopped,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Whether whoever was to read the stream has gone: no failure, there is nobody to write for.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Error::Write(error) | Error::File { source: error, .. } if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether what is stored is not what was archived.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Archive(error) | Error::Query(query::Error::Archive(error)) => error.is_damage(),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Ndjson,
+    Csv,
+}
+
+/// Which versions of each record selected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// The newest.
+    #[default]
+    Latest,
+    /// Every one, oldest first.
+    All,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    pub selection: Selection,
+    pub format: Format,
+    pub versions: Versions,
+}
+
+/// What was written, at the end or so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub records: u64,
+    pub versions: u64,
+    /// As written, header included.
+    pub bytes: u64,
+    /// How far the selection can be trusted; known at the end.
+    pub reach: Reach,
+}
+
+/// Writes what `ask` means to `to`. `on` is told after each record and may stop the export.
+///
+/// # Errors
+/// [`Error::Write`] when `to` refuses (see [`Error::is_broken_pipe`]); damage with the record named; [`Error::Stopped`]. What
+/// `to` got until then is a part and must not be taken for the whole.
+pub fn export(
+    archive: &Archive,
+    ask: &Ask,
+    to: &mut dyn Write,
+    on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
+) -> Result<Report> {
+    let bytes = Cell::new(0);
+    let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
+    let mut report = Report::default();
+    let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask.format, &mut counted)? };
+    let mut failure = None;
+    let reach = query::for_each(archive, &ask.selection, &mut |hit| {
+        let outcome = writing.record(&hit, &mut report).and_then(|()| {
+            report.bytes = bytes.get();
+            if on(&report).is_break() { Err(Error::Stopped) } else { Ok(()) }
+        });
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    writing.sink.finish().map_err(Error::Write)?;
+    Ok(Report { bytes: bytes.get(), reach, ..report })
+}
+
+fn sink<'a>(format: Format, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
+    Ok(match format {
+        Format::Ndjson => Box::new(Ndjson::new(out)),
+        Format::Csv => Box::new(Csv::new(out).map_err(Error::Write)?),
+    })
+}
+
+struct Writing<'a> {
+    archive: &'a Archive,
+    ask: &'a Ask,
+    reader: VersionReader<'a>,
+    sink: Box<dyn Sink + 'a>,
+}
+
+impl Writing<'_> {
+    fn record(&mut self, hit: &Hit, report: &mut Report) -> Result<()> {
+        match self.ask.versions {
+            Versions::Latest => {
+                let stored = self.reader.read(hit.seq)?;
+                self.row(hit, &stored, report)?;
+            }
+            Versions::All => {
+                let key = RecordKey { kind: hit.kind, id: hit.id.clone() };
+                for info in self.archive.versions(&key)? {
+                    let stored = self.reader.read(info.seq)?;
+                    match self.ask.format {
+                        // The document says it all; deriving it anew would be for nothing.
+                        Format::Ndjson => self.row(hit, &stored, report)?,
+                        Format::Csv if info.newest => self.row(hit, &stored, report)?,
+                        Format::Csv => {
+                            let derived = derive::derive(&stored.info.key, &stored.json);
+                            self.row(&hit_of(&stored, &derived), &stored, report)?;
+                        }
+                    }
+                }
+            }
+        }
+        report.records += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, hit: &Hit, stored: &Stored, report: &mut Report) -> Result<()> {
+        self.sink.row(&Row { hit, json: &stored.json }).map_err(Error::Write)?;
+        report.versions += 1;
+        Ok(())
+    }
+}
+
+/// What the contract says of a version that has no rows of its own: an older one.
+fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
+    let record = &derived.record;
+    let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
+    Hit {
+        kind: stored.info.key.kind,
+        id: stored.info.key.id.clone(),
+        version: stored.info.version,
+        start: record.start,
+        end: record.end,
+        duration_s: record.duration().map(Age::as_seconds_f64),
+        call_type: record.call_type.clone(),
+        modalities: record.modalities.clone(),
+        organizer: organizer.map(|party| person(&party.identity)),
+        participants: derived.parties.iter().map(|party| person(&party.identity)).collect(),
+        sessions: u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX),
+        failed: record.failed,
+        seq: stored.info.seq,
+    }
+}
+
+fn person(identity: &Identity) -> Person {
+    Person {
+        id: identity.id.clone(),
+        name: identity.display_name.clone(),
+        upn: identity.user_principal_name.clone(),
+        phone: identity.phone().map(str::to_owned),
+    }
+}
+
+/// Counts the bytes that pass.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    bytes: &'a Cell<u64>,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes.set(self.bytes.get() + written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Every ledger entry with the version that it names: bodies against hashes, hashes against the ledger, rows against raw.
+//!
+//! The ledger is cut into stretches that as many threads as there are cores take one after the other, each with a connection
+//! of its own. A stretch is read in one transaction; one version is in memory at a time for each thread.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    thread,
+};
+
+use crate::{
+    archive::{self, Archive, Folder, inspect::VersionRow, rows_read::Rows, versions::VersionReader},
+    model::id::{RecordId, Seq},
+    verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, rows},
+};
+
+/// Ledger entries that are read in one transaction.
+const STRETCH: usize = 256;
+/// More threads than this only wait for the disk.
+const THREADS_MAX: usize = 8;
+
+/// What a stretch brought.
+#[derive(Debug, Default)]
+struct Tally {
+    entries: u64,
+    versions: u64,
+    bodies: u64,
+    bytes: u64,
+    rows: u64,
+    rows_to_make: u64,
+    findings: Vec<Finding>,
+}
+
+/// What all threads know.
+struct Plan<'a> {
+    folder: &'a Folder,
+    head: Seq,
+    /// Versions before this one are not read.
+    read_from: Seq,
+    /// The last number of the stretch that was taken last.
+    taken: Mutex<Seq>,
+    stop: AtomicBool,
+}
+
+pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary, on: &mut dyn FnMut(Progress)) -> Result<()> {
+    let head = summary.head;
+    cut_end(archive, summary)?;
+    let read_from =
+        if ask.quick { or_found(archive.newest_versions_begin(QUICK_VERSIONS), summary)? } else { Some(Seq(0)) };
+    summary.records = or_found(archive.records_up_to(head), summary)?.unwrap_or(0);
+    let are_current = or_found(archive.rows_are_current(), summary)?;
+    if are_current == Some(false) {
+        summary.notes.push(Note::RowsOfOtherDerivation);
+    }
+    let plan = Plan {
+        folder: archive.folder(),
+        head,
+        read_from: read_from.unwrap_or_default(),
+        taken: Mutex::new(Seq(0)),
+        stop: AtomicBool::new(false),
+    };
+    let mut rows_to_make = 0;
+    run(&plan, &mut |tally| {
+        summary.entries += tally.entries;
+        summary.versions += tally.versions;
+        summary.bodies += tally.bodies;
+        summary.bytes += tally.bytes;
+        summary.rows += tally.rows;
+        rows_to_make += tally.rows_to_make;
+        tally.findings.into_iter().for_each(|finding| summary.add(finding));
+        on(Progress { stage: Stage::Ledger, done: summary.entries, total: head.0.unsigned_abs() });
+    })?;
+    if rows_to_make > 0 && are_current == Some(true) {
+        summary.notes.push(Note::RowsToMake { records: rows_to_make });
+    }
+    Ok(())
+}
+
+/// Entries taken off the end leave no gap, but SQLite remembers the highest number that it gave out.
+fn cut_end(archive: &Archive, summary: &mut Summary) -> Result<()> {
+    let given = or_found(
+        archive.at_one_moment(|| Ok::<_, archive::Error>((archive.last_seq_given()?, archive.head()?))),
+        summary,
+    )?;
+    if let Some((given, head)) = given
+        && given > head
+    {
+        summary.add(
+            Finding::new(What::Ledger, format!("the ledger went up to {given} once, its end is cut off")).seq(head),
+        );
+    }
+    Ok(())
+}
+
+fn or_found<T>(outcome: archive::Result<T>, summary: &mut Summary) -> Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            summary.add(Finding::of_error(error, What::Database)?);
+            Ok(None)
+        }
+    }
+}
+
+fn run(plan: &Plan<'_>, take: &mut dyn FnMut(Tally)) -> Result<()> {
+    let threads = thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
+    let (sender, tallies) = mpsc::sync_channel(threads);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let sender = sender.clone();
+                scope.spawn(move || work(plan, &sender))
+            })
+            .collect();
+        drop(sender);
+        tallies.iter().for_each(take);
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Error::Gone)?)
+    })
+}
+
+/// Takes stretch after stretch until the head is reached or something keeps a thread from going on.
+fn work(plan: &Plan<'_>, tallies: &SyncSender<Tally>) -> Result<()> {
+    let outcome = Archive::open(plan.folder).map_err(Error::from).and_then(|archive| {
+        while !plan.stop.load(Ordering::Relaxed) {
+            let Some(stretch) = plan.take(&archive) else { break };
+            let tally = examine(&archive, plan, stretch)?;
+            if tallies.send(tally).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    if outcome.is_err() {
+        plan.stop.store(true, Ordering::Relaxed);
+    }
+    outcome
+}
+
+impl Plan<'_> {
+    /// The next stretch: after the first number, up to the second.
+    fn take(&self, archive: &Archive) -> Option<(Seq, Seq)> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = *taken;
+        if after >= self.head {
+            return None;
+        }
+        // Where the ledger itself cannot be read, one stretch of all the rest says so.
+        let to = archive.stretch_end(after, STRETCH, self.head).ok().filter(|to| *to > after).unwrap_or(self.head);
+        *taken = to;
+        Some((after, to))
+    }
+}
+
+fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Result<Tally> {
+    archive.at_one_moment(|| {
+        let mut tally = Tally::default();
+        let slice = match archive.slice(after, to) {
+            Ok(slice) => slice,
+            Err(error) => {
+                let finding = Finding::of_error(error, What::Ledger)?;
+                let message = format!("entries {} to {to} cannot be read: {}", after.0 + 1, finding.message);
+                tally.findings.push(Finding { message, ..finding });
+                return Ok(tally);
+            }
+        };
+        tally.entries = slice.entries.len() as u64;
+        let readable = ledger::check(&slice, (after, to), &mut tally.findings);
+        let mut reader = archive.version_reader();
+        let mut row_reader = archive.row_reader();
+        let compare_rows = matches!(archive.rows_are_current(), Ok(true));
+        // What has no entry or no record was named already.
+        let to_read = slice
+            .versions
+            .iter()
+            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq));
+        for row in to_read {
+            let rows: Option<&mut RowReader<'_>> = if compare_rows { Some(&mut row_reader) } else { None };
+            version(row, &mut reader, rows, &mut tally)?;
+        }
+        Ok(tally)
+    })
+}
+
+type RowReader<'a> = dyn FnMut(RecordId) -> archive::Result<Option<Rows>> + 'a;
+
+fn version(
+    row: &VersionRow,
+    reader: &mut VersionReader<'_>,
+    row_reader: Option<&mut RowReader<'_>>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let about = |finding: Finding| finding.record(row.key.as_ref()).version(row.version).seq(row.seq);
+    let stored = match reader.read(row.seq) {
+        Ok(stored) => stored,
+        Err(error) => {
+            let finding = Finding::of_error(error, What::Content)?;
+            tally.findings.push(about(finding));
+            return Ok(());
+        }
+    };
+    tally.versions += 1;
+    tally.bodies += stored.document.parts.len() as u64;
+    tally.bytes += stored.document.raw_bytes() as u64;
+    let Some(row_reader) = row_reader.filter(|_| row.newest) else { return Ok(()) };
+    if !row.derived {
+        tally.rows_to_make += 1;
+        return Ok(());
+    }
+    tally.rows += 1;
+    match row_reader(row.record_id) {
+        Ok(rows) => tally.findings.extend(rows::check(&stored, rows.as_ref())),
+        Err(error) => tally.findings.push(about(Finding::of_error(error, What::Rows)?)),
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Re-reads an archive and says what is not as it was archived. Writes nothing; runs beside a sync.
+//!
+//! What is found is data ([`Finding`]) and never ends the work. The ledger's head at the start bounds it all: what a writer
+//! adds meanwhile is not looked at. Every comparison happens inside one read transaction, so no writer is caught halfway.
+
+pub mod content;
+pub mod finding;
+pub mod index;
+pub mod ledger;
+pub mod rows;
+mod structure;
+
+use serde::Serialize;
+
+pub use self::finding::{Finding, Note, What};
+use crate::{
+    archive::{self, Archive},
+    model::id::Seq,
+    search,
+};
+
+/// Findings kept; further ones are only counted.
+pub const FINDINGS_MAX: usize = 1000;
+/// How many of the newest versions a quick look reads.
+const QUICK_VERSIONS: usize = 100;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    #[error(transparent)]
+    Search(#[from] search::Error),
+    #[error("a thread that reads the archive has ended unexpectedly")]
+    Gone,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The database's structure and the ledger, but only the 100 newest versions, and of the index only whether it opens.
+    pub quick: bool,
+}
+
+/// What is being read, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub stage: Stage,
+    pub done: u64,
+    pub total: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// SQLite's own checks.
+    Structure,
+    /// Ledger entries with their versions, bodies and rows.
+    Ledger,
+    /// The search index.
+    Index,
+}
+
+/// What was read and what was found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    pub quick: bool,
+    /// The ledger entry up to which everything was looked at.
+    pub head: Seq,
+    pub entries: u64,
+    /// Records that have a version.
+    pub records: u64,
+    /// Versions read, decompressed and compared with their hashes.
+    pub versions: u64,
+    /// Response bodies compared with their SHA-256.
+    pub bodies: u64,
+    pub bytes: u64,
+    /// Records whose rows were compared with what their newest version derives to.
+    pub rows: u64,
+    /// Documents of the search index compared with the archive.
+    pub documents: u64,
+    /// The first [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+    /// All of them.
+    pub findings_count: u64,
+    /// What is no damage but worth knowing.
+    pub notes: Vec<Note>,
+}
+
+impl Summary {
+    /// Whether everything that was looked at is what was archived.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.findings_count == 0
+    }
+
+    fn add(&mut self, finding: Finding) {
+        self.findings_count += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Examines `archive`; `on` is told how far it is.
+///
+/// # Errors
+/// Only what keeps it from going on: the archive cannot be opened again, the disk gives no more. Damage is a finding.
+pub fn verify(archive: &Archive, ask: Ask, on: &mut dyn FnMut(Progress)) -> Result<Summary> {
+    let mut summary = Summary { quick: ask.quick, ..Summary::default() };
+    on(Progress { stage: Stage::Structure, done: 0, total: 1 });
+    structure::check(archive, ask, &mut summary)?;
+    match archive.head() {
+        Ok(head) => summary.head = head,
+        Err(error) => {
+            summary.add(Finding::of_error(error, What::Ledger)?);
+            return Ok(summary);
+        }
+    }
+    content::check(archive, ask, &mut summary, on)?;
+    on(Progress { stage: Stage::Index, done: 0, total: 1 });
+    index::check(archive, ask, &mut summary)?;
+    summary.findings.sort_by_key(|finding| (finding.what, finding.seq));
+    Ok(summary)
+}
+
+#[cfg(test)]
+mod tests;
