@@ -385,3 +385,26 @@ const STREAM_OF_DATA: &str = concat!(
     "\"maxAudioNetworkJitter\":null,\"audioCodec\":\"unknown\",\"videoCodec\":\"unknown\",\"rmsFreezeDuration\":null,",
     "\"averageFreezeDuration\":null,\"isAudioForwardErrorCorrectionUsed\":null}"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weak_signal_is_heard() {
+        let gear = outside_equipment(1, 1);
+        let mean = |signal_percent| {
+            let mut dice = Dice::of(1, &[]);
+            let medium = Medium::Wifi { signal_percent, five_ghz: true };
+            let link = Link { at_home: true, medium, over_tcp: false, relayed: false };
+            let sum = (0..400).fold([0.0; 3], |sum, _| {
+                let quality = Quality::between(&End::Client { equipment: &gear, link }, &End::Service, &mut dice);
+                [sum[0] + quality.loss, sum[1] + quality.jitter_s, sum[2] + quality.round_trip_s]
+            });
+            sum.map(|sum| sum / 400.0)
+        };
+        let (strong, weak) = (mean(95), mean(38));
+        assert!(strong[0] < 0.01 && weak[0] > strong[0] * 3.0, "{strong:?} {weak:?}");
+        assert!(weak[1] > strong[1] * 2.0 && weak[2] > strong[2] * 1.5);
+    }
+}

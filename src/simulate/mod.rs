@@ -38,6 +38,8 @@ mod cursor;
 mod dice;
 mod emit;
 mod equipment;
+mod expected;
+mod identity;
 mod json;
 mod limits;
 mod media;
@@ -54,13 +56,14 @@ mod world;
 
 // One door: what is behind it may be arranged anew.
 pub use counts::Counts;
+pub use expected::ExpectedCall;
 pub use limits::{Limits, Rate};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
 pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET};
 pub use weather::{Fault, Weather};
-pub use world::{ExpectedCall, World};
+pub use world::World;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -202,7 +205,7 @@ impl Simulator {
         self.server.counts.lock().unwrap_or_else(PoisonError::into_inner).of_record(id)
     }
 
-    /// Adds a call made by hand; one of the same id and start is replaced.
+    /// Adds a call made by hand; one of the same id is replaced.
     pub fn plant(&self, call: Planted) {
         self.trouble(&call.id, call.faults);
         self.server.world.plant(call);

@@ -7,6 +7,7 @@ use crate::{
         call::Party,
         cursor::Place,
         emit::{self, Header, Prefer},
+        identity,
         json::Json,
         query::Expand,
         world::{RETENTION, Record},
@@ -49,11 +50,8 @@ pub(super) fn list(world: &World, place: &Place, size: usize, now: Timestamp) ->
         named.then_some((record, edition))
     };
     let cursor = planted.as_ref().map(|(start_ns, id)| (Timestamp(*start_ns), id.clone()));
-    let mut by_hand = world
-        .planted_after(cursor.as_ref())
-        .into_iter()
-        .filter_map(|planted| shown(Record::Planted(planted)))
-        .peekable();
+    let mut by_hand =
+        world.planted_after(cursor).into_iter().filter_map(|planted| shown(Record::Planted(planted))).peekable();
     let of_seed = world.calls_from(*next).take_while(|call| !world.is_past(call.n, to));
     let mut of_seed = of_seed.filter_map(|call| shown(Record::Generated(Box::new(call)))).peekable();
 
@@ -188,7 +186,7 @@ pub(super) fn participants(world: &World, record: &Record, edition: usize, offse
             let mut parties: Vec<Party> = world.parties(call);
             parties.truncate(usize::try_from(call.people_in(&call.editions[edition])).unwrap_or(usize::MAX));
             json.list(parties.iter().skip(offset).take(size), |json, party| {
-                emit::participant(json, world, *party);
+                identity::participant(json, world, *party);
             });
             parties.len()
         }

@@ -8,7 +8,7 @@ use crate::{
         World,
         call::{Lines, Party, Session},
         dice::{Dice, mix_text},
-        emit,
+        emit, identity,
         json::Json,
         weather::Fault,
     },
@@ -59,7 +59,7 @@ impl Planted {
     /// A group call of an hour whose version 1 is visible ten minutes after its end, with three sessions of three people.
     pub fn meeting(id: impl Into<String>, start: Timestamp) -> Self {
         let (id, end) = (id.into(), start + Age::hours(1));
-        let organizer = Json::new_with(|json| emit::participant(json, cast(), Party::User(0)));
+        let organizer = Json::new_with(|json| identity::participant(json, cast(), Party::User(0)));
         let visible_at = end + Age::minutes(10);
         let first = PlantedVersion {
             version: 1,
@@ -86,7 +86,7 @@ impl Planted {
     #[must_use]
     pub fn participants(self, count: usize) -> Self {
         let participants =
-            (0..count).map(|place| Json::new_with(|json| emit::participant(json, cast(), party(place)))).collect();
+            (0..count).map(|place| Json::new_with(|json| identity::participant(json, cast(), party(place)))).collect();
         self.newest(|version| version.participants = participants)
     }
 

@@ -82,6 +82,12 @@ struct Asked {
     page_max: Option<usize>,
 }
 
+impl Asked {
+    fn url(&self) -> String {
+        format!("{}{}?{}", self.host, self.path, self.query)
+    }
+}
+
 /// What is to be answered when nothing hinders: a record, or the page that begins at a place.
 #[derive(Debug)]
 enum Goal {
@@ -304,7 +310,8 @@ impl Server {
         let newest = record.newest(asked.stamp.now).ok_or_else(|| Answer::not_found(&asked.stamp))?;
         let edition = if fault == Some(Fault::LaggingReplica) { newest.saturating_sub(1) } else { newest };
         let wanted = Wanted { expand, select, sizes: self.sizes(asked), prefer: asked.prefer };
-        Ok(pages::record(&self.world, record, edition, &wanted, |place| self.link(place, 0, asked)))
+        let link = |place| if fault == Some(Fault::LinkLoop) { asked.url() } else { self.link(place, 0, asked) };
+        Ok(pages::record(&self.world, record, edition, &wanted, link))
     }
 
     fn page(&self, place: &Place, round: u32, record: Option<&Record>, fault: Option<Fault>, asked: &Asked) -> String {
@@ -322,7 +329,7 @@ impl Server {
         let Page { items, next, last } = page;
         let (items, link) = match fault {
             Some(Fault::EmptyPage) => (String::new(), Some(self.link(place.clone(), round + 1, asked))),
-            Some(Fault::LinkLoop) => (items, Some(format!("{}{}?{}", asked.host, asked.path, asked.query))),
+            Some(Fault::LinkLoop) => (items, Some(asked.url())),
             Some(Fault::Duplicate) => (items, next.and(last).map(|place| self.link(place, round + 1, asked))),
             _ => (items, next.map(|place| self.link(place, 0, asked))),
         };

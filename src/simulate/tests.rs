@@ -311,7 +311,7 @@ async fn graph_wants_a_token_that_is_good() {
 
 #[tokio::test]
 async fn too_many_requests_are_refused_with_a_wait() {
-    let app = Some(Rate { requests: 12, per: Duration::from_secs(2) });
+    let app = Some(Rate { requests: 12, per: Duration::from_secs(3) });
     let simulator = Simulator::start(Settings { limits: Limits { app, ..Limits::documented() }, ..empty() }).unwrap();
     simulator.plant(Planted::meeting("a", start() - Age::hours(5)));
     let asker = Asker::new(&simulator).await;
@@ -529,4 +529,25 @@ fn a_simulator_stops_soon_and_frees_its_port() {
     let port = simulator.url().rsplit(':').next().unwrap().parse().unwrap();
     simulator.stop();
     Simulator::start(Settings { port, ..empty() }).unwrap();
+}
+
+#[tokio::test]
+async fn a_nested_link_may_lead_back_to_the_record() {
+    let simulator = Simulator::start(empty()).unwrap();
+    let asker = Asker::new(&simulator).await;
+    simulator.plant(Planted::meeting("a", start() - Age::hours(5)).sessions(61).meeting_fault(Fault::LinkLoop, 1));
+    let url = format!("{LIST}/a?$expand=sessions($expand=segments)");
+    let looped = asker.read(&url).await;
+    assert_eq!(text(&looped["sessions@odata.nextLink"]), format!("{}{url}", simulator.url()));
+    assert_eq!(asker.all(&format!("{LIST}/a/sessions?$expand=segments")).await.len(), 61, "the way round it");
+}
+
+#[tokio::test]
+async fn a_planted_call_is_replaced_by_one_of_the_same_id() {
+    let simulator = Simulator::start(empty()).unwrap();
+    let asker = Asker::new(&simulator).await;
+    simulator.plant(Planted::meeting("a", start() - Age::hours(5)));
+    simulator.plant(Planted::meeting("a", start() - Age::hours(6)).sessions(7));
+    assert_eq!(asker.all(LIST).await.len(), 1);
+    assert_eq!(ids(&asker.whole("a").await["sessions"]).len(), 7);
 }

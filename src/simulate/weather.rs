@@ -38,7 +38,7 @@ pub enum Fault {
     EmptyPage,
     /// The next page begins with the last record of this one. Lists only.
     Duplicate,
-    /// A next link that leads to the page it stands on.
+    /// A next link that leads to the page it stands on. Befalls pages; planted, also the nested links of a record.
     LinkLoop,
     /// An older version of the record than the newest. Only records with several versions.
     LaggingReplica,
