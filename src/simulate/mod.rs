@@ -1,0 +1,269 @@
+//! The simulator: Microsoft Graph's call records and the login host, on loopback, over real HTTP.
+//!
+//! A second witness, not a mirror: it writes its own JSON from its own [`World`] and shares nothing with the client but ids
+//! and times. Paths, page sizes, limits and member names are written here a second time, from the reference, by intent.
+//! [`World::expected`] is the truth that an archive is judged by.
+//!
+//! Simulated time makes records appear, grow and expire, and stands in the `Date` of each answer. Throttling and the life of
+//! tokens go by real time. Nothing is written anywhere.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    httpd,
+    model::time::{Age, Timestamp},
+    simulate::{
+        clock::Clock,
+        limits::Gate,
+        routes::{Server, Trouble},
+        tokens::{Login, Registration},
+        weather::Sky,
+    },
+};
+
+mod answer;
+mod calendar;
+mod call;
+mod clock;
+mod counts;
+mod cursor;
+mod dice;
+mod emit;
+mod equipment;
+mod expected;
+mod identity;
+mod json;
+mod limits;
+mod media;
+mod pages;
+mod people;
+mod planted;
+mod query;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod weather;
+mod world;
+
+// One door: what is behind it may be arranged anew.
+pub use counts::Counts;
+pub use expected::ExpectedCall;
+pub use limits::{Limits, Rate};
+pub use pages::PageSizes;
+pub use people::{DOMAIN, Person, TENANT_ID};
+pub use planted::{Planted, PlantedFaults, PlantedVersion};
+pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET};
+pub use weather::{Fault, Weather};
+pub use world::World;
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// 0 takes any free port.
+    pub port: u16,
+    pub seed: u64,
+    pub users: u32,
+    /// Calls of a workday; a weekend day has a sixteenth of it. 0: only planted calls.
+    pub calls_per_day: u32,
+    /// How many days of calls lie before the start.
+    pub days: u32,
+    /// The simulated time at the start; `None` takes the wall clock's.
+    pub start_clock: Option<Timestamp>,
+    pub limits: Limits,
+    pub weather: Weather,
+    pub page_sizes: PageSizes,
+    /// How long a next link works, in simulated time; `None` is for ever.
+    pub skip_token_life: Option<Age>,
+    pub tenant: String,
+    pub client_id: String,
+    pub client_secret: String,
+    /// What the application was granted; without [`CALL_RECORDS_ROLE`] every request gets 403.
+    pub roles: Vec<String>,
+    /// How long a token works, in real time.
+    pub token_life: Duration,
+    /// Whether bodies are compressed for clients that take it.
+    pub gzip: bool,
+}
+
+impl Default for Settings {
+    /// A month of a small company, in fair weather and under Graph's documented limits.
+    fn default() -> Self {
+        let Registration { tenant, client_id, client_secret, roles, lifetime } = tokens::default_registration();
+        Self {
+            port: 0,
+            seed: 1,
+            users: 120,
+            calls_per_day: 150,
+            days: 28,
+            start_clock: None,
+            limits: Limits::documented(),
+            weather: Weather::calm(),
+            page_sizes: PageSizes::default(),
+            skip_token_life: None,
+            tenant,
+            client_id,
+            client_secret,
+            roles,
+            token_life: lifetime,
+            gzip: true,
+        }
+    }
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on port {port} of 127.0.0.1")]
+    Bind { port: u16, source: io::Error },
+    #[error("cannot start the simulator's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A running simulator. Has its own thread and runtime, so that both synchronous and asynchronous code may hold it.
+#[derive(Debug)]
+pub struct Simulator {
+    server: Arc<Server>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts; connections are accepted when this returns.
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        let port = settings.port;
+        let listener = httpd::bind_loopback(port).map_err(|source| Error::Bind { port, source })?;
+        let bound = listener.local_addr().map_err(|source| Error::Bind { port, source })?;
+        let gzip = settings.gzip;
+        let server = Arc::new(Server::new(settings, format!("http://{bound}")));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("simulator")
+            .enable_all()
+            .build()
+            .map_err(Error::Thread)?;
+        let (stop, told) = oneshot::channel::<()>();
+        let router = routes::router(server.clone(), gzip);
+        let serve = move || {
+            let told = async move {
+                let _ = told.await;
+            };
+            // A listener that fails later shows as refused connections, which is what a client must bear anyway.
+            let _ = runtime.block_on(httpd::serve(listener, router, told));
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("simulator".to_owned()).spawn(serve).map_err(Error::Thread)?;
+        Ok(Self { server, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Login host and Graph host in one: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        self.server.url.clone()
+    }
+
+    pub fn tenant_id(&self) -> &str {
+        &self.server.login.registration().tenant
+    }
+
+    pub fn client_id(&self) -> &str {
+        &self.server.login.registration().client_id
+    }
+
+    pub fn client_secret(&self) -> &str {
+        &self.server.login.registration().client_secret
+    }
+
+    /// Simulated time.
+    pub fn now(&self) -> Timestamp {
+        self.server.clock.now()
+    }
+
+    /// Lets simulated time jump: records appear, are corrected, expire.
+    pub fn advance(&self, by: Age) {
+        self.server.clock.advance(by);
+    }
+
+    pub fn world(&self) -> &World {
+        &self.server.world
+    }
+
+    /// What was asked so far.
+    pub fn requests(&self) -> Counts {
+        self.server.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many requests were made for a record or anything of it.
+    pub fn requests_for(&self, id: &str) -> u64 {
+        self.server.counts.lock().unwrap_or_else(PoisonError::into_inner).of_record(id)
+    }
+
+    /// Adds a call made by hand; one of the same id is replaced.
+    pub fn plant(&self, call: Planted) {
+        self.trouble(&call.id, call.faults);
+        self.server.world.plant(call);
+    }
+
+    /// Lets requests for a record fail from now on, whether the world made it or a test planted it.
+    pub fn trouble(&self, id: &str, faults: PlantedFaults) {
+        let mut troubles = self.server.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.insert(id.to_owned(), Trouble { faults, struck: 0 });
+    }
+
+    /// Changes the faults from now on.
+    pub fn set_weather(&self, weather: Weather) {
+        self.server.sky.change(weather);
+    }
+
+    /// Makes every token worthless, as an administrator can.
+    pub fn revoke_tokens(&self) {
+        self.server.login.revoke_all();
+    }
+
+    /// Stops, and waits until the port is free. Dropping does the same.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+impl Server {
+    fn new(settings: Settings, url: String) -> Self {
+        let began = settings.start_clock.unwrap_or_else(Timestamp::now);
+        let Settings { tenant, client_id, client_secret, roles, token_life: lifetime, .. } = settings;
+        Self {
+            world: World::new(settings.seed, settings.users, settings.calls_per_day, began, settings.days),
+            clock: Clock::starting_at(began),
+            login: Login::new(Registration { tenant, client_id, client_secret, roles, lifetime }),
+            gate: Gate::new(settings.limits),
+            sky: Sky::new(settings.weather),
+            page_sizes: settings.page_sizes,
+            skip_token_life: settings.skip_token_life,
+            url,
+            counts: Mutex::default(),
+            troubles: Mutex::new(HashMap::new()),
+            requests: AtomicU64::new(0),
+        }
+    }
+}
