@@ -1,15 +1,26 @@
 //! callvault keeps an organisation's Microsoft Teams call records for years, though Microsoft Graph keeps them for 30 days.
+//!
+//! The rooms, floor by floor; each uses those below it only (docs/architecture.md):
+//!
+//! - doors: [`cli`]
+//! - verbs: [`sync`], [`reindex`], [`export`], [`verify`], [`status`]
+//! - joins: [`query`], [`follow`], [`tables`]
+//! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
+//! - ground: [`model`]
+//! - beside: [`simulate`], a stand-in for Graph that shares nothing with the client
 
 pub mod archive;
-pub mod cli {
-    pub mod render;
-}
+pub mod cli;
 pub mod export;
 pub mod follow;
 pub mod graph;
+pub mod httpd;
 pub mod model;
 pub mod query;
+pub mod reindex;
 pub mod search;
+pub mod simulate;
+pub mod status;
 pub mod sync;
 pub mod tables;
 pub mod verify;

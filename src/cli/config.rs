@@ -14,7 +14,6 @@ use crate::{
         exit::{Code, Failure, Result},
     },
     graph::{self, Cloud, Credential, budget::Allowance},
-    model::time::Age,
 };
 
 /// The config file.
@@ -99,14 +98,14 @@ impl Config {
         if !cloud.has_call_records() && env.graph_endpoint.is_none() && file.endpoint.is_none() {
             return Err(Failure::new(Code::Usage, format!("the cloud {} has no call records", cloud.name())));
         }
-        let allow = |allowance: &mut Allowance, requests: Option<u32>, window: Age| {
+        let allow = |allowance: &mut Allowance, requests: Option<u32>| {
             if let Some(requests) = requests {
-                *allowance = Allowance { requests, window };
+                *allowance = Allowance { requests, ..*allowance };
             }
         };
-        allow(&mut settings.rates.app, file.requests_per_20s, Age::seconds(20));
-        allow(&mut settings.rates.record_first, file.record_requests_per_20s, Age::seconds(20));
-        allow(&mut settings.rates.record_following, file.record_pages_per_5min, Age::minutes(5));
+        allow(&mut settings.rates.app, file.requests_per_20s);
+        allow(&mut settings.rates.record_first, file.record_requests_per_20s);
+        allow(&mut settings.rates.record_following, file.record_pages_per_5min);
         Ok(settings)
     }
 

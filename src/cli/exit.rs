@@ -2,7 +2,7 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use crate::{archive, export, follow, graph, query, search, simulate, sync, verify};
+use crate::{archive, follow, graph, query, search, simulate, sync};
 
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

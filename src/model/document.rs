@@ -116,11 +116,15 @@ impl Document {
         let mut out = String::with_capacity(self.raw_bytes() + 64);
         out.push('{');
         let mut participants_written = false;
+        let mut sessions_written = false;
         let has_participants = members.iter().any(|member| member.key == "\"participants_v2\"");
         for member in &members {
             match member.key {
                 "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
-                "\"sessions\"" => sessions.write_member(member.key, &mut out),
+                "\"sessions\"" => {
+                    sessions.write_member(member.key, &mut out);
+                    sessions_written = true;
+                }
                 "\"participants_v2\"" if participants.asked => {
                     participants.write_member(member.key, &mut out);
                     participants_written = true;
@@ -136,6 +140,9 @@ impl Document {
                 participants.write_member("\"participants_v2\"", &mut out);
                 participants_written = true;
             }
+        }
+        if !sessions_written && texts.iter().any(|(part, _)| part.what == What::Sessions) {
+            sessions.write_member("\"sessions\"", &mut out);
         }
         if participants.asked && !participants_written {
             participants.write_member("\"participants_v2\"", &mut out);
@@ -226,6 +233,12 @@ mod tests {
              \"participants_v2@odata.context\":\"p\",\"participants_v2\":[{\"id\":\"a\"},{\"id\":\"b\"}],\
              \"sessions\":[{\"id\":\"1\"},{\"id\":\"2\"}],\"later\":null}"
         );
+    }
+
+    #[test]
+    fn sessions_that_came_on_pages_of_their_own_are_not_dropped() {
+        let text = assemble(&[(What::Record, r#"{"id":"x"}"#), (What::Sessions, r#"{"value":[{"id":"1"}]}"#)]);
+        assert_eq!(text.unwrap(), r#"{"id":"x","sessions":[{"id":"1"}]}"#);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The nouns. Plain values that travel between the rooms; nothing here waits, opens a file or speaks a foreign language.
 
+pub mod derive;
 pub mod document;
 pub mod event;
 pub mod filter;
@@ -7,7 +8,10 @@ pub mod hit;
 pub mod id;
 pub mod kind;
 pub mod listed;
+pub mod name;
+pub mod phone;
 pub mod raw;
 pub mod rows;
 pub mod source;
 pub mod time;
+pub mod view;

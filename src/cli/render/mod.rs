@@ -1,5 +1,6 @@
 //! What people see.
 
+pub mod table;
 pub mod tree;
 
 use std::{borrow::Cow, fmt::Write};

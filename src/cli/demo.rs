@@ -1,0 +1,219 @@
+//! `demo`: the whole round on simulated data, in one command, with nothing to set up.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use secrecy::SecretString;
+use tokio::{runtime::Runtime, sync::watch};
+
+use crate::{
+    cli::{
+        Context,
+        config::{Config, File, GraphFile},
+        exit::{Code, Failure, Result},
+        export, progress::Progress, query, show, status, sync, to_stdout, usage, verify,
+    },
+    model::time::Age,
+    simulate::{ExpectedCall, Limits, Person, Settings, Simulator},
+    sync::plan::Ask,
+};
+
+/// Try the whole round on a simulated month of a small company
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The same seed gives the same company
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+}
+
+/// A month of a small company: some 1,000 calls.
+const USERS: u32 = 40;
+const CALLS_PER_DAY: u32 = 50;
+/// Graph's budgets times this, on both sides, so that nobody waits for throttling in a demo.
+const HURRY: u32 = 20;
+/// Simulated time between the two syncs: corrections arrive, and new calls.
+const LATER: Age = Age::hours(3);
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let folder = folder(context)?;
+    let simulator = Simulator::start(Settings {
+        seed: args.seed,
+        users: USERS,
+        calls_per_day: CALLS_PER_DAY,
+        limits: Limits::scaled(HURRY as usize),
+        ..Settings::default()
+    })?;
+    let demo = Demo { context: pointed_at(&simulator, &folder, context), simulator, runtime: Runtime::new()? };
+    demo.round(&folder)
+}
+
+/// The command line of a step, as one would type it.
+fn step(title: &str, typed: &str) -> Result<()> {
+    to_stdout(|out| writeln!(out, "\n# {title}\n$ callvault {typed}"))
+}
+
+/// Only a folder that is named, or a fresh one, is used: never the user's own archive.
+fn folder(context: &Context) -> Result<PathBuf> {
+    if !context.config.archive_is_named {
+        let fresh = tempfile::Builder::new().prefix("callvault-demo-").tempdir()?;
+        return Ok(fresh.keep());
+    }
+    let folder = context.config.archive.clone();
+    if context.folder().exists() {
+        return Err(usage(format!("{} holds an archive already", folder.display()))
+            .hint("name a folder that does not exist, or leave --archive out for a fresh one"));
+    }
+    Ok(folder)
+}
+
+fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Context {
+    let env = super::Env {
+        tenant_id: Some(simulator.tenant_id().to_owned()),
+        client_id: Some(simulator.client_id().to_owned()),
+        client_secret: Some(SecretString::from(simulator.client_secret().to_owned())),
+        authority_host: Some(simulator.url()),
+        graph_endpoint: Some(simulator.url()),
+        ..super::Env::default()
+    };
+    let graph = GraphFile {
+        requests_per_20s: Some(1470 * HURRY),
+        record_requests_per_20s: Some(10 * HURRY),
+        record_pages_per_5min: Some(50 * HURRY),
+        ..GraphFile::default()
+    };
+    Context {
+        config: Config::of_demo(folder.to_path_buf(), env, File { archive: None, graph }),
+        quiet: context.quiet,
+        bars: context.bars.clone(),
+        now: simulator.now(),
+    }
+}
+
+struct Demo {
+    context: Context,
+    simulator: Simulator,
+    runtime: Runtime,
+}
+
+impl Demo {
+    fn round(mut self, folder: &Path) -> Result<Code> {
+        to_stdout(|out| {
+            writeln!(out, "A simulated Microsoft Graph serves a month of a company of {USERS} people on {}.", self.simulator.url())?;
+            writeln!(out, "The archive is made in {}", folder.display())
+        })?;
+        let first = self.sync("Pull the month, over HTTP, two requests a record")?;
+        self.simulator.advance(LATER);
+        let second = self.sync("Three hours later: new calls, and corrections of earlier ones")?;
+
+        let person = self.busiest()?;
+        let typed = format!("query --participant '{}' --from 7d --limit 5", person.name);
+        step("What did somebody take part in this week?", &typed)?;
+        self.query(query::Args { limit: 5, ..query_of(None, Some(&person.name), Some("7d")) })?;
+        step("Full text: failed calls from a headset, by a word of its name", "query 'device:jabra' --failed --limit 3")?;
+        let mut text = query_of(Some("device:jabra"), None, None);
+        text.filter.failed = true;
+        self.query(query::Args { limit: 3, ..text })?;
+
+        let call = self.corrected()?;
+        step("One call, with its sessions, segments and quality", &format!("show {}", call.id))?;
+        show::run(&show_of(&call.id, false), &self.context)?;
+        step("Both of its versions are kept", &format!("show {} --versions", call.id))?;
+        show::run(&show_of(&call.id, true), &self.context)?;
+
+        let output = folder.join("export-for-audit.ndjson");
+        step("Everything about that person, for an audit", &format!("export --participant '{}' --format ndjson --output {}", person.name, output.display()))?;
+        let filter = query_of(None, Some(&person.name), None).filter;
+        export::run(&export::Args { filter, format: export::Format::Ndjson, output: Some(output), versions: export::Versions::Latest }, &self.context)?;
+
+        step("Is what is stored what was archived?", "verify")?;
+        let whole = verify::run(&verify::Args { quick: false, format: show::Format::Text }, &self.context)?;
+        step("What is covered, and what is missing?", "status")?;
+        let state = status::run(&status::Args { format: show::Format::Text }, &self.context)?;
+        self.compare()?;
+
+        let name = &person.name;
+        let folder = folder.display();
+        to_stdout(|out| {
+            writeln!(out, "\nThe archive stays in {folder}. Type next:")?;
+            writeln!(out, "  callvault --archive {folder} query '{}'", name.split(' ').next().unwrap_or(name))?;
+            writeln!(out, "  callvault --archive {folder} query --type groupCall --min-duration 30m --sort longest")?;
+            writeln!(out, "  callvault --archive {folder} show {}", call.id)?;
+            writeln!(out, "  sqlite3 {folder}/archive.db 'SELECT name, count(*) FROM participations GROUP BY name ORDER BY 2 DESC LIMIT 5'")?;
+            writeln!(out, "For your own tenant, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, then: callvault sync")
+        })?;
+        Ok([first, second, whole, state].into_iter().max().unwrap_or(Code::Done))
+    }
+
+    fn sync(&mut self, title: &str) -> Result<Code> {
+        step(title, "sync")?;
+        self.context.now = self.simulator.now();
+        let (_sender, stop) = watch::channel(false);
+        let progress = Arc::new(Progress::new(&self.context.bars, self.context.quiet));
+        let summary =
+            sync::pull(&self.runtime, &self.context, self.context.config.graph()?, Ask::default(), &[], stop, progress.clone());
+        progress.finish();
+        let summary = summary?;
+        sync::print(&summary, show::Format::Text, &self.context)?;
+        Ok(summary.code())
+    }
+
+    fn query(&self, args: query::Args) -> Result<Code> {
+        query::run(&args, &self.context)
+    }
+
+    /// The one who took part in most calls.
+    fn busiest(&self) -> Result<Person> {
+        let calls = self.simulator.world().expected(self.simulator.now());
+        let count = |person: &&Person| calls.iter().filter(|call| call.participant_ids.contains(&person.id)).count();
+        let busiest = self.simulator.world().people().iter().max_by_key(count).cloned();
+        busiest.ok_or_else(|| Failure::new(Code::Unexpected, "the simulated company has no people"))
+    }
+
+    /// The latest small meeting of which both syncs brought a version.
+    fn corrected(&self) -> Result<ExpectedCall> {
+        let archive = self.context.archive()?;
+        let calls = self.simulator.world().expected(self.simulator.now());
+        let mut best = None;
+        for call in calls {
+            let held = archive.versions(&crate::model::id::RecordKey::call(call.id.clone()))?.len();
+            let rank = (held.min(2), usize::from((3..=5).contains(&call.session_ids.len())), call.start);
+            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+                best = Some((rank, call));
+            }
+        }
+        best.map(|(_, call)| call).ok_or_else(|| Failure::new(Code::Unexpected, "the simulated company made no calls"))
+    }
+
+    /// The simulator knows what is true: it is asked last.
+    fn compare(&self) -> Result<()> {
+        let archive = self.context.archive()?;
+        let expected = self.simulator.world().expected(self.context.now);
+        let mut missing = 0;
+        for call in &expected {
+            let versions = archive.versions(&crate::model::id::RecordKey::call(call.id.clone()))?;
+            missing += usize::from(versions.iter().all(|version| version.version.0 < call.version));
+        }
+        let verdict = if missing == 0 { "the archive holds each in its last version" } else { "the archive LACKS some" };
+        to_stdout(|out| writeln!(out, "\nThe simulated company had {} calls that Graph showed: {verdict}.", expected.len()))?;
+        if missing == 0 {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Unexpected, format!("{missing} calls are missing in the archive")))
+    }
+}
+
+fn query_of(text: Option<&str>, participant: Option<&str>, from: Option<&str>) -> query::Args {
+    let filter = super::ask::FilterArgs {
+        text: text.map(str::to_owned),
+        participant: participant.map(str::to_owned).into_iter().collect(),
+        from: from.map(str::to_owned),
+        ..super::ask::FilterArgs::default()
+    };
+    query::Args { filter, sort: query::SortArg::Newest, limit: 50, count: false, format: query::Format::Table }
+}
+
+fn show_of(id: &str, versions: bool) -> show::Args {
+    show::Args { id: id.to_owned(), raw: false, version: None, versions, format: show::Format::Text }
+}

@@ -1,0 +1,170 @@
+//! The command line: one file a command, its arguments' doc comments are the help. Results go to stdout, all else to stderr.
+
+pub mod config;
+pub mod env;
+pub mod exit;
+pub mod log;
+pub mod progress;
+pub mod render;
+
+mod ask;
+mod demo;
+mod export;
+mod paper;
+mod query;
+mod reindex;
+mod show;
+mod simulate;
+mod status;
+mod sync;
+mod verify;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use indicatif::MultiProgress;
+
+use crate::{
+    archive::{Archive, Folder},
+    cli::{
+        config::Config,
+        env::Env,
+        exit::{Code, Failure, Result},
+        log::LogFormat,
+    },
+    model::time::Timestamp,
+};
+
+/// Keeps an organisation's Microsoft Teams call records for years, whole and provably so
+#[derive(Debug, Parser)]
+#[command(name = "callvault", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Args {
+    /// Folder of the archive [env: CALLVAULT_ARCHIVE] [default: callvault in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    archive: Option<PathBuf>,
+    /// Config file, for what is not secret [env: CALLVAULT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Microsoft cloud: global, usgov-l4, usgov-l5, china [env: CALLVAULT_CLOUD] [default: global]
+    #[arg(long, global = true, value_name = "NAME")]
+    cloud: Option<String>,
+    /// Log more: what is waited for; twice: every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log errors only, show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Format of log lines
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Sync(sync::Args),
+    Query(query::Args),
+    Show(show::Args),
+    Export(export::Args),
+    Verify(verify::Args),
+    Status(status::Args),
+    Reindex(reindex::Args),
+    Simulate(simulate::Args),
+    Demo(demo::Args),
+    Completions(paper::CompletionsArgs),
+    Man(paper::ManArgs),
+}
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub config: Config,
+    pub quiet: bool,
+    pub bars: MultiProgress,
+    /// The wall clock when the command began.
+    pub now: Timestamp,
+}
+
+impl Context {
+    fn folder(&self) -> Folder {
+        Folder::new(&self.config.archive)
+    }
+
+    fn archive(&self) -> Result<Archive> {
+        Ok(Archive::open(&self.folder())?)
+    }
+
+    /// Says something on stderr that is neither result nor log.
+    fn note(&self, text: &str) {
+        if !self.quiet {
+            let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
+        }
+    }
+}
+
+/// Runs the program: everything but what must stand in `main`.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Call records are personal data: what this program makes, nobody else reads.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    let outcome = run(args);
+    match outcome {
+        Ok(code) => code.into(),
+        Err(failure) if failure.is_closed_pipe() => Code::Done.into(),
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "{failure}");
+            failure.code.into()
+        }
+    }
+}
+
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Done.into(),
+        _ => Code::Usage.into(),
+    }
+}
+
+fn run(args: Args) -> Result<Code> {
+    let bars = MultiProgress::new();
+    let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(2) };
+    log::start(verbosity, args.log_format, &bars);
+    let env = Env::read();
+    let config = Config::resolve(args.archive, args.config, args.cloud, env)?;
+    let context = Context { config, quiet: args.quiet, bars, now: Timestamp::now() };
+    match args.command {
+        Command::Sync(args) => sync::run(&args, &context),
+        Command::Query(args) => query::run(&args, &context),
+        Command::Show(args) => show::run(&args, &context),
+        Command::Export(args) => export::run(&args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
+        Command::Status(args) => status::run(&args, &context),
+        Command::Reindex(args) => reindex::run(&args, &context),
+        Command::Simulate(args) => simulate::run(&args, &context),
+        Command::Demo(args) => demo::run(&args, &context),
+        Command::Completions(args) => paper::completions(&args),
+        Command::Man(args) => paper::man(&args),
+    }
+}
+
+/// Writes to stdout through one buffer; a reader that went away ends the command quietly.
+pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A failure of usage: exit code 2.
+pub(crate) fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Code::Usage, message)
+}

@@ -1,0 +1,110 @@
+//! `show`: one record.
+
+use serde::Serialize;
+
+use crate::{
+    archive::versions::VersionInfo,
+    cli::{
+        Context,
+        exit::{Code, Result},
+        render::tree,
+        to_stdout, usage,
+    },
+    model::{
+        derive,
+        id::{Seq, Version},
+    },
+};
+
+/// Show one record
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The record's id, as `query` prints it
+    pub id: String,
+    /// Write the archived JSON, one line, nothing added
+    #[arg(long)]
+    pub raw: bool,
+    /// Show this version instead of the newest
+    #[arg(long, value_name = "N")]
+    pub version: Option<i64>,
+    /// List the versions that the archive holds
+    #[arg(long, conflicts_with_all = ["raw", "version"])]
+    pub versions: bool,
+    /// Format of the answer
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Serialize)]
+struct VersionLine<'a> {
+    kind: &'a str,
+    id: &'a str,
+    version: Version,
+    newest: bool,
+    /// Ledger entry.
+    seq: Seq,
+    raw_bytes: u64,
+    frame_bytes: u64,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let archive = context.archive()?;
+    let key = archive.find(&args.id)?.ok_or_else(|| usage(format!("the archive holds no record {}", args.id)))?;
+    let versions = archive.versions(&key)?;
+    if args.versions {
+        return list(&versions, args.format);
+    }
+    let wanted = match args.version {
+        Some(number) => versions.iter().find(|info| info.version == Version(number)).ok_or_else(|| {
+            let held: Vec<String> = versions.iter().map(|info| info.version.to_string()).collect();
+            usage(format!("the archive holds no version {number} of {}; it holds {}", args.id, held.join(", ")))
+        })?,
+        None => versions
+            .iter()
+            .find(|info| info.newest)
+            .or(versions.last())
+            .ok_or_else(|| usage(format!("the archive holds no version of {}", args.id)))?,
+    };
+    let stored = archive.version_reader().read(wanted.seq)?;
+    if args.raw || args.format == Format::Json {
+        to_stdout(|out| writeln!(out, "{}", stored.json))?;
+    } else {
+        let derived = derive::derive(&key, &stored.json);
+        to_stdout(|out| tree::show(&stored.info, &versions, &derived, &stored.json, out))?;
+    }
+    Ok(Code::Done)
+}
+
+fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {
+    let lines: Vec<VersionLine<'_>> = versions
+        .iter()
+        .map(|info| VersionLine {
+            kind: info.key.kind.name(),
+            id: &info.key.id,
+            version: info.version,
+            newest: info.newest,
+            seq: info.seq,
+            raw_bytes: info.raw_bytes,
+            frame_bytes: info.frame_bytes,
+        })
+        .collect();
+    to_stdout(|out| {
+        if format == Format::Json {
+            serde_json::to_writer(&mut *out, &lines)?;
+            return writeln!(out);
+        }
+        for line in &lines {
+            let newest = if line.newest { ", the newest" } else { "" };
+            writeln!(out, "version {}: ledger entry {}, {} bytes, {} stored{newest}", line.version, line.seq, line.raw_bytes, line.frame_bytes)?;
+        }
+        Ok(())
+    })?;
+    Ok(Code::Done)
+}

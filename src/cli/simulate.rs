@@ -1,0 +1,66 @@
+//! `simulate`: a Graph stand-in on loopback.
+
+use crate::{
+    cli::{
+        Context,
+        exit::{Code, Result},
+        to_stdout, usage,
+    },
+    simulate::{Settings, Simulator, Weather},
+};
+
+/// Serve a simulated Microsoft Graph on loopback, for trying things out
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    port: u16,
+    /// The same seed gives the same organisation
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// People in the organisation
+    #[arg(long, default_value_t = 120, value_name = "N")]
+    users: u32,
+    /// Calls on a working day
+    #[arg(long, default_value_t = 150, value_name = "N")]
+    calls_per_day: u32,
+    /// Days of calls before now; Graph keeps 30
+    #[arg(long, default_value_t = 28, value_name = "N")]
+    days: u32,
+    /// Share of requests that meet a fault, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    faults: f64,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
+    if !(0.0..=1.0).contains(&args.faults) {
+        return Err(usage(format!("--faults: {} is not a share between 0 and 1", args.faults)));
+    }
+    if args.users == 0 || args.days == 0 {
+        return Err(usage("--users and --days must be at least 1"));
+    }
+    let settings = Settings {
+        port: args.port,
+        seed: args.seed,
+        users: args.users,
+        calls_per_day: args.calls_per_day,
+        days: args.days,
+        weather: if args.faults > 0.0 { Weather::faults(args.faults, args.seed) } else { Weather::calm() },
+        ..Settings::default()
+    };
+    let simulator = Simulator::start(settings)?;
+    to_stdout(|out| {
+        writeln!(out, "export CALLVAULT_GRAPH_ENDPOINT={url} AZURE_AUTHORITY_HOST={url}", url = simulator.url())?;
+        writeln!(
+            out,
+            "export AZURE_TENANT_ID={} AZURE_CLIENT_ID={} AZURE_CLIENT_SECRET={}",
+            simulator.tenant_id(),
+            simulator.client_id(),
+            simulator.client_secret()
+        )
+    })?;
+    context.note("serving until Ctrl-C; set the variables above in another shell, then: callvault --archive DIR sync");
+    super::sync::until_stopped()?;
+    simulator.stop();
+    Ok(Code::Done)
+}

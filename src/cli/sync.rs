@@ -1,0 +1,374 @@
+//! `sync`: pulls what is due.
+
+use std::{
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    archive::{Archive, ArchiveWriter},
+    cli::{
+        Context,
+        ask,
+        exit::{Code, Failure, Result},
+        progress::Progress,
+        to_stdout, usage,
+    },
+    follow::Follower,
+    graph,
+    model::{
+        event::{Event, Observer},
+        filter::Filter,
+        source::Source,
+        time::{Age, Span, Timestamp, subtract},
+    },
+    reindex,
+    sync::{
+        self, SourceReport,
+        plan::{Ask, Known, Policy, plan},
+        scribe::Scribe,
+    },
+};
+
+/// Pull whatever is due and not yet covered
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Args {
+    /// Only these sources, separated by commas: calls
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub source: Vec<String>,
+    /// Only calls that started at or after
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only calls that started before
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Go on as a service
+    #[arg(long)]
+    pub watch: bool,
+    /// How often a service looks
+    #[arg(long, value_name = "AGE", default_value = "15m", requires = "watch")]
+    pub interval: Age,
+    /// Say what would be listed, ask Graph for nothing
+    #[arg(long, conflicts_with = "watch")]
+    pub dry_run: bool,
+    /// Format of the summary
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: super::show::Format,
+}
+
+/// The contract's summary of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    pub sources: Vec<SourceReport>,
+    pub requests: u64,
+    pub retries: u64,
+    pub throttled_s: f64,
+    pub elapsed_s: f64,
+    /// Spans that passed Graph's retention uncovered since the run before.
+    pub newly_lost: Vec<Span>,
+}
+
+impl Summary {
+    pub(super) fn code(&self) -> Code {
+        let any = |test: fn(&SourceReport) -> bool| self.sources.iter().any(test);
+        if any(|report| report.lost > 0) || !self.newly_lost.is_empty() {
+            Code::Lost
+        } else if any(|report| report.failed > 0 || report.windows_failed > 0 || report.stopped) {
+            Code::Incomplete
+        } else {
+            Code::Done
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let named = sources(&args.source)?;
+    let ask = Ask {
+        from: ask::time("--from", args.from.as_deref(), context.now)?,
+        to: ask::time("--to", args.to.as_deref(), context.now)?,
+    };
+    if ask.from.zip(ask.to).is_some_and(|(from, to)| to < from) {
+        return Err(usage("--to is before --from"));
+    }
+    if args.dry_run {
+        return dry_run(args, ask, context);
+    }
+    let settings = context.config.graph()?;
+    let runtime = Runtime::new()?;
+    let (stop_sender, stop) = watch::channel(false);
+    let progress = Arc::new(Progress::new(&context.bars, context.quiet));
+    runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
+    loop {
+        let outcome = pull(&runtime, context, settings.clone(), ask, &named, stop.clone(), progress.clone());
+        if !args.watch {
+            progress.finish();
+            let summary = outcome?;
+            print(&summary, args.format, context)?;
+            return Ok(summary.code());
+        }
+        match outcome {
+            Ok(summary) => print(&summary, args.format, context)?,
+            // A service outlives what may pass: an outage, an expired secret that is being renewed.
+            Err(failure) if matches!(failure.code, Code::Incomplete | Code::Unauthorised) => context.note(&failure.to_string()),
+            Err(failure) => return Err(failure),
+        }
+        if runtime.block_on(stopped_within(stop.clone(), args.interval.to_duration())) {
+            progress.finish();
+            return Ok(Code::Done);
+        }
+    }
+}
+
+/// One round: takes the writer's lock, signs in, syncs each source, lets the index catch up.
+pub(super) fn pull(
+    runtime: &Runtime,
+    context: &Context,
+    settings: graph::Settings,
+    ask: Ask,
+    named: &[Source],
+    stop: watch::Receiver<bool>,
+    observer: Arc<dyn Observer>,
+) -> Result<Summary> {
+    let begun = Instant::now();
+    let folder = context.folder();
+    let local_now = Timestamp::now();
+    let client = graph::Client::new(settings, observer.clone())?;
+    // A wrong secret must not leave a folder behind, and a second writer must not bother the login host.
+    let mut writer = folder.exists().then(|| ArchiveWriter::open(&folder, local_now)).transpose()?;
+    let roles = runtime.block_on(client.sign_in())?;
+    let now = client.server_time().unwrap_or(local_now);
+    let mut writer = match writer.take() {
+        Some(writer) => writer,
+        None => ArchiveWriter::open_or_create(&folder, now)?,
+    };
+    reindex::derive_missing(&mut writer, &mut |_| ())?;
+    let run = writer.begin_run("sync", now)?;
+    let archive = Archive::open(&folder)?;
+    let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
+    let mut settings = sync::Settings::default();
+    settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
+    let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
+
+    let outcome = runtime.block_on(sync_sources(&work, &archive, &roles, named, ask, local_now, context));
+    drop(work);
+    let (mut writer, follower) = thread.finish()?;
+    let indexed = follower.map(Follower::finish).transpose();
+
+    let reports = match outcome {
+        Ok(reports) => reports,
+        Err(failure) => {
+            writer.end_run(run, failure.code as u8, &failure.message, Timestamp::now())?;
+            return Err(failure);
+        }
+    };
+    let totals = client.requests();
+    let now = client.server_time().unwrap_or(local_now);
+    let summary = Summary {
+        newly_lost: newly_lost(&archive, named, now)?,
+        sources: reports,
+        requests: totals.requests,
+        retries: totals.retries,
+        throttled_s: totals.throttled_s,
+        elapsed_s: begun.elapsed().as_secs_f64(),
+    };
+    let report = serde_json::to_string(&summary).unwrap_or_default();
+    writer.end_run(run, summary.code() as u8, &report, now)?;
+    writer.checkpoint()?;
+    // Records are safe at this point; only the index is behind, and the next run makes it anew.
+    indexed?;
+    Ok(summary)
+}
+
+async fn sync_sources(
+    work: &sync::Context,
+    archive: &Archive,
+    roles: &[String],
+    named: &[Source],
+    ask: Ask,
+    local_now: Timestamp,
+    context: &Context,
+) -> Result<Vec<SourceReport>> {
+    let mut reports = Vec::new();
+    for source in Source::ALL {
+        if !named.is_empty() && !named.contains(&source) {
+            continue;
+        }
+        let lacking = Failure::new(
+            Code::Unauthorised,
+            format!("{source} is left out: the app lacks the permission {}", source.permission()),
+        )
+        .hint(format!("grant it the application permission {}, with admin consent", source.permission()));
+        // A token whose roles can be read tells before the first request.
+        let outcome = if roles.is_empty() || roles.iter().any(|role| role == source.permission()) {
+            sync::sync(work, archive, source, &ask, local_now).await.map_err(Failure::from)
+        } else {
+            Err(lacking)
+        };
+        match outcome {
+            Ok(report) => reports.push(report),
+            Err(failure) if failure.code == Code::Unauthorised && named.is_empty() && !is_sign_in(&failure) => {
+                context.note(&failure.to_string());
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(reports)
+}
+
+/// A refused sign-in concerns every source, a missing permission one.
+fn is_sign_in(failure: &Failure) -> bool {
+    !failure.message.contains("permission")
+}
+
+/// What passed Graph's retention uncovered since the run before this one.
+fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp) -> Result<Vec<Span>> {
+    let before = archive.latest_runs(50)?.into_iter().filter(|run| run.command == "sync").nth(1);
+    let mut lost = Vec::new();
+    for source in Source::ALL.into_iter().filter(|source| named.is_empty() || named.contains(source)) {
+        let old_horizon = before.as_ref().map(|run| run.begun - source.retention());
+        let spans = archive.coverage(source, now)?.lost;
+        let known = old_horizon.map_or_else(Vec::new, |horizon| vec![Span::new(Timestamp(i64::MIN), horizon)]);
+        lost.extend(subtract(&spans, &known));
+    }
+    Ok(lost)
+}
+
+fn sources(names: &[String]) -> Result<Vec<Source>> {
+    names
+        .iter()
+        .map(|name| {
+            Source::ALL.into_iter().find(|source| source.name() == name).ok_or_else(|| {
+                let known: Vec<_> = Source::ALL.iter().map(|source| source.name()).collect();
+                usage(format!("--source: no such source '{name}' in this release; there is {}", known.join(", ")))
+            })
+        })
+        .collect()
+}
+
+pub(super) fn print(summary: &Summary, format: super::show::Format, context: &Context) -> Result<()> {
+    to_stdout(|out| {
+        if format == super::show::Format::Json {
+            serde_json::to_writer(&mut *out, summary)?;
+            return writeln!(out);
+        }
+        text(summary, out)
+    })?;
+    let stopped = summary.sources.iter().any(|report| report.stopped);
+    let failed = summary.sources.iter().any(|report| report.failed > 0 || report.windows_failed > 0);
+    if stopped {
+        context.note("stopped before all was done; run the same command again to go on where it was");
+    } else if failed {
+        context.note("what failed stays on the list and is tried again by the next sync");
+    }
+    Ok(())
+}
+
+fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
+    for report in &summary.sources {
+        writeln!(
+            out,
+            "{}: {} windows listed with {} rows; {} records fetched, {} new versions stored, {} unchanged, {} failed",
+            report.source, report.windows, report.listed, report.fetched, report.new_versions, report.unchanged, report.failed
+        )?;
+        if report.windows_failed > 0 {
+            writeln!(out, "{}: {} windows could not be listed to their end", report.source, report.windows_failed)?;
+        }
+        if report.lost > 0 {
+            writeln!(out, "{}: {} records are LOST: Graph listed them and has them no more", report.source, report.lost)?;
+        }
+    }
+    for span in &summary.newly_lost {
+        writeln!(out, "LOST: {} to {} passed Graph's retention uncovered", span.from.to_seconds_text(), span.to.to_seconds_text())?;
+    }
+    writeln!(
+        out,
+        "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
+        summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
+    )
+}
+
+/// The plan as it stands in the archive, without a word to Graph.
+fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
+    #[derive(Serialize)]
+    struct Planned {
+        source: &'static str,
+        windows: Vec<Span>,
+        queued: u64,
+        /// At least: a page of each window, two of each record on the to-do list.
+        requests_min: u64,
+    }
+    let archive = context.folder().exists().then(|| context.archive()).transpose()?;
+    let mut planned = Vec::new();
+    for source in Source::ALL {
+        let horizon = context.now - source.retention();
+        let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
+        let (listings, rows, queued) = match &archive {
+            Some(archive) => {
+                (archive.listings_since(source, horizon)?, archive.count(&filter)?, archive.queued(source.kind())?)
+            }
+            None => (Vec::new(), 0, 0),
+        };
+        let known = Known { listings: &listings, rows };
+        let windows: Vec<Span> =
+            plan(source, context.now, known, &ask, &Policy::default()).iter().map(|window| window.span()).collect();
+        let requests_min = (windows.len() as u64).max(rows / 60) + 2 * queued;
+        planned.push(Planned { source: source.name(), windows, queued, requests_min });
+    }
+    to_stdout(|out| {
+        if args.format == super::show::Format::Json {
+            serde_json::to_writer(&mut *out, &planned)?;
+            return writeln!(out);
+        }
+        for plan in &planned {
+            writeln!(
+                out,
+                "{}: {} windows to list, {} records still to fetch, at least {} requests",
+                plan.source,
+                plan.windows.len(),
+                plan.queued,
+                plan.requests_min
+            )?;
+            for window in &plan.windows {
+                writeln!(out, "  {} to {}", window.from.to_seconds_text(), window.to.to_seconds_text())?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Code::Done)
+}
+
+/// The first signal asks for a stop; the second ends the process at once, which loses nothing that was acknowledged.
+async fn stop_on_signal(stop: watch::Sender<bool>, observer: Arc<dyn Observer>) {
+    signalled().await;
+    observer.event(&Event::Stopping);
+    let _ = stop.send(true);
+    signalled().await;
+    std::process::exit(Code::Incomplete as i32);
+}
+
+async fn signalled() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Whether a stop was asked for before `wait` was over.
+async fn stopped_within(mut stop: watch::Receiver<bool>, wait: Duration) -> bool {
+    tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok()
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+pub(super) fn until_stopped() -> Result<()> {
+    Runtime::new()?.block_on(signalled());
+    Ok(())
+}
