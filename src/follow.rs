@@ -54,7 +54,14 @@ pub struct News {
 impl News {
     fn into_entry(self) -> Entry {
         let start = self.derived.record.start;
-        Entry { record_id: self.record_id, seq: self.seq, start, id: self.id, version: self.version, derived: self.derived }
+        Entry {
+            record_id: self.record_id,
+            seq: self.seq,
+            start,
+            id: self.id,
+            version: self.version,
+            derived: self.derived,
+        }
     }
 }
 
@@ -195,7 +202,11 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
             Some((record_id, true)) => newest.push((record_id, *seq)),
             Some(_) => {}
             None => {
-                return Err(archive::Error::DamagedLedger { seq: *seq, what: "names a version that is missing".into() }.into());
+                return Err(archive::Error::DamagedLedger {
+                    seq: *seq,
+                    what: "names a version that is missing".into(),
+                }
+                .into());
             }
         }
     }
@@ -211,7 +222,9 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
 
 fn open_or_begin(index: &Path) -> Result<Following> {
     match Indexer::open_or_create(index) {
-        Ok((indexer, position)) => Ok(Following { indexer, position, put: 0, uncommitted: 0, committed_at: Instant::now() }),
+        Ok((indexer, position)) => {
+            Ok(Following { indexer, position, put: 0, uncommitted: 0, committed_at: Instant::now() })
+        }
         Err(search::Error::Damaged(why)) => {
             tracing::warn!(why, "the search index is made anew");
             set_aside(index)?;

@@ -49,11 +49,7 @@ impl Reach {
 }
 
 /// Runs over the records that `selection` means, in its order, until its limit or until told to stop.
-pub fn for_each(
-    archive: &Archive,
-    selection: &Selection,
-    on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
-) -> Result<Reach> {
+pub fn for_each(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<Reach> {
     archive.at_one_moment(|| {
         let Some(text) = &selection.text else {
             archive.for_each(&selection.filter, selection.sort, selection.limit, on)?;
@@ -141,8 +137,11 @@ fn look_up(
     let mut sizes = LOOK_UPS.iter().copied().chain(std::iter::repeat(LOOK_UPS[1]));
     while left > 0 {
         let size = sizes.next().unwrap_or(LOOK_UPS[1]);
-        let seqs: Vec<Seq> =
-            matches.by_ref().take(size).map(|found| found.map(|found: Match| found.seq)).collect::<search::Result<_>>()?;
+        let seqs: Vec<Seq> = matches
+            .by_ref()
+            .take(size)
+            .map(|found| found.map(|found: Match| found.seq))
+            .collect::<search::Result<_>>()?;
         if seqs.is_empty() {
             break;
         }

@@ -68,7 +68,8 @@ impl Status {
 /// Reads the state at `now`.
 pub fn status(archive: &Archive, now: Timestamp) -> archive::Result<Status> {
     archive.at_one_moment(|| {
-        let sources = Source::ALL.iter().map(|source| source_status(archive, *source, now)).collect::<archive::Result<_>>()?;
+        let sources =
+            Source::ALL.iter().map(|source| source_status(archive, *source, now)).collect::<archive::Result<_>>()?;
         Ok(Status {
             sources,
             head: archive.head()?,

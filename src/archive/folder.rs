@@ -10,7 +10,8 @@ use std::{
 use crate::archive::error::{Error, Result};
 
 /// What the file `FORMAT` says, so that whoever finds the folder in ten years knows how to read it.
-const FORMAT: &str = "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd\n";
+const FORMAT: &str =
+    "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd\n";
 
 /// Where an archive lives.
 #[derive(Clone, Debug)]
@@ -64,9 +65,7 @@ impl Folder {
         }
         if !format.exists() {
             let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| io(&format, e))?;
-            file.write_all(FORMAT.as_bytes())
-                .and_then(|()| file.as_file().sync_all())
-                .map_err(|e| io(&format, e))?;
+            file.write_all(FORMAT.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(|e| io(&format, e))?;
             file.persist(&format).map_err(|e| io(&format, e.error))?;
         }
         // SQLite gives its journal files the mode of the database, so the database is made first, with the right one.

@@ -183,7 +183,9 @@ mod tests {
     use super::*;
 
     fn parts() -> Vec<Part> {
-        let part = |what, body: &str| Part::new(what, "https://graph/x".into(), Some("r".into()), Timestamp(1_500_000_000), body.into());
+        let part = |what, body: &str| {
+            Part::new(what, "https://graph/x".into(), Some("r".into()), Timestamp(1_500_000_000), body.into())
+        };
         vec![part(What::Participants, "{\"value\":[]}"), part(What::Record, "{\n\"a\":1}\n"), part(What::Sessions, "")]
     }
 

@@ -25,7 +25,8 @@ pub enum Entry {
 
 /// Appends an entry inside the caller's transaction.
 pub(crate) fn append(connection: &Connection, entry: &Entry) -> Result<Seq> {
-    let line = serde_json::to_string(entry).map_err(|error| Error::DamagedLedger { seq: Seq(0), what: error.to_string() })?;
+    let line =
+        serde_json::to_string(entry).map_err(|error| Error::DamagedLedger { seq: Seq(0), what: error.to_string() })?;
     connection.prepare_cached("INSERT INTO ledger (entry) VALUES (?1)")?.execute([line])?;
     Ok(Seq(connection.last_insert_rowid()))
 }
@@ -49,7 +50,8 @@ pub(crate) fn entry(connection: &Connection, seq: Seq) -> Result<Entry> {
 
 /// Entries after `after`, in their order, at most `limit`: number and line.
 pub(crate) fn entries_after(connection: &Connection, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
-    let mut statement = connection.prepare_cached("SELECT seq, entry FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut statement =
+        connection.prepare_cached("SELECT seq, entry FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![after.0, limit], |row| Ok((Seq(row.get(0)?), row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -56,7 +56,9 @@ pub(crate) fn page(
     }
     let listed = next.is_none().then_some(now.0);
     connection
-        .prepare_cached("UPDATE listing SET cursor = ?2, listed_ns = ?3, pages = pages + 1, rows = rows + ?4 WHERE listing_id = ?1")?
+        .prepare_cached(
+            "UPDATE listing SET cursor = ?2, listed_ns = ?3, pages = pages + 1, rows = rows + ?4 WHERE listing_id = ?1",
+        )?
         .execute(params![
             listing.listing_id,
             next.map(|cursor| &cursor.0),

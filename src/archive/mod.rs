@@ -82,7 +82,10 @@ impl Archive {
     }
 
     /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.
-    pub fn at_one_moment<T, E: From<Error>>(&self, work: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, E> {
+    pub fn at_one_moment<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce() -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
         let transaction = self.connection.unchecked_transaction().map_err(Error::from)?;
         let outcome = work();
         transaction.finish().map_err(Error::from)?;

@@ -68,7 +68,9 @@ impl RowWriter {
                 record.failed,
             ])?;
         connection
-            .prepare_cached("INSERT INTO call (record_id, version, last_modified_ns, join_web_url) VALUES (?1, ?2, ?3, ?4)")?
+            .prepare_cached(
+                "INSERT INTO call (record_id, version, last_modified_ns, join_web_url) VALUES (?1, ?2, ?3, ?4)",
+            )?
             .execute(params![record_id.0, version.0, ns(record.last_modified), record.join_web_url])?;
         insert_parties(connection, record_id, &parties, record.start)?;
         for (n, session) in derived.sessions.iter().enumerate() {
@@ -80,7 +82,13 @@ impl RowWriter {
         Ok(())
     }
 
-    fn insert_session(&mut self, connection: &Connection, record_id: RecordId, n: i64, session: &Session) -> Result<()> {
+    fn insert_session(
+        &mut self,
+        connection: &Connection,
+        record_id: RecordId,
+        n: i64,
+        session: &Session,
+    ) -> Result<()> {
         let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
         let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
@@ -210,8 +218,8 @@ impl RowWriter {
         }
         let identity = endpoint.identity.as_ref().map(|identity| self.identity(connection, identity)).transpose()?;
         let agent = endpoint.user_agent.as_ref().map(|agent| self.user_agent(connection, agent)).transpose()?;
-        let numbers =
-            [identity, agent, endpoint.cpu_cores_count, endpoint.cpu_processor_speed_mhz].map(|n| n.map(|n| n.to_string()));
+        let numbers = [identity, agent, endpoint.cpu_cores_count, endpoint.cpu_processor_speed_mhz]
+            .map(|n| n.map(|n| n.to_string()));
         let fingerprint = fingerprint(&[
             Some(&endpoint.endpoint_type),
             endpoint.name.as_ref(),
@@ -312,9 +320,8 @@ fn insert_parties(
     parties: &[(&Party, i64)],
     start: Option<Timestamp>,
 ) -> Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO party (record_id, n, identity_id, roles, start_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO party (record_id, n, identity_id, roles, start_ns) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (n, (party, identity_id)) in parties.iter().enumerate() {
         insert.execute(params![record_id.0, count(n), identity_id, party.roles.0, ns(start)])?;
     }
@@ -336,7 +343,8 @@ fn insert_identity(connection: &Connection, identity: &Identity, fingerprint: [u
             identity.tenant_id.as_deref().map(guid::to_sql),
             identity.phone().map(phone::reversed_digits),
         ])?;
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO identity_word (word, identity_id) VALUES (?1, ?2)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO identity_word (word, identity_id) VALUES (?1, ?2)")?;
     for word in identity.display_name.iter().flat_map(|display_name| name::words(display_name)) {
         insert.execute(params![word, id])?;
     }

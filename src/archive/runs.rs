@@ -34,8 +34,8 @@ pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &s
 
 /// The latest runs, newest first.
 pub(crate) fn latest(connection: &Connection, limit: usize) -> Result<Vec<Run>> {
-    let mut statement =
-        connection.prepare_cached("SELECT command, begun_ns, ended_ns, exit_code FROM run ORDER BY run_id DESC LIMIT ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT command, begun_ns, ended_ns, exit_code FROM run ORDER BY run_id DESC LIMIT ?1")?;
     let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
         Ok(Run {
             command: row.get(0)?,

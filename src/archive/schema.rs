@@ -21,7 +21,17 @@ const BASE_DICTIONARY: &[u8] = include_bytes!("base.dict");
 
 /// Derived tables and views in an order in which they can be dropped.
 const DERIVED_TABLES: [&str; 11] = [
-    "feedback", "segment", "session", "party", "call", "hit", "endpoint", "user_agent", "identity_word", "identity", "text",
+    "feedback",
+    "segment",
+    "session",
+    "party",
+    "call",
+    "hit",
+    "endpoint",
+    "user_agent",
+    "identity_word",
+    "identity",
+    "text",
 ];
 
 /// Refuses a database that a newer program made; says nothing about an older one.
@@ -76,7 +86,8 @@ pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
 
 /// A fact about the archive; `None` when it was never set.
 pub(crate) fn setting(connection: &Connection, name: &str) -> Result<Option<i64>> {
-    let found = connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()?;
+    let found =
+        connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()?;
     Ok(found)
 }
 

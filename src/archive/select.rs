@@ -204,7 +204,9 @@ fn conditions(connection: &Connection, filter: &Filter) -> Result<Conditions> {
         conditions.push("hit.failed = 1", []);
     }
     for participant in &filter.participants {
-        let mut sql = "hit.record_id IN (SELECT record_id FROM party WHERE identity_id IN (SELECT value FROM json_each(?))".to_owned();
+        let mut sql =
+            "hit.record_id IN (SELECT record_id FROM party WHERE identity_id IN (SELECT value FROM json_each(?))"
+                .to_owned();
         let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(json(&identities(connection, participant)?))];
         for (time, condition) in [(filter.from, " AND start_ns >= ?"), (filter.to, " AND start_ns < ?")] {
             if let Some(time) = time {

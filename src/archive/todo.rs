@@ -32,7 +32,13 @@ pub struct Todo {
 pub type Place = (Timestamp, Option<RecordKey>);
 
 /// Puts a listed row on the list if the archive lacks what it announces; says whether it did.
-pub(crate) fn want(connection: &Connection, kind: Kind, row: &Listed, listed_from: Timestamp, now: Timestamp) -> Result<bool> {
+pub(crate) fn want(
+    connection: &Connection,
+    kind: Kind,
+    row: &Listed,
+    listed_from: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
     let known: Option<(Option<i64>, Option<i64>)> = connection
         .prepare_cached(
             "SELECT version.version, record.modified_ns FROM record LEFT JOIN version ON version.seq = record.newest_seq
@@ -79,7 +85,13 @@ pub(crate) fn done(connection: &Connection, key: &RecordKey, stored: Version) ->
 }
 
 /// Notes a failed attempt; the record stays on the list.
-pub(crate) fn failed(connection: &Connection, key: &RecordKey, error: &str, due: Timestamp, now: Timestamp) -> Result<()> {
+pub(crate) fn failed(
+    connection: &Connection,
+    key: &RecordKey,
+    error: &str,
+    due: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE todo SET attempts = attempts + 1, last_error = ?3, due_ns = ?4, tried_ns = ?5 WHERE kind = ?1 AND id = ?2",

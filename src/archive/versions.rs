@@ -70,7 +70,11 @@ impl<'a> VersionReader<'a> {
             parts: parts_sha256.to_string(),
         };
         if document.raw_bytes() as u64 != info.raw_bytes {
-            return Err(damaged(format!("its row says {} bytes, its bodies have {}", info.raw_bytes, document.raw_bytes())));
+            return Err(damaged(format!(
+                "its row says {} bytes, its bodies have {}",
+                info.raw_bytes,
+                document.raw_bytes()
+            )));
         }
         if ledger::entry(self.connection, seq)? != expected {
             return Err(damaged("its bodies are not those that its ledger entry names".into()));
@@ -125,7 +129,9 @@ pub(crate) fn dictionary(connection: &Connection, id: i64) -> Result<std::result
 /// The dictionary that new frames use: the newest one.
 pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dictionary>> {
     let id: Option<i64> = connection
-        .query_row("SELECT dictionary_id FROM dictionary ORDER BY added_ns DESC, rowid DESC LIMIT 1", [], |row| row.get(0))
+        .query_row("SELECT dictionary_id FROM dictionary ORDER BY added_ns DESC, rowid DESC LIMIT 1", [], |row| {
+            row.get(0)
+        })
         .optional()?;
     let Some(id) = id else { return Ok(None) };
     dictionary(connection, id)?.map(Some).map_err(|what| Error::DamagedLedger { seq: Seq(1), what })
@@ -138,7 +144,8 @@ pub(crate) fn versions(connection: &Connection, key: &RecordKey) -> Result<Vec<V
                 length(version.frame), version.seq
          FROM version JOIN record USING (record_id) WHERE record.kind = ?1 AND record.id = ?2 ORDER BY version.version",
     )?;
-    let rows = statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| info(Seq(row.get(6)?), row))?;
+    let rows =
+        statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| info(Seq(row.get(6)?), row))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -95,7 +95,13 @@ impl ArchiveWriter {
     }
 
     /// Takes in a page of a listing: its ids onto the to-do list, and the cursor past them, in one transaction.
-    pub fn list_page(&mut self, listing: &Listing, rows: &[Listed], next: Option<&Cursor>, now: Timestamp) -> Result<PageOutcome> {
+    pub fn list_page(
+        &mut self,
+        listing: &Listing,
+        rows: &[Listed],
+        next: Option<&Cursor>,
+        now: Timestamp,
+    ) -> Result<PageOutcome> {
         self.transaction(|transaction, _| listing::page(transaction, listing, rows, next, now))
     }
 
@@ -118,11 +124,12 @@ impl ArchiveWriter {
     pub fn lose(&mut self, key: &RecordKey, now: Timestamp) -> Result<Option<Seq>> {
         self.transaction(|transaction, _| {
             let Some((version, start)) = todo::take(transaction, key)? else { return Ok(None) };
-            let entry =
-                Entry::Lost { kind: key.kind.name().into(), id: key.id.clone(), version, start, lost: now };
+            let entry = Entry::Lost { kind: key.kind.name().into(), id: key.id.clone(), version, start, lost: now };
             let seq = ledger::append(transaction, &entry)?;
             transaction
-                .prepare_cached("INSERT INTO lost (seq, kind, id, version, start_ns, lost_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .prepare_cached(
+                    "INSERT INTO lost (seq, kind, id, version, start_ns, lost_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
                 .execute(params![seq.0, kind_code(key.kind), guid::to_sql(&key.id), version.0, start.0, now.0])?;
             Ok(Some(seq))
         })
@@ -189,7 +196,9 @@ fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared
         }
     };
     transaction
-        .prepare_cached("UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)")?
+        .prepare_cached(
+            "UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)",
+        )?
         .execute(params![record_id.0, modified.map(|time| time.0)])?;
     Ok(kept)
 }

@@ -60,7 +60,9 @@ impl Config {
         let named = config.or_else(|| env.config.clone());
         let file = match &named {
             Some(path) => read(path)?,
-            None => default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default(),
+            None => {
+                default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default()
+            }
         };
         let named_archive = archive.or_else(|| env.archive.clone()).or_else(|| file.archive.clone());
         let archive_is_named = named_archive.is_some();
@@ -77,9 +79,10 @@ impl Config {
     /// What the Graph client is to be told.
     pub fn graph(&self) -> Result<graph::Settings> {
         let (env, file) = (&self.env, &self.file.graph);
-        let (Some(tenant_id), Some(client_id)) =
-            (env.tenant_id.clone().or_else(|| file.tenant_id.clone()), env.client_id.clone().or_else(|| file.client_id.clone()))
-        else {
+        let (Some(tenant_id), Some(client_id)) = (
+            env.tenant_id.clone().or_else(|| file.tenant_id.clone()),
+            env.client_id.clone().or_else(|| file.client_id.clone()),
+        ) else {
             return Err(Failure::new(Code::Unauthorised, "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set")
                 .hint("set them to the tenant and to the app registration that may read call records"));
         };

@@ -13,7 +13,9 @@ use crate::{
         Context,
         config::{Config, File, GraphFile},
         exit::{Code, Failure, Result},
-        export, progress::Progress, query, show, status, sync, to_stdout, usage, verify,
+        export,
+        progress::Progress,
+        query, show, status, sync, to_stdout, usage, verify,
     },
     model::time::Age,
     simulate::{ExpectedCall, Limits, Person, Settings, Simulator},
@@ -100,7 +102,11 @@ struct Demo {
 impl Demo {
     fn round(mut self, folder: &Path) -> Result<Code> {
         to_stdout(|out| {
-            writeln!(out, "A simulated Microsoft Graph serves a month of a company of {USERS} people on {}.", self.simulator.url())?;
+            writeln!(
+                out,
+                "A simulated Microsoft Graph serves a month of a company of {USERS} people on {}.",
+                self.simulator.url()
+            )?;
             writeln!(out, "The archive is made in {}", folder.display())
         })?;
         let first = self.sync("Pull the month, over HTTP, two requests a record")?;
@@ -111,7 +117,10 @@ impl Demo {
         let typed = format!("query --participant '{}' --from 7d --limit 5", person.name);
         step("What did somebody take part in this week?", &typed)?;
         self.query(query::Args { limit: 5, ..query_of(None, Some(&person.name), Some("7d")) })?;
-        step("Full text: failed calls from a headset, by a word of its name", "query 'device:jabra' --failed --limit 3")?;
+        step(
+            "Full text: failed calls from a headset, by a word of its name",
+            "query 'device:jabra' --failed --limit 3",
+        )?;
         let mut text = query_of(Some("device:jabra"), None, None);
         text.filter.failed = true;
         self.query(query::Args { limit: 3, ..text })?;
@@ -123,9 +132,20 @@ impl Demo {
         show::run(&show_of(&call.id, true), &self.context)?;
 
         let output = folder.join("export-for-audit.ndjson");
-        step("Everything about that person, for an audit", &format!("export --participant '{}' --format ndjson --output {}", person.name, output.display()))?;
+        step(
+            "Everything about that person, for an audit",
+            &format!("export --participant '{}' --format ndjson --output {}", person.name, output.display()),
+        )?;
         let filter = query_of(None, Some(&person.name), None).filter;
-        export::run(&export::Args { filter, format: export::Format::Ndjson, output: Some(output), versions: export::Versions::Latest }, &self.context)?;
+        export::run(
+            &export::Args {
+                filter,
+                format: export::Format::Ndjson,
+                output: Some(output),
+                versions: export::Versions::Latest,
+            },
+            &self.context,
+        )?;
 
         step("Is what is stored what was archived?", "verify")?;
         let whole = verify::run(&verify::Args { quick: false, format: show::Format::Text }, &self.context)?;
@@ -140,8 +160,14 @@ impl Demo {
             writeln!(out, "  callvault --archive {folder} query '{}'", name.split(' ').next().unwrap_or(name))?;
             writeln!(out, "  callvault --archive {folder} query --type groupCall --min-duration 30m --sort longest")?;
             writeln!(out, "  callvault --archive {folder} show {}", call.id)?;
-            writeln!(out, "  sqlite3 {folder}/archive.db 'SELECT name, count(*) FROM participations GROUP BY name ORDER BY 2 DESC LIMIT 5'")?;
-            writeln!(out, "For your own tenant, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, then: callvault sync")
+            writeln!(
+                out,
+                "  sqlite3 {folder}/archive.db 'SELECT name, count(*) FROM participations GROUP BY name ORDER BY 2 DESC LIMIT 5'"
+            )?;
+            writeln!(
+                out,
+                "For your own tenant, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, then: callvault sync"
+            )
         })?;
         Ok([first, second, whole, state].into_iter().max().unwrap_or(Code::Done))
     }
@@ -151,8 +177,15 @@ impl Demo {
         self.context.now = self.simulator.now();
         let (_sender, stop) = watch::channel(false);
         let progress = Arc::new(Progress::new(&self.context.bars, self.context.quiet));
-        let summary =
-            sync::pull(&self.runtime, &self.context, self.context.config.graph()?, Ask::default(), &[], stop, progress.clone());
+        let summary = sync::pull(
+            &self.runtime,
+            &self.context,
+            self.context.config.graph()?,
+            Ask::default(),
+            &[],
+            stop,
+            progress.clone(),
+        );
         progress.finish();
         let summary = summary?;
         sync::print(&summary, show::Format::Text, &self.context)?;
@@ -195,8 +228,11 @@ impl Demo {
             let versions = archive.versions(&crate::model::id::RecordKey::call(call.id.clone()))?;
             missing += usize::from(versions.iter().all(|version| version.version.0 < call.version));
         }
-        let verdict = if missing == 0 { "the archive holds each in its last version" } else { "the archive LACKS some" };
-        to_stdout(|out| writeln!(out, "\nThe simulated company had {} calls that Graph showed: {verdict}.", expected.len()))?;
+        let verdict =
+            if missing == 0 { "the archive holds each in its last version" } else { "the archive LACKS some" };
+        to_stdout(|out| {
+            writeln!(out, "\nThe simulated company had {} calls that Graph showed: {verdict}.", expected.len())
+        })?;
         if missing == 0 {
             return Ok(());
         }

@@ -73,11 +73,14 @@ impl From<archive::Error> for Failure {
         match error {
             Error::Missing(_) => Self::new(Code::Usage, message)
                 .hint("name another with --archive DIR, or fill this one with: callvault sync"),
-            Error::Foreign(_) => {
-                Self::new(Code::Usage, message).hint("name an empty folder, or one that does not exist, with --archive DIR")
+            Error::Foreign(_) => Self::new(Code::Usage, message)
+                .hint("name an empty folder, or one that does not exist, with --archive DIR"),
+            Error::Newer { .. } => {
+                Self::new(Code::Usage, message).hint("use the callvault that made it, or a later one")
             }
-            Error::Newer { .. } => Self::new(Code::Usage, message).hint("use the callvault that made it, or a later one"),
-            Error::InUse(_) => Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile"),
+            Error::InUse(_) => {
+                Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile")
+            }
             error if error.is_damage() => {
                 Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
             }
@@ -93,9 +96,8 @@ impl From<graph::Error> for Failure {
         match error {
             Error::Forbidden { permission, .. } => Self::new(Code::Unauthorised, message)
                 .hint(format!("grant the application permission {permission} to the app, with admin consent")),
-            Error::TokenRefused { .. } => {
-                Self::new(Code::Unauthorised, message).hint("check that tenant, cloud and Graph endpoint belong together")
-            }
+            Error::TokenRefused { .. } => Self::new(Code::Unauthorised, message)
+                .hint("check that tenant, cloud and Graph endpoint belong together"),
             error if error.is_unauthorised() => Self::new(Code::Unauthorised, message),
             error if error.is_usage() => Self::new(Code::Usage, message),
             _ => Self::new(Code::Incomplete, message).hint("nothing is lost: run the same command again to go on"),

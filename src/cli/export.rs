@@ -71,7 +71,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         }
     };
     if let Some(path) = &args.output {
-        context.note(&format!("{} records in {} versions written to {}", report.records, report.versions, path.display()));
+        context.note(&format!(
+            "{} records in {} versions written to {}",
+            report.records,
+            report.versions,
+            path.display()
+        ));
     }
     Ok(query::told(report.reach, context))
 }
@@ -84,7 +89,8 @@ impl From<Error> for Failure {
         match error {
             Error::Query(error) => error.into(),
             Error::Archive(error) => error.into(),
-            other => Failure::new(Code::Unexpected, other.to_string()).hint("nothing was left behind; mend the cause and export again"),
+            other => Failure::new(Code::Unexpected, other.to_string())
+                .hint("nothing was left behind; mend the cause and export again"),
         }
     }
 }

@@ -35,7 +35,9 @@ impl Progress {
     pub fn new(bars: &MultiProgress, quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
         let bar = if shown { bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         bar.enable_steady_tick(Duration::from_millis(120));
         let state = State {
             begun: Instant::now(),
@@ -71,7 +73,9 @@ impl State {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Requested => self.requests += 1,
-            Event::Waiting { why: Wait::Throttled, wait, .. } => self.throttled_until = Some(Instant::now() + wait.to_duration()),
+            Event::Waiting { why: Wait::Throttled, wait, .. } => {
+                self.throttled_until = Some(Instant::now() + wait.to_duration())
+            }
             Event::Planned { windows, .. } => self.windows += windows,
             Event::Listed { rows, wanted, .. } => {
                 self.listed += *rows as u64;

@@ -111,7 +111,8 @@ pub(super) fn told(reach: Reach, context: &Context) -> Code {
         ));
     }
     if reach.records_without_rows > 0 {
-        context.note(&format!("{} records have no rows yet; go on with: callvault reindex", reach.records_without_rows));
+        context
+            .note(&format!("{} records have no rows yet; go on with: callvault reindex", reach.records_without_rows));
     }
     Code::Incomplete
 }
@@ -161,7 +162,8 @@ fn table_of(
         table::hits(&hits, out)?;
     }
     if selection.limit == Some(hits.len()) {
-        context.note(&format!("the first {} are shown; --limit 0 shows all, --count says how many there are", hits.len()));
+        context
+            .note(&format!("the first {} are shown; --limit 0 shows all, --count says how many there are", hits.len()));
     }
     Ok(reach)
 }

@@ -24,7 +24,10 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<Code> {
     let run = writer.begin_run("reindex", context.now)?;
     let shown = !context.quiet && std::io::stderr().is_terminal();
     let bar = if shown { context.bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{spinner} rows of {pos} records").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} rows of {pos} records")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
     let report = reindex::reindex(&mut writer, &mut |records| bar.set_position(records))?;
     bar.finish_and_clear();
     let line = format!("rows of {} records made again, {} put into the index", report.records, report.indexed);

@@ -102,7 +102,11 @@ fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {
         }
         for line in &lines {
             let newest = if line.newest { ", the newest" } else { "" };
-            writeln!(out, "version {}: ledger entry {}, {} bytes, {} stored{newest}", line.version, line.seq, line.raw_bytes, line.frame_bytes)?;
+            writeln!(
+                out,
+                "version {}: ledger entry {}, {} bytes, {} stored{newest}",
+                line.version, line.seq, line.raw_bytes, line.frame_bytes
+            )?;
         }
         Ok(())
     })?;

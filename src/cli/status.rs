@@ -55,7 +55,9 @@ fn text(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> 
     for run in &status.runs {
         let ended = run.ended.map_or_else(
             || "has not ended".to_owned(),
-            |ended| format!("took {:.1} s, exit code {}", (ended - run.begun).as_seconds_f64(), run.exit_code.unwrap_or(0)),
+            |ended| {
+                format!("took {:.1} s, exit code {}", (ended - run.begun).as_seconds_f64(), run.exit_code.unwrap_or(0))
+            },
         );
         writeln!(out, "run {} at {}: {ended}", run.command, run.begun.to_seconds_text())?;
     }
@@ -79,7 +81,13 @@ fn source_text(source: &SourceStatus, now: Timestamp, out: &mut dyn Write) -> io
     spans("gap", &source.gaps, " (can still be had)", out)?;
     for risk in source.at_risk.iter().take(SPANS_MAX) {
         let left_h = (risk.deadline - now).as_seconds_f64() / 3600.0;
-        writeln!(out, "  at risk    {} to {}: {:.0} hours left", risk.from.to_seconds_text(), risk.to.to_seconds_text(), left_h.max(0.0))?;
+        writeln!(
+            out,
+            "  at risk    {} to {}: {:.0} hours left",
+            risk.from.to_seconds_text(),
+            risk.to.to_seconds_text(),
+            left_h.max(0.0)
+        )?;
     }
     spans("LOST", &source.lost, " (past Graph's retention)", out)
 }

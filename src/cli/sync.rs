@@ -16,8 +16,7 @@ use tokio::{
 use crate::{
     archive::{Archive, ArchiveWriter},
     cli::{
-        Context,
-        ask,
+        Context, ask,
         exit::{Code, Failure, Result},
         progress::Progress,
         to_stdout, usage,
@@ -117,7 +116,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         match outcome {
             Ok(summary) => print(&summary, args.format, context)?,
             // A service outlives what may pass: an outage, an expired secret that is being renewed.
-            Err(failure) if matches!(failure.code, Code::Incomplete | Code::Unauthorised) => context.note(&failure.to_string()),
+            Err(failure) if matches!(failure.code, Code::Incomplete | Code::Unauthorised) => {
+                context.note(&failure.to_string())
+            }
             Err(failure) => return Err(failure),
         }
         if runtime.block_on(stopped_within(stop.clone(), args.interval.to_duration())) {
@@ -276,17 +277,32 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(
             out,
             "{}: {} windows listed with {} rows; {} records fetched, {} new versions stored, {} unchanged, {} failed",
-            report.source, report.windows, report.listed, report.fetched, report.new_versions, report.unchanged, report.failed
+            report.source,
+            report.windows,
+            report.listed,
+            report.fetched,
+            report.new_versions,
+            report.unchanged,
+            report.failed
         )?;
         if report.windows_failed > 0 {
             writeln!(out, "{}: {} windows could not be listed to their end", report.source, report.windows_failed)?;
         }
         if report.lost > 0 {
-            writeln!(out, "{}: {} records are LOST: Graph listed them and has them no more", report.source, report.lost)?;
+            writeln!(
+                out,
+                "{}: {} records are LOST: Graph listed them and has them no more",
+                report.source, report.lost
+            )?;
         }
     }
     for span in &summary.newly_lost {
-        writeln!(out, "LOST: {} to {} passed Graph's retention uncovered", span.from.to_seconds_text(), span.to.to_seconds_text())?;
+        writeln!(
+            out,
+            "LOST: {} to {} passed Graph's retention uncovered",
+            span.from.to_seconds_text(),
+            span.to.to_seconds_text()
+        )?;
     }
     writeln!(
         out,

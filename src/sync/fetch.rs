@@ -40,7 +40,10 @@ const RETRY_LONGEST: Age = Age::hours(6);
 enum Outcome {
     Kept(Kept, usize),
     /// It may be had later.
-    Failed { error: String, soon: bool },
+    Failed {
+        error: String,
+        soon: bool,
+    },
     /// Graph no longer has it.
     Gone,
     /// Nothing can be had: credentials, permission, the archive.
@@ -120,7 +123,7 @@ async fn work_off(
             waiting = more(CHUNK)?.into_iter();
             drained = waiting.len() == 0;
         }
-        if context.is_stopping() {
+        if context.is_stopping() || (drained && in_hand.is_empty()) {
             break;
         }
         tokio::select! {
@@ -139,7 +142,6 @@ async fn work_off(
                 }
             }
             Ok(()) = stop.changed() => {}
-            else => break,
         }
     }
     finish_in_hand(context, source, in_hand, local_now, report, &mut again).await?;
@@ -202,7 +204,9 @@ async fn prepare(document: Document, dictionary: Arc<Option<Dictionary>>) -> arc
             Prepared::new(&document, frames)
         })
     };
-    task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
+    task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
 }
 
 thread_local! {

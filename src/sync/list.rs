@@ -48,7 +48,12 @@ pub(super) async fn list(
         let outcome = context.scribe.with(move |writer| writer.list_page(&at, &rows, next.as_ref(), now)).await?;
         report.listed += outcome.rows as u64;
         report.unchanged += (outcome.rows - outcome.wanted) as u64;
-        context.observer.event(&Event::Listed { source, span: listing.span, rows: outcome.rows, wanted: outcome.wanted });
+        context.observer.event(&Event::Listed {
+            source,
+            span: listing.span,
+            rows: outcome.rows,
+            wanted: outcome.wanted,
+        });
         listing.cursor = page.next;
         if listing.cursor.is_none() {
             report.windows += 1;
@@ -59,7 +64,12 @@ pub(super) async fn list(
     Ok(())
 }
 
-async fn begin(context: &Context, source: Source, span: crate::model::time::Span, local_now: Timestamp) -> Result<Listing> {
+async fn begin(
+    context: &Context,
+    source: Source,
+    span: crate::model::time::Span,
+    local_now: Timestamp,
+) -> Result<Listing> {
     let now = context.now(local_now);
     Ok(context.scribe.with(move |writer| writer.begin_listing(source, span, now)).await?)
 }
@@ -82,7 +92,11 @@ fn is_stale_link(error: &graph::Error) -> bool {
 
 fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) -> Result<()> {
     tracing::warn!(window = %listing.span, cause, "this window could not be listed to its end");
-    context.observer.event(&Event::WindowFailed { source: listing.source, span: listing.span, cause: cause.to_owned() });
+    context.observer.event(&Event::WindowFailed {
+        source: listing.source,
+        span: listing.span,
+        cause: cause.to_owned(),
+    });
     report.windows_failed += 1;
     Ok(())
 }

@@ -116,7 +116,13 @@ impl Context {
 ///
 /// # Errors
 /// What stops everything: credentials, a missing permission, an archive that cannot be written.
-pub async fn sync(context: &Context, archive: &Archive, source: Source, ask: &Ask, local_now: Timestamp) -> Result<SourceReport> {
+pub async fn sync(
+    context: &Context,
+    archive: &Archive,
+    source: Source,
+    ask: &Ask,
+    local_now: Timestamp,
+) -> Result<SourceReport> {
     let now = context.now(local_now);
     let horizon = now - source.retention();
     let known_rows = archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })?;

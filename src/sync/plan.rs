@@ -84,14 +84,16 @@ pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy:
         .iter()
         .filter(|listing| listing.listed.is_none() && listing.cursor.is_some() && is_within(listing.span, whole))
         .collect();
-    let hours_max = known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
+    let hours_max =
+        known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
     let longest = Age(BUCKET.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
 
     let mut windows: Vec<Window> = Vec::new();
     let mut open: Option<Span> = None;
     for bucket in buckets(whole) {
         let being_listed = resumed.iter().any(|listing| is_within(bucket, listing.span));
-        let due = !being_listed && (list_all || is_due(bucket, last_listed(bucket, known.listings), source, now, policy));
+        let due =
+            !being_listed && (list_all || is_due(bucket, last_listed(bucket, known.listings), source, now, policy));
         match &mut open {
             Some(span) if due && span.to == bucket.from && bucket.to - span.from <= longest => span.to = bucket.to,
             _ => {
@@ -174,7 +176,12 @@ mod tests {
     fn a_large_tenant_lists_an_hour_again_only_when_its_age_has_doubled() {
         let all = |begun| [listing(ago(Age::days(31)), begun + BUCKET, begun, None)];
         let a_minute_later = spans(NOW + Age::minutes(1), &all(NOW), BIG, Ask::default());
-        assert!(a_minute_later.iter().all(|span| span.from >= ago(Age::hours(1)) || span.to <= ago(Age::hours(28 * 24 + 12))), "{a_minute_later:?}");
+        assert!(
+            a_minute_later
+                .iter()
+                .all(|span| span.from >= ago(Age::hours(1)) || span.to <= ago(Age::hours(28 * 24 + 12))),
+            "{a_minute_later:?}"
+        );
         let a_day_later = spans(NOW + Age::days(1), &all(NOW), BIG, Ask::default());
         let youngest = a_day_later.last().unwrap();
         assert!(youngest.to == NOW + Age::days(1) + BUCKET);
@@ -186,7 +193,9 @@ mod tests {
     fn every_hour_is_swept_once_more_before_graph_forgets_it() {
         let bucket_from = ago(Age::days(29));
         let listed_at_half_its_life = [listing(ago(Age::days(31)), NOW, bucket_from + Age::days(15), None)];
-        assert!(spans(NOW, &listed_at_half_its_life, BIG, Ask::default()).iter().any(|span| span.contains(bucket_from)));
+        assert!(
+            spans(NOW, &listed_at_half_its_life, BIG, Ask::default()).iter().any(|span| span.contains(bucket_from))
+        );
         let swept = [listing(ago(Age::days(31)), NOW, bucket_from + Age::days(30) - Age::hours(36), None)];
         assert!(!spans(NOW, &swept, BIG, Ask::default()).iter().any(|span| span.contains(bucket_from)));
     }

@@ -117,7 +117,11 @@ fn run(
 type Reply = oneshot::Sender<archive::Result<Kept>>;
 
 /// Takes what else waits to be stored; returns also the first command that is something else.
-fn gather(first: Prepared, reply: Reply, inbox: &mut mpsc::Receiver<Command>) -> (Vec<Prepared>, Vec<Reply>, Option<Command>) {
+fn gather(
+    first: Prepared,
+    reply: Reply,
+    inbox: &mut mpsc::Receiver<Command>,
+) -> (Vec<Prepared>, Vec<Reply>, Option<Command>) {
     let mut bytes = first.frame.bytes.len();
     let (mut batch, mut replies) = (vec![first], vec![reply]);
     while batch.len() < BATCH_VERSIONS && bytes < BATCH_BYTES {

@@ -19,7 +19,10 @@ pub fn hits(hits: &[Hit], out: &mut dyn Write) -> io::Result<()> {
     table.set_header(["START (UTC)", "LASTED", "TYPE", "ORGANIZER", "PARTICIPANTS", "ID"]);
     for hit in hits {
         table.add_row([
-            Cell::new(hit.start.map_or_else(|| "?".to_owned(), |start| start.to_seconds_text().replace('T', " ").replace('Z', ""))),
+            Cell::new(
+                hit.start
+                    .map_or_else(|| "?".to_owned(), |start| start.to_seconds_text().replace('T', " ").replace('Z', "")),
+            ),
             Cell::new(hit.duration_s.map_or_else(|| "?".to_owned(), duration)).set_alignment(CellAlignment::Right),
             Cell::new(kind(hit)),
             Cell::new(hit.organizer.as_ref().map_or_else(|| "-".to_owned(), name)),
