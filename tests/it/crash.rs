@@ -84,7 +84,7 @@ fn a_sync_told_to_end_ends_in_order_and_goes_on_later() {
         },
         ..company(20, 15)
     });
-    let mut sync = bench.start("sync");
+    let mut sync = bench.start("sync --from 10d");
     while bench.simulator.requests().of_records() < 20 {
         thread::sleep(Duration::from_millis(5));
     }

@@ -5,8 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on has failed; its files are its own")]
 
+mod contract;
 mod crash;
+mod damage;
 mod faults;
+mod house;
+mod letters;
 mod paging;
 mod resume;
 mod support;
