@@ -64,7 +64,7 @@ fn a_config_file_that_is_wrong_is_named_with_its_line() {
 #[test]
 fn a_wrong_secret_ends_with_4_and_tells_what_microsoft_says() {
     let bench = Bench::new(empty()).with_secret("not-the-secret-0123");
-    let ran = bench.run("sync -v -v").ends_with(4).telling("AADSTS7000215").telling("hint: ");
+    let ran = bench.run("sync -v -v").ends_with(4).telling("AADSTS7000215").telling("the secret's value, not its id");
     assert!(!ran.stderr.contains("not-the-secret") && ran.stdout.is_empty(), "{}", ran.stderr);
     assert!(!bench.archive().exists(), "no archive is made for a sync that could not begin");
 }
