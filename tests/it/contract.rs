@@ -94,7 +94,14 @@ fn neither_secret_nor_token_reaches_output_or_archive() {
     let bench = Bench::new(company(5, 3));
     let secret = bench.simulator.client_secret().to_owned();
     let mut said = Vec::new();
-    for line in ["-v -v --log-format json sync --format json", "-v -v sync", "-v -v status", "sync --help", "-v -v query", "--help"] {
+    for line in [
+        "-v -v --log-format json sync --format json",
+        "-v -v sync",
+        "-v -v status",
+        "sync --help",
+        "-v -v query",
+        "--help",
+    ] {
         let ran = bench.run(line).ends_with(0);
         said.extend(ran.stdout);
         said.extend(ran.stderr.into_bytes());
@@ -124,7 +131,13 @@ fn what_the_archive_is_made_of_nobody_else_reads() {
 fn a_reader_that_goes_away_ends_a_command_quietly() {
     let bench = Bench::new(company(20, 12));
     bench.sync();
-    for line in ["export --format ndjson", "export --format csv", "query --limit 0 --format ndjson", "query --limit 0 --format json", "query --limit 0"] {
+    for line in [
+        "export --format ndjson",
+        "export --format csv",
+        "query --limit 0 --format ndjson",
+        "query --limit 0 --format json",
+        "query --limit 0",
+    ] {
         let mut program = bench.program();
         let mut child =
             program.args(line.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -203,7 +216,8 @@ fn from_and_to_restrict_a_sync_and_the_rest_stays_a_gap() {
 #[test]
 fn plain_http_to_other_machines_is_refused() {
     let bench = Bench::new(empty());
-    let output = bench.program().env("CALLVAULT_GRAPH_ENDPOINT", "http://graph.example.com").arg("sync").output().unwrap();
+    let output =
+        bench.program().env("CALLVAULT_GRAPH_ENDPOINT", "http://graph.example.com").arg("sync").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use callvault::{
     archive::{Archive, Folder},
     model::id::Seq,
-    simulate::{Settings, Weather},
+    simulate::{Fault, Settings, Weather},
 };
 use rand::RngExt;
 
@@ -78,10 +78,7 @@ fn a_second_writer_is_refused_and_readers_are_not() {
 #[test]
 fn a_sync_told_to_end_ends_in_order_and_goes_on_later() {
     let bench = Bench::new(Settings {
-        weather: callvault::simulate::Weather {
-            slow_body: Duration::from_millis(300),
-            ..Weather::only(&[callvault::simulate::Fault::SlowBody], 1.0, 1)
-        },
+        weather: Weather { slow_body: Duration::from_millis(300), ..Weather::only(&[Fault::SlowBody], 1.0, 1) },
         ..company(20, 15)
     });
     let mut sync = bench.start("sync --from 10d");

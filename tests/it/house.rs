@@ -35,9 +35,14 @@ fn source() -> &'static Path {
 
 /// Every `crate::…` path in a text, groups taken apart: `crate::{model::{id, time}, sync}` has three.
 fn arrows(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).fold(String::new(), |all, line| all + line + "\n");
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n");
     code.match_indices("crate::")
-        .filter(|(at, _)| !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$'))
+        .filter(|(at, _)| {
+            !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$')
+        })
         .flat_map(|(at, _)| unfold("crate", &mut code[at + "crate::".len()..].chars().peekable()))
         .collect()
 }
@@ -97,7 +102,10 @@ fn every_room_uses_only_rooms_below_it() {
         for arrow in arrows(&fs::read_to_string(&file).unwrap()) {
             let used = arrow.split("::").nth(1).unwrap_or_default();
             if used != room && !allowed.contains(&used) {
-                wrong.insert(format!("{room} may not use {used}: {arrow} in {}", file.strip_prefix(source()).unwrap().display()));
+                wrong.insert(format!(
+                    "{room} may not use {used}: {arrow} in {}",
+                    file.strip_prefix(source()).unwrap().display()
+                ));
             }
         }
     }
@@ -116,10 +124,13 @@ fn the_simulator_shares_only_ids_and_times_with_the_client() {
 
 #[test]
 fn each_keeper_speaks_its_foreign_language_alone() {
-    for (crate_name, room) in [("rusqlite", "archive"), ("tantivy", "search"), ("reqwest", "graph"), ("axum", "httpd")] {
+    for (crate_name, room) in [("rusqlite", "archive"), ("tantivy", "search"), ("reqwest", "graph"), ("axum", "httpd")]
+    {
         for file in files_under(source()) {
             let text = fs::read_to_string(&file).unwrap();
-            let speaks = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{crate_name}::")));
+            let speaks = text
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{crate_name}::")));
             let is_allowed = room_of(&file) == room
                 || file.ends_with("tests.rs")
                 || file.components().any(|part| part.as_os_str() == "tests")
@@ -132,6 +143,13 @@ fn each_keeper_speaks_its_foreign_language_alone() {
 #[test]
 fn groups_of_a_use_are_taken_apart() {
     let text = "use crate::{\n    model::{id, time::{Age, Span}},\n    sync::plan,\n};\nlet x = crate::archive::Seq(1); // crate::no";
-    let expected = ["crate::model::id", "crate::model::time::Age", "crate::model::time::Span", "crate::sync::plan", "crate::archive::Seq", "crate::no"];
+    let expected = [
+        "crate::model::id",
+        "crate::model::time::Age",
+        "crate::model::time::Span",
+        "crate::sync::plan",
+        "crate::archive::Seq",
+        "crate::no",
+    ];
     assert_eq!(arrows(text), expected);
 }

@@ -88,9 +88,8 @@ fn text_that_steers_terminals_is_kept_in_the_archive_and_not_sent_to_terminals()
 #[test]
 fn blanks_between_members_are_all_that_a_line_leaves_out() {
     let bench = Bench::new(empty());
-    let call = Planted::meeting("spaced", ago(Age::hours(20))).extra_members(
-        "\"spaced\" : {\r\n \"a b\" :\t1.0 ,  \"c\": [ 1e-7 , \" \" ] }",
-    );
+    let call = Planted::meeting("spaced", ago(Age::hours(20)))
+        .extra_members("\"spaced\" : {\r\n \"a b\" :\t1.0 ,  \"c\": [ 1e-7 , \" \" ] }");
     bench.simulator.plant(call);
     bench.sync();
     assert!(bench.raw("spaced").contains(r#""spaced":{"a b":1.0,"c":[1e-7," "]}"#));

@@ -20,7 +20,8 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Budgets that nobody waits for: the pace has tests of its own, beside the code.
-const CONFIG: &str = "[graph]\nrequests_per_20s = 30000\nrecord_requests_per_20s = 1000\nrecord_pages_per_5min = 1000\n";
+const CONFIG: &str =
+    "[graph]\nrequests_per_20s = 30000\nrecord_requests_per_20s = 1000\nrecord_pages_per_5min = 1000\n";
 
 /// A simulator and an archive beside it.
 pub(crate) struct Bench {
@@ -36,7 +37,14 @@ pub(crate) fn empty() -> Settings {
 
 /// A world with calls of its own, up to now by the wall clock, in fair weather and without throttling.
 pub(crate) fn company(calls_per_day: u32, days: u32) -> Settings {
-    Settings { users: 40, calls_per_day, days, limits: Limits::off(), weather: mild(Weather::calm()), ..Settings::default() }
+    Settings {
+        users: 40,
+        calls_per_day,
+        days,
+        limits: Limits::off(),
+        weather: mild(Weather::calm()),
+        ..Settings::default()
+    }
 }
 
 /// The weather with waits that a test has time for.
@@ -136,7 +144,8 @@ impl Bench {
     ///
     /// What changed in the world after `began`, when the last sync set out, may be in the archive or not.
     pub(crate) fn assert_holds_the_world(&self, began: Timestamp) {
-        let held: BTreeMap<String, ExpectedCall> = self.newest().into_iter().map(|call| (call.id.clone(), call)).collect();
+        let held: BTreeMap<String, ExpectedCall> =
+            self.newest().into_iter().map(|call| (call.id.clone(), call)).collect();
         let world = self.simulator.world();
         let expected = world.expected(self.simulator.now());
         assert!(!expected.is_empty(), "the world has no calls");
@@ -144,7 +153,9 @@ impl Bench {
             let before = world.expected_call(&call.id, began);
             let in_doubt = before.as_ref().map(|call| call.version) != Some(call.version);
             match held.get(&call.id) {
-                Some(held) => assert!(held == call || (in_doubt && Some(held) == before.as_ref()), "{held:?}\nis not\n{call:?}"),
+                Some(held) => {
+                    assert!(held == call || (in_doubt && Some(held) == before.as_ref()), "{held:?}\nis not\n{call:?}")
+                }
                 None => assert!(in_doubt && before.is_none(), "{} is missing", call.id),
             }
         }
