@@ -90,8 +90,10 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
         .map(|gap| AtRisk { from: gap.from, to: gap.to, deadline: gap.from + source.retention() })
         .filter(|risk| risk.deadline < now + RISK_MARGIN)
         .collect();
-    // What was never set out for is not lost: it begins with the earliest span that was ever to be listed.
-    let duty = facts.listings.iter().map(|listing| listing.span.from).min().unwrap_or(horizon);
+    // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
+    // has come to its end, as without permission, nothing was ever to be had.
+    let set_out = facts.listings.iter().map(|listing| listing.span.from).min();
+    let duty = set_out.filter(|_| complete().next().is_some()).unwrap_or(horizon);
     let mut lost = subtract(&[Span::new(duty, horizon)], &covered);
     lost.extend(lost_records);
     Coverage { settling: subtract(&covered, &settled), covered, gaps, at_risk, lost: union(lost) }
@@ -122,6 +124,13 @@ mod tests {
         assert_eq!(found.gaps, [Span::new(ago(Age::days(30)), ago(LATENCY))]);
         assert_eq!(found.at_risk.len(), 1);
         assert_eq!((found.covered, found.lost), (vec![], vec![]));
+    }
+
+    #[test]
+    fn listings_that_never_came_to_an_end_have_lost_nothing() {
+        let begun = ago(Age::hours(1));
+        let found = at(&Facts { listings: vec![listing(ago(Age::days(31)), NOW, begun, false)], ..Facts::default() });
+        assert_eq!((found.gaps.len(), found.lost), (1, vec![]));
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn read(path: &Path) -> Result<File> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(Code::Usage, format!("the config file {}: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         Failure::new(Code::Usage, format!("the config file {}, line {line}: {}", path.display(), error.message()))
     })
 }

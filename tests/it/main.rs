@@ -1,0 +1,24 @@
+//! The product as its users meet it: the real binary against the simulator, over HTTP on loopback, on a real disk.
+//!
+//! Each test is a sentence about the product. Whether anything got lost is judged by one question throughout: does the
+//! archive hold exactly what the simulated world says?
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed; its files are its own"
+)]
+
+mod contract;
+mod crash;
+mod damage;
+mod faults;
+mod fixtures;
+mod house;
+mod letters;
+mod paging;
+mod query;
+mod resume;
+mod support;
+mod time;
+mod versions;
