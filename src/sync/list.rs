@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     archive::listing::Listing,
-    graph::{self, Page},
+    graph,
     model::{
         event::Event,
         id::Cursor,
@@ -27,14 +27,20 @@ pub(super) async fn list(
         Window::Resume(listing) => listing,
         Window::Fresh(span) => begin(context, source, span, local_now).await?,
     };
-    let mut begun_anew = listing.cursor.is_none();
+    let mut begun_anew = false;
+    let mut unnamed = 0;
     let mut visited = HashSet::new();
+    let mut stop = context.stop.clone();
     while !context.is_stopping() {
-        let page = match context.graph.list(listing.span, listing.cursor.as_ref()).await {
+        let page = tokio::select! {
+            page = context.graph.list(listing.span, listing.cursor.as_ref()) => page,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let page = match page {
             Ok(page) => page,
             Err(error) if error.is_unauthorised() => return Err(error.into()),
             // A next link lives for some time only. What it brought so far is on the to-do list; the window starts again.
-            Err(error) if !begun_anew && is_stale_link(&error) => {
+            Err(error) if !begun_anew && listing.cursor.is_some() && is_stale_link(&error) => {
                 tracing::info!(window = %listing.span, %error, "listing this window again from its beginning");
                 begun_anew = true;
                 abandon(context, &listing).await?;
@@ -47,8 +53,14 @@ pub(super) async fn list(
                 break;
             }
         };
-        // What a page names is fetched, whatever is wrong with the page; but its window is then not covered.
-        let fault = fault(&page, &mut visited);
+        // What a page names is fetched, and what follows it read, whatever is wrong with it; but its window is then not covered.
+        unnamed += page.unnamed;
+        let in_a_circle = page.next.as_ref().is_some_and(|next| !visited.insert(next.clone()));
+        let fault = match unnamed {
+            _ if in_a_circle => Some("a next link leads back to a page already read".to_owned()),
+            1.. if page.next.is_none() => Some(format!("{unnamed} of its rows have no id")),
+            _ => None,
+        };
         let next = page.next.clone().or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
         take_in(context, &listing, page.rows, next, local_now, report).await?;
         if let Some(fault) = fault {
@@ -64,15 +76,6 @@ pub(super) async fn list(
         }
     }
     Ok(())
-}
-
-/// Why a window with this page cannot count as listed.
-fn fault(page: &Page, visited: &mut HashSet<Cursor>) -> Option<String> {
-    if page.unnamed > 0 {
-        return Some(format!("{} rows of a page have no id", page.unnamed));
-    }
-    let next = page.next.as_ref()?;
-    (!visited.insert(next.clone())).then(|| "a next link leads back to a page already read".to_owned())
 }
 
 /// Puts a page's rows on the to-do list and the cursor past them.
