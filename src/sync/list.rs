@@ -4,8 +4,14 @@ use std::collections::HashSet;
 
 use crate::{
     archive::listing::Listing,
-    graph,
-    model::{event::Event, source::Source, time::Timestamp},
+    graph::{self, Page},
+    model::{
+        event::Event,
+        id::Cursor,
+        listed::Listed,
+        source::Source,
+        time::{Span, Timestamp},
+    },
     sync::{Context, Result, SourceReport, plan::Window},
 };
 
@@ -31,29 +37,25 @@ pub(super) async fn list(
             Err(error) if !begun_anew && is_stale_link(&error) => {
                 tracing::info!(window = %listing.span, %error, "listing this window again from its beginning");
                 begun_anew = true;
-                listing = begin_anew(context, listing, local_now).await?;
+                abandon(context, &listing).await?;
+                listing = begin(context, source, listing.span, local_now).await?;
                 visited.clear();
                 continue;
             }
-            Err(error) => return fail(context, &listing, &error.to_string(), report),
+            Err(error) => {
+                fail(context, &listing, &error.to_string(), report);
+                break;
+            }
         };
-        if page.unnamed > 0 {
-            return fail(context, &listing, &format!("{} rows of a page have no id", page.unnamed), report);
+        // What a page names is fetched, whatever is wrong with the page; but its window is then not covered.
+        let fault = fault(&page, &mut visited);
+        let next = page.next.clone().or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
+        take_in(context, &listing, page.rows, next, local_now, report).await?;
+        if let Some(fault) = fault {
+            abandon(context, &listing).await?;
+            fail(context, &listing, &fault, report);
+            break;
         }
-        if page.next.as_ref().is_some_and(|next| !visited.insert(next.0.clone())) {
-            return fail(context, &listing, "a next link leads back to a page already read", report);
-        }
-        let (rows, next, at) = (page.rows, page.next.clone(), listing.clone());
-        let now = context.now(local_now);
-        let outcome = context.scribe.with(move |writer| writer.list_page(&at, &rows, next.as_ref(), now)).await?;
-        report.listed += outcome.rows as u64;
-        report.unchanged += (outcome.rows - outcome.wanted) as u64;
-        context.observer.event(&Event::Listed {
-            source,
-            span: listing.span,
-            rows: outcome.rows,
-            wanted: outcome.wanted,
-        });
         listing.cursor = page.next;
         if listing.cursor.is_none() {
             report.windows += 1;
@@ -64,20 +66,42 @@ pub(super) async fn list(
     Ok(())
 }
 
-async fn begin(
+/// Why a window with this page cannot count as listed.
+fn fault(page: &Page, visited: &mut HashSet<Cursor>) -> Option<String> {
+    if page.unnamed > 0 {
+        return Some(format!("{} rows of a page have no id", page.unnamed));
+    }
+    let next = page.next.as_ref()?;
+    (!visited.insert(next.clone())).then(|| "a next link leads back to a page already read".to_owned())
+}
+
+/// Puts a page's rows on the to-do list and the cursor past them.
+async fn take_in(
     context: &Context,
-    source: Source,
-    span: crate::model::time::Span,
+    listing: &Listing,
+    rows: Vec<Listed>,
+    next: Option<Cursor>,
     local_now: Timestamp,
-) -> Result<Listing> {
+    report: &mut SourceReport,
+) -> Result<()> {
+    let now = context.now(local_now);
+    let at = listing.clone();
+    let outcome = context.scribe.with(move |writer| writer.list_page(&at, &rows, next.as_ref(), now)).await?;
+    report.listed += outcome.rows as u64;
+    report.unchanged += (outcome.rows - outcome.wanted) as u64;
+    let (source, span) = (listing.source, listing.span);
+    context.observer.event(&Event::Listed { source, span, rows: outcome.rows, wanted: outcome.wanted });
+    Ok(())
+}
+
+async fn begin(context: &Context, source: Source, span: Span, local_now: Timestamp) -> Result<Listing> {
     let now = context.now(local_now);
     Ok(context.scribe.with(move |writer| writer.begin_listing(source, span, now)).await?)
 }
 
-async fn begin_anew(context: &Context, listing: Listing, local_now: Timestamp) -> Result<Listing> {
-    let (source, span) = (listing.source, listing.span);
-    context.scribe.with(move |writer| writer.abandon_listing(&listing)).await?;
-    begin(context, source, span, local_now).await
+async fn abandon(context: &Context, listing: &Listing) -> Result<()> {
+    let listing = listing.clone();
+    Ok(context.scribe.with(move |writer| writer.abandon_listing(&listing)).await?)
 }
 
 fn is_stale_link(error: &graph::Error) -> bool {
@@ -90,7 +114,7 @@ fn is_stale_link(error: &graph::Error) -> bool {
     )
 }
 
-fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) -> Result<()> {
+fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) {
     tracing::warn!(window = %listing.span, cause, "this window could not be listed to its end");
     context.observer.event(&Event::WindowFailed {
         source: listing.source,
@@ -98,5 +122,4 @@ fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceRe
         cause: cause.to_owned(),
     });
     report.windows_failed += 1;
-    Ok(())
 }

@@ -220,8 +220,13 @@ mod tests {
     #[test]
     fn an_unfinished_listing_goes_on_in_its_place() {
         let half = listing(ago(Age::days(3)), ago(Age::days(2)), NOW, Some("next"));
-        let windows =
-            plan(Source::Calls, NOW, Known { listings: &[half.clone()], rows: 0 }, &Ask::default(), &Policy::default());
+        let windows = plan(
+            Source::Calls,
+            NOW,
+            Known { listings: std::slice::from_ref(&half), rows: 0 },
+            &Ask::default(),
+            &Policy::default(),
+        );
         let at = windows.iter().position(|window| *window == Window::Resume(half.clone())).unwrap();
         assert_eq!(windows[at - 1].span().to, half.span.from);
         assert_eq!(windows[at + 1].span().from, half.span.to);
