@@ -3,6 +3,7 @@
 use crate::{
     archive::{self, Archive, ArchiveWriter},
     follow,
+    model::id::RecordId,
 };
 
 /// Records whose rows are made in one transaction.
@@ -36,13 +37,18 @@ pub fn reindex(writer: &mut ArchiveWriter, on: &mut dyn FnMut(u64)) -> Result<Re
 }
 
 /// Makes the rows that are missing: after a change of derivation, or a `reindex` that was interrupted.
+///
+/// # Errors
+/// The first damaged record, after the rows of all others are made.
 pub fn derive_missing(writer: &mut ArchiveWriter, on: &mut dyn FnMut(u64)) -> Result<u64, Error> {
     let mut records = 0;
-    loop {
-        match writer.derive_more(CHUNK)? {
-            0 => return Ok(records),
-            made => records += made as u64,
-        }
+    let mut after = RecordId(0);
+    let mut first_damage = None;
+    while let Some(more) = writer.derive_more(after, CHUNK)? {
+        after = more.last;
+        records += more.made;
+        first_damage = first_damage.or(more.damaged.into_iter().next());
         on(records);
     }
+    first_damage.map_or(Ok(records), |damage| Err(damage.into()))
 }

@@ -103,7 +103,8 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
         .collect();
     // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
     // has come to its end, as without permission, nothing was ever to be had.
-    let set_out = facts.listings.iter().map(|listing| listing.span.from.max(listing.begun - source.retention())).min();
+    let set_out = facts.listings.iter().map(|listing| seen(listing, Age::default())).filter(|span| !span.is_empty());
+    let set_out = set_out.map(|span| span.from).min();
     let duty = set_out.filter(|_| complete().next().is_some()).unwrap_or(horizon);
     let mut lost = subtract(&[Span::new(duty, horizon)], &covered);
     lost.extend(lost_records);

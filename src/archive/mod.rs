@@ -227,6 +227,11 @@ impl Archive {
         runs::latest(&self.connection, limit)
     }
 
+    /// When the last sync began that could tell what was lost.
+    pub fn last_reporting_sync(&self) -> Result<Option<Timestamp>> {
+        runs::last_reporting_sync(&self.connection)
+    }
+
     /// The dictionary that new frames use.
     pub fn dictionary(&self) -> Result<Option<Dictionary>> {
         versions::current_dictionary(&self.connection)

@@ -84,6 +84,23 @@ pub(crate) fn done(connection: &Connection, key: &RecordKey, stored: Version) ->
     Ok(modified.flatten().map(Timestamp))
 }
 
+/// Puts a record back that was taken off when it was stored.
+pub(crate) fn put_back(connection: &Connection, todo: &Todo, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO todo (kind, id, want_version, why, start_ns, due_ns, attempts) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            kind_code(todo.key.kind),
+            guid::to_sql(&todo.key.id),
+            todo.want_version.0,
+            todo.start.0,
+            now.0,
+            todo.attempts
+        ])?;
+    Ok(())
+}
+
 /// Notes a failed attempt; the record stays on the list.
 pub(crate) fn failed(
     connection: &Connection,

@@ -15,7 +15,8 @@ use crate::{
         ledger::{self, Entry},
         listing::{self, Listing, PageOutcome},
         rows::{RowWriter, kind_code},
-        runs, schema, todo,
+        runs, schema,
+        todo::{self, Todo},
         versions::{self, VersionReader},
     },
     model::{
@@ -34,6 +35,15 @@ pub struct ArchiveWriter {
     rows: RowWriter,
     folder: Folder,
     _lock: Lock,
+}
+
+/// What one step of making rows again did.
+#[derive(Debug)]
+pub struct DerivedMore {
+    /// Where the next step goes on.
+    pub last: RecordId,
+    pub made: u64,
+    pub damaged: Vec<Error>,
 }
 
 /// A record whose rows are to be made again: its newest version.
@@ -124,6 +134,14 @@ impl ArchiveWriter {
         todo::failed(&self.connection, key, error, due, now)
     }
 
+    /// Puts a record back on the list although a version of it is stored: it may not be whole.
+    pub fn keep_on_list(&mut self, todo: &Todo, error: &str, now: Timestamp) -> Result<()> {
+        self.transaction(|transaction, _| {
+            todo::put_back(transaction, todo, now)?;
+            todo::failed(transaction, &todo.key, error, now, now)
+        })
+    }
+
     /// Enters a record as lost and takes it off the list. A record of which an older version is stored is lost in the newer one.
     pub fn lose(&mut self, key: &RecordKey, now: Timestamp) -> Result<Option<Seq>> {
         self.transaction(|transaction, _| {
@@ -148,17 +166,28 @@ impl ArchiveWriter {
         })
     }
 
-    /// Makes the rows of up to `limit` records whose rows are missing, in one transaction; returns how many it made.
-    pub fn derive_more(&mut self, limit: usize) -> Result<usize> {
+    /// Makes the rows of up to `limit` records after `after` whose rows are missing, in one transaction. A damaged record is told
+    /// and stops no other. `None` at the end.
+    pub fn derive_more(&mut self, after: RecordId, limit: usize) -> Result<Option<DerivedMore>> {
         self.transaction(|transaction, rows| {
-            let underived = underived(transaction, limit)?;
+            let underived = underived(transaction, after, limit)?;
+            let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
             let mut reader = VersionReader::new(transaction);
-            for Underived { record_id, seq } in &underived {
-                let stored = reader.read(*seq)?;
+            let mut more = DerivedMore { last, made: 0, damaged: Vec::new() };
+            for Underived { record_id, seq } in underived {
+                let stored = match reader.read(seq) {
+                    Ok(stored) => stored,
+                    Err(error) if error.is_damage() => {
+                        more.damaged.push(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let derived = derive::derive(&stored.info.key, &stored.json);
-                rows.replace(transaction, *record_id, &stored.info.key, (*seq, stored.info.version), &derived)?;
+                rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)?;
+                more.made += 1;
             }
-            Ok(underived.len())
+            Ok(Some(more))
         })
     }
 
@@ -270,11 +299,12 @@ fn entry(prepared: &Prepared) -> Entry {
     }
 }
 
-fn underived(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<Underived>> {
+fn underived(transaction: &Transaction<'_>, after: RecordId, limit: usize) -> Result<Vec<Underived>> {
     let mut statement = transaction.prepare_cached(
-        "SELECT record_id, newest_seq FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL ORDER BY record_id LIMIT ?1",
+        "SELECT record_id, newest_seq FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL AND record_id > ?1
+         ORDER BY record_id LIMIT ?2",
     )?;
-    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+    let rows = statement.query_map(params![after.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
         Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?) })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -19,7 +19,6 @@ use crate::{
     },
     model::time::{Age, Timestamp},
     simulate::{ExpectedCall, Limits, Person, Planted, Settings, Simulator},
-    sync::plan::Ask,
 };
 
 /// Try the whole round on a simulated month of a small company
@@ -202,8 +201,7 @@ impl Demo {
             &self.runtime,
             &self.context,
             self.context.config.graph()?,
-            Ask::default(),
-            &[],
+            &sync::Round::default(),
             stop,
             progress.clone(),
         );

@@ -108,7 +108,7 @@ impl From<graph::Error> for Failure {
 impl From<sync::Error> for Failure {
     fn from(error: sync::Error) -> Self {
         match error {
-            sync::Error::Graph(error) => error.into(),
+            sync::Error::Graph(error) | sync::Error::Withdrawn(error) => error.into(),
             sync::Error::Archive(error) => error.into(),
             sync::Error::Writer(gone) => gone.into(),
         }

@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use crate::{
-    archive::{Archive, ArchiveWriter},
+    archive::{
+        Archive, ArchiveWriter,
+        coverage::{Facts, coverage},
+    },
     cli::{
         Context, ask,
         exit::{Code, Failure, Result},
@@ -63,6 +66,16 @@ pub(super) struct Args {
     pub format: super::show::Format,
 }
 
+/// What one round is to do.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub ask: Ask,
+    /// Sources asked for by name; none means all that the permissions allow.
+    pub named: Vec<Source>,
+    /// Whether records that failed lately wait for their time.
+    pub due_only: bool,
+}
+
 /// The contract's summary of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
@@ -100,13 +113,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.dry_run {
         return dry_run(args, ask, context);
     }
+    let round = Round { ask, named, due_only: args.watch };
     let settings = context.config.graph()?;
     let runtime = Runtime::new()?;
     let (stop_sender, stop) = watch::channel(false);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
     runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
+    let mut first_round = true;
     loop {
-        let outcome = pull(&runtime, context, settings.clone(), ask, &named, stop.clone(), progress.clone());
+        let outcome = pull(&runtime, context, settings.clone(), &round, stop.clone(), progress.clone());
         if !args.watch {
             progress.finish();
             let summary = outcome?;
@@ -115,12 +130,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         }
         match outcome {
             Ok(summary) => print(&summary, args.format, context)?,
-            // A service outlives what may pass: an outage, an expired secret that is being renewed.
-            Err(failure) if matches!(failure.code, Code::Incomplete | Code::Unauthorised) => {
-                context.note(&failure.to_string());
-            }
-            Err(failure) => return Err(failure),
+            Err(failure) if first_round && failure.code != Code::Incomplete => return Err(failure),
+            // A service outlives what may pass: an outage, a secret that is being renewed, a reindex beside it.
+            Err(failure) => context.note(&failure.to_string()),
         }
+        first_round = false;
         if runtime.block_on(stopped_within(stop.clone(), args.interval.to_duration())) {
             progress.finish();
             return Ok(Code::Done);
@@ -133,8 +147,7 @@ pub(super) fn pull(
     runtime: &Runtime,
     context: &Context,
     settings: graph::Settings,
-    ask: Ask,
-    named: &[Source],
+    round: &Round,
     stop: watch::Receiver<bool>,
     observer: Arc<dyn Observer>,
 ) -> Result<Summary> {
@@ -150,15 +163,17 @@ pub(super) fn pull(
         Some(writer) => writer,
         None => ArchiveWriter::open_or_create(&folder, now)?,
     };
-    reindex::derive_missing(&mut writer, &mut |_| ())?;
+    // Damage in what is stored must not keep new records out; it is told at the end.
+    let rows_made = reindex::derive_missing(&mut writer, &mut |_| ());
     let run = writer.begin_run("sync", now)?;
     let archive = Archive::open(&folder)?;
     let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
     let mut settings = sync::Settings::default();
+    settings.due_only = round.due_only;
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
 
-    let outcome = runtime.block_on(sync_sources(&work, &archive, &roles, named, ask, local_now, context));
+    let outcome = runtime.block_on(sync_sources(&work, &archive, &roles, round, local_now, context));
     drop(work);
     let (mut writer, follower) = thread.finish()?;
     let indexed = follower.map(Follower::finish).transpose();
@@ -166,14 +181,14 @@ pub(super) fn pull(
     let reports = match outcome {
         Ok(reports) => reports,
         Err(failure) => {
-            writer.end_run(run, failure.code as u8, &failure.message, Timestamp::now())?;
+            writer.end_run(run, failure.code as u8, &failure.message, client.server_time().unwrap_or(local_now))?;
             return Err(failure);
         }
     };
     let totals = client.requests();
     let now = client.server_time().unwrap_or(local_now);
     let summary = Summary {
-        newly_lost: newly_lost(&archive, named, now)?,
+        newly_lost: newly_lost(&archive, &round.named, now)?,
         sources: reports,
         requests: totals.requests,
         retries: totals.retries,
@@ -183,7 +198,8 @@ pub(super) fn pull(
     let report = serde_json::to_string(&summary).unwrap_or_default();
     writer.end_run(run, summary.code() as u8, &report, now)?;
     writer.checkpoint()?;
-    // Records are safe at this point; only the index is behind, and the next run makes it anew.
+    // New records are safe at this point: what is wrong now is wrong with what was there, or with the index.
+    rows_made?;
     indexed?;
     Ok(summary)
 }
@@ -192,8 +208,7 @@ async fn sync_sources(
     work: &sync::Context,
     archive: &Archive,
     roles: &[String],
-    named: &[Source],
-    ask: Ask,
+    Round { named, ask, .. }: &Round,
     local_now: Timestamp,
     context: &Context,
 ) -> Result<Vec<SourceReport>> {
@@ -207,36 +222,36 @@ async fn sync_sources(
             format!("{source} is left out: the app lacks the permission {}", source.permission()),
         )
         .hint(format!("grant it the application permission {}, with admin consent", source.permission()));
-        // A token whose roles can be read tells before the first request.
+        // A token whose roles can be read tells before the first request; else the list's refusal does.
         let outcome = if roles.is_empty() || roles.iter().any(|role| role == source.permission()) {
-            sync::sync(work, archive, source, &ask, local_now).await.map_err(Failure::from)
+            sync::sync(work, archive, source, ask, local_now).await
+        } else if named.is_empty() {
+            context.note(&lacking.to_string());
+            continue;
         } else {
-            Err(lacking)
+            return Err(lacking);
         };
         match outcome {
             Ok(report) => reports.push(report),
-            Err(failure) if failure.code == Code::Unauthorised && named.is_empty() && !is_sign_in(&failure) => {
-                context.note(&failure.to_string());
+            Err(sync::Error::Graph(graph::Error::Forbidden { .. })) if named.is_empty() => {
+                context.note(&lacking.to_string());
             }
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(reports)
 }
 
-/// A refused sign-in concerns every source, a missing permission one.
-fn is_sign_in(failure: &Failure) -> bool {
-    !failure.message.contains("permission")
-}
-
-/// What passed Graph's retention uncovered since the run before this one.
+/// What passed Graph's retention uncovered since the last run that could say so. Records lost one by one are in the report of
+/// their own run.
 fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp) -> Result<Vec<Span>> {
-    let before = archive.latest_runs(50)?.into_iter().filter(|run| run.command == "sync").nth(1);
+    let before = archive.last_reporting_sync()?;
     let mut lost = Vec::new();
     for source in Source::ALL.into_iter().filter(|source| named.is_empty() || named.contains(source)) {
-        let old_horizon = before.as_ref().map(|run| run.begun - source.retention());
-        let spans = archive.coverage(source, now)?.lost;
-        let known = old_horizon.map_or_else(Vec::new, |horizon| vec![Span::new(Timestamp(i64::MIN), horizon)]);
+        let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
+        let spans = coverage(source, &facts, now).lost;
+        let known =
+            before.map_or_else(Vec::new, |begun| vec![Span::new(Timestamp(i64::MIN), begun - source.retention())]);
         lost.extend(subtract(&spans, &known));
     }
     Ok(lost)

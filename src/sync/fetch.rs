@@ -1,6 +1,6 @@
 //! The to-do list into the archive, nearest deadline first, a bounded number at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -36,18 +36,38 @@ const FINISH: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Age = Age::minutes(1);
 const RETRY_LONGEST: Age = Age::hours(6);
 
+/// Refusals of single records after which the permission is taken for gone.
+const FORBIDDEN_MAX: u32 = 20;
+
 /// How fetching one record ended.
 enum Outcome {
-    Kept(Kept, usize),
-    /// It may be had later.
-    Failed {
-        error: String,
-        soon: bool,
+    Kept {
+        kept: Kept,
+        raw_bytes: usize,
+        unfollowed: usize,
     },
+    /// It may be had later.
+    Failed(Failure),
     /// Graph no longer has it.
     Gone,
-    /// Nothing can be had: credentials, permission, the archive.
+    /// Nothing can be had: credentials, the archive.
     Fatal(Error),
+}
+
+/// Why a record could not be had now.
+struct Failure {
+    error: graph::Error,
+    /// Whether another try within this run may well succeed.
+    soon: bool,
+}
+
+/// What a run remembers of the records it tried: bounded by its failures.
+#[derive(Default)]
+pub(super) struct Tried {
+    /// Those that failed: they stay on the list and are not tried again for every window.
+    failed: HashSet<RecordKey>,
+    /// Records refused in a row.
+    forbidden: u32,
 }
 
 /// Limits on what is in hand.
@@ -56,48 +76,61 @@ struct Bounds {
     kib: Arc<Semaphore>,
 }
 
-/// Fetches and stores what is on the to-do list of `source`, each record once, and those that Graph does not have *yet* a few
-/// times more.
+impl Tried {
+    /// How many records failed.
+    pub(super) fn len(&self) -> u64 {
+        self.failed.len() as u64
+    }
+}
+
+/// Fetches and stores what is on the to-do list of `source` and was not tried in this run. With `to_the_end`, records that
+/// Graph does not have *yet* are asked for a few times more.
 pub(super) async fn fetch(
     context: &Context,
     archive: &Archive,
     source: Source,
     local_now: Timestamp,
     report: &mut SourceReport,
+    (tried, to_the_end): (&mut Tried, bool),
 ) -> Result<()> {
     let dictionary = Arc::new(archive.dictionary()?);
-    let mut again = pass(context, archive, source, &dictionary, local_now, report).await?;
+    let mut place: Place = (Timestamp(i64::MIN), None);
+    let now = context.now(local_now);
+    let due_only = context.settings.due_only;
+    let before = tried.failed.clone();
+    let mut more = |limit: usize| {
+        loop {
+            let chunk = archive.todo_after(source.kind(), &place, limit)?;
+            let Some(last) = chunk.last() else { return Ok(chunk) };
+            place = (last.start, Some(last.key.clone()));
+            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || due_only && todo.due > now);
+            let wanted: Vec<Todo> = chunk.into_iter().filter(is_wanted).collect();
+            if !wanted.is_empty() {
+                return Ok(wanted);
+            }
+        }
+    };
+    let mut again = work_off(context, source, &dictionary, local_now, report, tried, &mut more).await?;
+    if !to_the_end {
+        // They are tried again at the end of the run.
+        for todo in &again {
+            tried.failed.remove(&todo.key);
+        }
+        report.failed -= again.len() as u64;
+        return Ok(());
+    }
+    let mut stop = context.stop.clone();
     for wait in context.settings.look_again {
         if again.is_empty() || context.is_stopping() {
             break;
         }
+        let _ = time::timeout(wait, stop.wait_for(|stop| *stop)).await;
         report.failed -= again.len() as u64;
-        time::sleep(wait).await;
-        let mut source_of_todo = again.into_iter();
-        let mut more = |_: usize| Ok(source_of_todo.by_ref().take(CHUNK).collect());
-        again = work_off(context, source, &dictionary, local_now, report, &mut more).await?;
+        let mut left = again.into_iter();
+        let mut more = |limit: usize| Ok(left.by_ref().take(limit).collect());
+        again = work_off(context, source, &dictionary, local_now, report, tried, &mut more).await?;
     }
     Ok(())
-}
-
-/// Goes once over the whole to-do list.
-async fn pass(
-    context: &Context,
-    archive: &Archive,
-    source: Source,
-    dictionary: &Arc<Option<Dictionary>>,
-    local_now: Timestamp,
-    report: &mut SourceReport,
-) -> Result<Vec<Todo>> {
-    let mut place: Place = (Timestamp(i64::MIN), None);
-    let mut more = |limit: usize| {
-        let chunk = archive.todo_after(source.kind(), &place, limit)?;
-        if let Some(last) = chunk.last() {
-            place = (last.start, Some(last.key.clone()));
-        }
-        Ok(chunk)
-    };
-    work_off(context, source, dictionary, local_now, report, &mut more).await
 }
 
 /// Fetches what `more` hands out; returns the records worth asking for again soon.
@@ -107,6 +140,7 @@ async fn work_off(
     dictionary: &Arc<Option<Dictionary>>,
     local_now: Timestamp,
     report: &mut SourceReport,
+    tried: &mut Tried,
     more: &mut dyn FnMut(usize) -> archive::Result<Vec<Todo>>,
 ) -> Result<Vec<Todo>> {
     let bounds = Bounds {
@@ -129,7 +163,7 @@ async fn work_off(
         tokio::select! {
             biased;
             Some(finished) = in_hand.join_next() => {
-                settle(context, source, finished, local_now, report, &mut again).await?;
+                settle(context, source, finished, local_now, report, (tried, &mut again)).await?;
             }
             Ok(permit) = Arc::clone(&bounds.records).acquire_owned(), if waiting.len() > 0 => {
                 if let Some(todo) = waiting.next() {
@@ -144,7 +178,7 @@ async fn work_off(
             Ok(()) = stop.changed() => {}
         }
     }
-    finish_in_hand(context, source, in_hand, local_now, report, &mut again).await?;
+    finish_in_hand(context, source, in_hand, local_now, report, (tried, &mut again)).await?;
     Ok(again)
 }
 
@@ -155,11 +189,11 @@ async fn finish_in_hand(
     mut in_hand: JoinSet<(Todo, Outcome)>,
     local_now: Timestamp,
     report: &mut SourceReport,
-    again: &mut Vec<Todo>,
+    (tried, again): (&mut Tried, &mut Vec<Todo>),
 ) -> Result<()> {
     let deadline = time::Instant::now() + FINISH;
     while let Ok(Some(finished)) = time::timeout_at(deadline, in_hand.join_next()).await {
-        settle(context, source, finished, local_now, report, again).await?;
+        settle(context, source, finished, local_now, report, (&mut *tried, &mut *again)).await?;
     }
     Ok(())
 }
@@ -178,17 +212,24 @@ async fn one(
         Ok(whole) => whole,
         Err(error) => return failure(error, todo, source, context.now(local_now)),
     };
+    let unfollowed = whole.unfollowed;
     let raw_bytes = whole.document.raw_bytes();
     let needed = u32::try_from(raw_bytes / 1024 + 1).unwrap_or(IN_FLIGHT_KIB).min(IN_FLIGHT_KIB);
-    let Ok(_memory) = kib.acquire_many_owned(needed).await else { return soon("stopped") };
+    // The semaphore is never closed.
+    let _memory = kib.acquire_many_owned(needed).await.ok();
     // The network may take up the next record; from here on only memory is held.
     drop(permit);
     let prepared = match prepare(whole.document, Arc::clone(dictionary)).await {
         Ok(prepared) => prepared,
-        Err(error) => return Outcome::Failed { error: error.to_string(), soon: false },
+        Err(archive::Error::Unfit { source, .. }) => {
+            let reason = source.to_string();
+            let error = graph::Error::Malformed { url: todo.key.id.clone(), request_id: None, reason };
+            return Outcome::Failed(Failure { error, soon: false });
+        }
+        Err(error) => return Outcome::Fatal(error.into()),
     };
     match context.scribe.keep(prepared).await {
-        Ok(kept) => Outcome::Kept(kept, raw_bytes),
+        Ok(kept) => Outcome::Kept { kept, raw_bytes, unfollowed },
         Err(error) => Outcome::Fatal(error.into()),
     }
 }
@@ -217,15 +258,15 @@ thread_local! {
 
 fn failure(error: graph::Error, todo: &Todo, source: Source, now: Timestamp) -> Outcome {
     match error {
-        error if error.is_unauthorised() => Outcome::Fatal(error.into()),
+        // One record that may not be read says nothing of the others; many in a row do.
+        graph::Error::Forbidden { .. } => Outcome::Failed(Failure { error, soon: false }),
+        error if error.is_unauthorised() => Outcome::Fatal(Error::Withdrawn(error)),
         graph::Error::NotFound { .. } if todo.start + source.retention() < now => Outcome::Gone,
-        error @ (graph::Error::NotFound { .. } | graph::Error::Stale { .. }) => soon(&error.to_string()),
-        error => Outcome::Failed { error: error.to_string(), soon: false },
+        error => {
+            let soon = matches!(error, graph::Error::NotFound { .. } | graph::Error::Stale { .. });
+            Outcome::Failed(Failure { error, soon })
+        }
     }
-}
-
-fn soon(error: &str) -> Outcome {
-    Outcome::Failed { error: error.to_owned(), soon: true }
 }
 
 /// Enters how a record ended into archive and report.
@@ -235,36 +276,48 @@ async fn settle(
     finished: std::result::Result<(Todo, Outcome), task::JoinError>,
     local_now: Timestamp,
     report: &mut SourceReport,
-    again: &mut Vec<Todo>,
+    (tried, again): (&mut Tried, &mut Vec<Todo>),
 ) -> Result<()> {
-    let Ok((todo, outcome)) = finished else {
-        report.failed += 1;
-        return Ok(());
+    let (todo, outcome) = match finished {
+        Ok(finished) => finished,
+        Err(error) => {
+            // A defect of ours; the record stays on the list.
+            tracing::error!(%error, "fetching a record ended unexpectedly");
+            report.failed += 1;
+            return Ok(());
+        }
     };
     let now = context.now(local_now);
     let key: RecordKey = todo.key.clone();
     match outcome {
-        Outcome::Kept(kept, raw_bytes) => {
+        Outcome::Kept { kept, raw_bytes, unfollowed } => {
+            tried.forbidden = 0;
             report.fetched += 1;
-            match kept {
-                Kept::Stored { version, .. } => {
-                    report.new_versions += 1;
-                    context.observer.event(&Event::Kept { key, version, raw_bytes });
-                }
-                Kept::Known { same_bytes } => {
-                    if !same_bytes {
-                        tracing::info!(record = %key, "Graph sent other bytes for a version already stored; the first are kept");
-                    }
-                    context.observer.event(&Event::Unchanged { key });
-                }
+            note_kept(context, &key, kept, raw_bytes, report);
+            if unfollowed > 0 {
+                let error = format!(
+                    "{unfollowed} next links inside its sessions are not followed: stored, but perhaps not whole"
+                );
+                report.failed += 1;
+                tried.failed.insert(key.clone());
+                context.observer.event(&Event::Failed { key, cause: error.clone() });
+                context.scribe.with(move |writer| writer.keep_on_list(&todo, &error, now)).await?;
             }
         }
-        Outcome::Failed { error, soon } => {
+        Outcome::Failed(Failure { error, soon }) => {
+            if matches!(error, graph::Error::Forbidden { .. }) {
+                tried.forbidden += 1;
+                if tried.forbidden >= FORBIDDEN_MAX {
+                    return Err(Error::Withdrawn(error));
+                }
+            }
             report.failed += 1;
-            tracing::debug!(record = %key, error, "not fetched");
-            context.observer.event(&Event::Failed { key: key.clone(), cause: error.clone() });
+            tried.failed.insert(key.clone());
+            let cause = error.to_string();
+            tracing::debug!(record = %key, error = cause, "not fetched");
+            context.observer.event(&Event::Failed { key: key.clone(), cause: cause.clone() });
             let due = now + retry_wait(todo.attempts);
-            context.scribe.with(move |writer| writer.note_failure(&key, &error, due, now)).await?;
+            context.scribe.with(move |writer| writer.note_failure(&key, &cause, due, now)).await?;
             if soon {
                 again.push(todo);
             }
@@ -278,6 +331,21 @@ async fn settle(
         Outcome::Fatal(error) => return Err(error),
     }
     Ok(())
+}
+
+fn note_kept(context: &Context, key: &RecordKey, kept: Kept, raw_bytes: usize, report: &mut SourceReport) {
+    match kept {
+        Kept::Stored { version, .. } => {
+            report.new_versions += 1;
+            context.observer.event(&Event::Kept { key: key.clone(), version, raw_bytes });
+        }
+        Kept::Known { same_bytes } => {
+            if !same_bytes {
+                tracing::info!(record = %key, "Graph sent another document for a version already stored; the first is kept");
+            }
+            context.observer.event(&Event::Unchanged { key: key.clone() });
+        }
+    }
 }
 
 fn retry_wait(attempts: u32) -> Age {

@@ -20,6 +20,7 @@ use crate::{
         time::Timestamp,
     },
     sync::{
+        fetch::Tried,
         plan::{Ask, Known, Policy, plan},
         scribe::Scribe,
     },
@@ -31,6 +32,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     #[error(transparent)]
     Graph(#[from] graph::Error),
+    /// Credentials or permission were good when the list was read and are not any more.
+    #[error(transparent)]
+    Withdrawn(graph::Error),
     #[error(transparent)]
     Archive(#[from] archive::Error),
     #[error(transparent)]
@@ -70,6 +74,9 @@ pub struct SourceReport {
     pub stopped: bool,
 }
 
+/// With more records than this to fetch, they are fetched before the next window is listed.
+const FETCH_ABOVE: u64 = 2_000;
+
 /// What the parts of a sync share.
 #[derive(Clone)]
 pub struct Context {
@@ -89,12 +96,19 @@ pub struct Settings {
     pub concurrency: usize,
     /// Waits before a record that Graph does not have yet is asked for again, within one run.
     pub look_again: [std::time::Duration; 3],
+    /// Whether records that failed lately wait for their time, as in a service, or are tried at once.
+    pub due_only: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let seconds = std::time::Duration::from_secs;
-        Self { policy: Policy::default(), concurrency: 16, look_again: [seconds(1), seconds(2), seconds(4)] }
+        Self {
+            policy: Policy::default(),
+            concurrency: 16,
+            look_again: [seconds(1), seconds(2), seconds(4)],
+            due_only: false,
+        }
     }
 }
 
@@ -133,13 +147,18 @@ pub async fn sync(
     context.observer.event(&Event::Planned { source, windows: windows.len() });
 
     let mut report = SourceReport { source: source.name().into(), ..SourceReport::default() };
+    let mut tried = Tried::default();
     for window in windows {
         if context.is_stopping() {
             break;
         }
         list::list(context, source, window, local_now, &mut report).await?;
+        // The oldest records go first, and listing a large tenant takes hours: they must not wait for it.
+        if archive.queued(source.kind())? > FETCH_ABOVE + tried.len() {
+            fetch::fetch(context, archive, source, local_now, &mut report, (&mut tried, false)).await?;
+        }
     }
-    fetch::fetch(context, archive, source, local_now, &mut report).await?;
+    fetch::fetch(context, archive, source, local_now, &mut report, (&mut tried, true)).await?;
     report.stopped = context.is_stopping();
     Ok(report)
 }
