@@ -407,7 +407,7 @@ fn rows_that_are_being_made_again_are_no_damage() {
     let bench = Bench::new();
     let mut writer = bench.writer();
     writer.forget_rows().unwrap();
-    writer.derive_more(2).unwrap();
+    writer.derive_more(crate::model::id::RecordId(0), 2).unwrap();
     let summary = bench.verify(false);
     assert_eq!((texts(&summary), summary.rows), (vec![], 2));
     assert_eq!(summary.notes, [Note::RowsToMake { records: 3 }]);
@@ -441,7 +441,7 @@ fn an_examination_beside_a_writer_finds_nothing() {
                     follow::catch_up(&bench.archive()).unwrap();
                     writer.forget_rows().unwrap();
                 }
-                writer.derive_more(3).unwrap();
+                writer.derive_more(crate::model::id::RecordId(0), 3).unwrap();
             }
         });
         let found: Vec<String> = (0..8).flat_map(|_| texts(&bench.verify(false))).collect();
