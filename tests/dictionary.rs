@@ -45,7 +45,7 @@ fn the_dictionary_is_made_of_simulated_records() {
 fn frames_made_with_the_dictionary_are_read_back_and_smaller() {
     let dictionary = Dictionary::new(include_bytes!("../src/archive/base.dict").to_vec()).unwrap();
     assert_eq!(dictionary.id, i64::from(DICTIONARY_ID));
-    let session = r#"{"id":"9f3c","modalities":["audio"],"caller":{"@odata.type":"\#microsoft.graph.callRecords.participantEndpoint"}}"#;
+    let session = r#"{"id":"9f3c","modalities":["audio"],"caller":{"@odata.type":"microsoft.graph.callRecords.participantEndpoint"}}"#;
     let body = format!(r#"{{"version":1,"type":"peerToPeer","sessions":[{session}],"joinWebUrl":null}}"#);
     let url = format!("{GRAPH}/v1.0/communications/callRecords/x?$expand=sessions($expand=segments)");
     let parts = vec![Part::new(What::Record, url, None, NOW, body.into())];

@@ -1,6 +1,11 @@
 //! The to-do list into the archive, nearest deadline first, a bounded number at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -65,8 +70,8 @@ pub(super) async fn fetch(
     local_now: Timestamp,
     report: &mut SourceReport,
 ) -> Result<()> {
-    let dictionary = Arc::new(archive.dictionary()?);
-    let mut again = pass(context, archive, source, &dictionary, local_now, report).await?;
+    let frames = Arc::new(Frames::new(archive.dictionary()?));
+    let mut again = pass(context, archive, source, &frames, local_now, report).await?;
     for wait in context.settings.look_again {
         if again.is_empty() || context.is_stopping() {
             break;
@@ -75,7 +80,7 @@ pub(super) async fn fetch(
         time::sleep(wait).await;
         let mut source_of_todo = again.into_iter();
         let mut more = |_: usize| Ok(source_of_todo.by_ref().take(CHUNK).collect());
-        again = work_off(context, source, &dictionary, local_now, report, &mut more).await?;
+        again = work_off(context, source, &frames, local_now, report, &mut more).await?;
     }
     Ok(())
 }
@@ -85,7 +90,7 @@ async fn pass(
     context: &Context,
     archive: &Archive,
     source: Source,
-    dictionary: &Arc<Option<Dictionary>>,
+    frames: &Arc<Frames>,
     local_now: Timestamp,
     report: &mut SourceReport,
 ) -> Result<Vec<Todo>> {
@@ -97,14 +102,14 @@ async fn pass(
         }
         Ok(chunk)
     };
-    work_off(context, source, dictionary, local_now, report, &mut more).await
+    work_off(context, source, frames, local_now, report, &mut more).await
 }
 
 /// Fetches what `more` hands out; returns the records worth asking for again soon.
 async fn work_off(
     context: &Context,
     source: Source,
-    dictionary: &Arc<Option<Dictionary>>,
+    frames: &Arc<Frames>,
     local_now: Timestamp,
     report: &mut SourceReport,
     more: &mut dyn FnMut(usize) -> archive::Result<Vec<Todo>>,
@@ -133,10 +138,10 @@ async fn work_off(
             }
             Ok(permit) = Arc::clone(&bounds.records).acquire_owned(), if waiting.len() > 0 => {
                 if let Some(todo) = waiting.next() {
-                    let (context, dictionary) = (context.clone(), Arc::clone(dictionary));
+                    let (context, frames) = (context.clone(), Arc::clone(frames));
                     let kib = Arc::clone(&bounds.kib);
                     in_hand.spawn(async move {
-                        let outcome = one(&context, source, &todo, &dictionary, local_now, permit, kib).await;
+                        let outcome = one(&context, source, &todo, &frames, local_now, permit, kib).await;
                         (todo, outcome)
                     });
                 }
@@ -169,7 +174,7 @@ async fn one(
     context: &Context,
     source: Source,
     todo: &Todo,
-    dictionary: &Arc<Option<Dictionary>>,
+    frames: &Arc<Frames>,
     local_now: Timestamp,
     permit: OwnedSemaphorePermit,
     kib: Arc<Semaphore>,
@@ -183,7 +188,7 @@ async fn one(
     let Ok(_memory) = kib.acquire_many_owned(needed).await else { return soon("stopped") };
     // The network may take up the next record; from here on only memory is held.
     drop(permit);
-    let prepared = match prepare(whole.document, Arc::clone(dictionary)).await {
+    let prepared = match prepare(whole.document, Arc::clone(frames)).await {
         Ok(prepared) => prepared,
         Err(error) => return Outcome::Failed { error: error.to_string(), soon: false },
     };
@@ -193,25 +198,37 @@ async fn one(
     }
 }
 
-async fn prepare(document: Document, dictionary: Arc<Option<Dictionary>>) -> archive::Result<Prepared> {
-    let key = document.key.clone();
-    let work = move || {
-        FRAMES.with_borrow_mut(|frames| {
-            let frames = match frames {
-                Some(frames) => frames,
-                None => frames.insert(FrameWriter::new(dictionary.as_ref().as_ref())?),
-            };
-            Prepared::new(&document, frames)
-        })
-    };
-    task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
+/// Makes documents ready, no more at a time than there are cores: a compressor with its dictionary takes megabytes, so there are
+/// few, and they go from hand to hand.
+struct Frames {
+    dictionary: Option<Dictionary>,
+    idle: Mutex<Vec<FrameWriter>>,
+    turns: Semaphore,
 }
 
-thread_local! {
-    /// A compressor with its dictionary takes megabytes and milliseconds to make: each thread keeps one.
-    static FRAMES: std::cell::RefCell<Option<FrameWriter>> = const { std::cell::RefCell::new(None) };
+impl Frames {
+    fn new(dictionary: Option<Dictionary>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { dictionary, idle: Mutex::default(), turns: Semaphore::new(cores) }
+    }
+
+    fn prepare(&self, document: &Document) -> archive::Result<Prepared> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut frames = idle.map_or_else(|| FrameWriter::new(self.dictionary.as_ref()), Ok)?;
+        let prepared = Prepared::new(document, &mut frames);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(frames);
+        prepared
+    }
+}
+
+async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Prepared> {
+    let key = document.key.clone();
+    // Never closed: without a turn it would only be made ready beside more others.
+    let _turn = frames.turns.acquire().await.ok();
+    let ready = Arc::clone(&frames);
+    task::spawn_blocking(move || ready.prepare(&document))
+        .await
+        .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
 }
 
 fn failure(error: graph::Error, todo: &Todo, source: Source, now: Timestamp) -> Outcome {
