@@ -1,6 +1,12 @@
 //! The to-do list into the archive, nearest deadline first, a bounded number at a time.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -93,7 +99,7 @@ pub(super) async fn fetch(
     report: &mut SourceReport,
     (tried, to_the_end): (&mut Tried, bool),
 ) -> Result<()> {
-    let dictionary = Arc::new(archive.dictionary()?);
+    let frames = Arc::new(Frames::new(archive.dictionary()?));
     let mut place: Place = (Timestamp(i64::MIN), None);
     let now = context.now(local_now);
     let due_only = context.settings.due_only;
@@ -110,7 +116,7 @@ pub(super) async fn fetch(
             }
         }
     };
-    let mut again = work_off(context, source, &dictionary, local_now, report, tried, &mut more).await?;
+    let mut again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
     if !to_the_end {
         // They are tried again at the end of the run.
         for todo in &again {
@@ -128,7 +134,7 @@ pub(super) async fn fetch(
         report.failed -= again.len() as u64;
         let mut left = again.into_iter();
         let mut more = |limit: usize| Ok(left.by_ref().take(limit).collect());
-        again = work_off(context, source, &dictionary, local_now, report, tried, &mut more).await?;
+        again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
     }
     Ok(())
 }
@@ -137,7 +143,7 @@ pub(super) async fn fetch(
 async fn work_off(
     context: &Context,
     source: Source,
-    dictionary: &Arc<Option<Dictionary>>,
+    frames: &Arc<Frames>,
     local_now: Timestamp,
     report: &mut SourceReport,
     tried: &mut Tried,
@@ -167,10 +173,10 @@ async fn work_off(
             }
             Ok(permit) = Arc::clone(&bounds.records).acquire_owned(), if waiting.len() > 0 => {
                 if let Some(todo) = waiting.next() {
-                    let (context, dictionary) = (context.clone(), Arc::clone(dictionary));
+                    let (context, frames) = (context.clone(), Arc::clone(frames));
                     let kib = Arc::clone(&bounds.kib);
                     in_hand.spawn(async move {
-                        let outcome = one(&context, source, &todo, &dictionary, local_now, permit, kib).await;
+                        let outcome = one(&context, source, &todo, &frames, local_now, permit, kib).await;
                         (todo, outcome)
                     });
                 }
@@ -203,7 +209,7 @@ async fn one(
     context: &Context,
     source: Source,
     todo: &Todo,
-    dictionary: &Arc<Option<Dictionary>>,
+    frames: &Arc<Frames>,
     local_now: Timestamp,
     permit: OwnedSemaphorePermit,
     kib: Arc<Semaphore>,
@@ -219,7 +225,7 @@ async fn one(
     let _memory = kib.acquire_many_owned(needed).await.ok();
     // The network may take up the next record; from here on only memory is held.
     drop(permit);
-    let prepared = match prepare(whole.document, Arc::clone(dictionary)).await {
+    let prepared = match prepare(whole.document, Arc::clone(frames)).await {
         Ok(prepared) => prepared,
         Err(archive::Error::Unfit { source, .. }) => {
             let reason = source.to_string();
@@ -234,26 +240,37 @@ async fn one(
     }
 }
 
-async fn prepare(document: Document, dictionary: Arc<Option<Dictionary>>) -> archive::Result<Prepared> {
-    let key = document.key.clone();
-    let work = move || {
-        FRAMES.with_borrow_mut(|frames| {
-            let wanted = dictionary.as_ref().as_ref();
-            let frames = match frames {
-                Some(frames) if frames.dictionary_id() == wanted.map(|dictionary| dictionary.id) => frames,
-                frames => frames.insert(FrameWriter::new(wanted)?),
-            };
-            Prepared::new(&document, frames)
-        })
-    };
-    task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
+/// Makes documents ready, no more at a time than there are cores: a compressor with its dictionary takes megabytes, so there are
+/// few, and they go from hand to hand.
+struct Frames {
+    dictionary: Option<Dictionary>,
+    idle: Mutex<Vec<FrameWriter>>,
+    turns: Semaphore,
 }
 
-thread_local! {
-    /// A compressor with its dictionary takes megabytes and milliseconds to make: each thread keeps one.
-    static FRAMES: std::cell::RefCell<Option<FrameWriter>> = const { std::cell::RefCell::new(None) };
+impl Frames {
+    fn new(dictionary: Option<Dictionary>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { dictionary, idle: Mutex::default(), turns: Semaphore::new(cores) }
+    }
+
+    fn prepare(&self, document: &Document) -> archive::Result<Prepared> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut frames = idle.map_or_else(|| FrameWriter::new(self.dictionary.as_ref()), Ok)?;
+        let prepared = Prepared::new(document, &mut frames);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(frames);
+        prepared
+    }
+}
+
+async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Prepared> {
+    let key = document.key.clone();
+    // Never closed: without a turn it would only be made ready beside more others.
+    let _turn = frames.turns.acquire().await.ok();
+    let ready = Arc::clone(&frames);
+    task::spawn_blocking(move || ready.prepare(&document))
+        .await
+        .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
 }
 
 fn failure(error: graph::Error, todo: &Todo, source: Source, now: Timestamp) -> Outcome {
