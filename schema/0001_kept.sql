@@ -25,9 +25,9 @@ CREATE TABLE version (
     seq           INTEGER PRIMARY KEY REFERENCES ledger (seq),
     record_id     INTEGER NOT NULL REFERENCES record (record_id),
     version       INTEGER NOT NULL, -- Graph's counter
-    frame         BLOB,             -- zstd: envelopes and bodies, docs/format.md
     dictionary_id INTEGER REFERENCES dictionary (dictionary_id), -- null: none used
     raw_bytes     INTEGER NOT NULL, -- lengths of all bodies together
+    frame         BLOB,             -- zstd: envelopes and bodies, docs/format.md; last, so that nothing reads it to get past it
     UNIQUE (record_id, version)
 ) STRICT;
 
@@ -60,14 +60,14 @@ CREATE TABLE todo (
     want_version INTEGER NOT NULL, -- as listed
     modified_ns  INTEGER,          -- lastModifiedDateTime as listed
     why          INTEGER NOT NULL, -- 1 missing, 2 newer version, 3 same version modified later
-    start_ns     INTEGER NOT NULL, -- as listed; the listing's from_ns where the row had none
+    start_ns     INTEGER NOT NULL, -- as listed; the end of the listing where the row had none
     due_ns       INTEGER NOT NULL, -- not before
     attempts     INTEGER NOT NULL DEFAULT 0,
     last_error   TEXT,
     tried_ns     INTEGER,
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX todo_oldest ON todo (start_ns); -- sync: nearest deadline first
+CREATE INDEX todo_oldest ON todo (kind, start_ns, id); -- sync: nearest deadline first
 
 -- Records that Graph listed and no longer gave.
 CREATE TABLE lost (

@@ -4,7 +4,11 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -69,6 +73,9 @@ impl News {
 pub struct Follower {
     news: Option<SyncSender<News>>,
     thread: Option<thread::JoinHandle<Result<u64>>>,
+    /// Set by the thread once it has read what the ledger held at first.
+    caught_up: Arc<AtomicBool>,
+    folder: Folder,
 }
 
 impl fmt::Debug for Follower {
@@ -82,23 +89,31 @@ impl Follower {
     #[must_use]
     pub fn start(folder: &Folder) -> Self {
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
-        let folder = folder.clone();
-        let thread = thread::spawn(move || follow(&folder, &receiver));
-        Self { news: Some(sender), thread: Some(thread) }
+        let caught_up = Arc::new(AtomicBool::new(false));
+        let (theirs, its_folder) = (Arc::clone(&caught_up), folder.clone());
+        let thread = thread::spawn(move || follow(&its_folder, &receiver, &theirs));
+        Self { news: Some(sender), thread: Some(thread), caught_up, folder: folder.clone() }
     }
 
-    /// Hands over a version; waits while too many wait. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
+    /// Hands over a version. Waits while too many wait, but not for an index that is still being made: storing must not wait
+    /// for what can be read from the ledger later. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
     pub fn send(&mut self, news: News) {
-        let failed = self.news.as_ref().is_some_and(|sender| sender.send(news).is_err());
-        if failed {
+        let Some(sender) = &self.news else { return };
+        let gone = match sender.try_send(news) {
+            Ok(()) => false,
+            Err(TrySendError::Full(news)) if self.caught_up.load(Ordering::Acquire) => sender.send(news).is_err(),
+            Err(_) => true,
+        };
+        if gone {
             self.news = None;
         }
     }
 
-    /// Waits until all news are searchable; returns how many records were put into the index.
+    /// Waits until all that was stored is searchable; returns how many records were put into the index.
     pub fn finish(mut self) -> Result<u64> {
-        self.news = None;
-        self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))
+        let cut_off = self.news.take().is_none();
+        let put = self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))?;
+        if cut_off { Ok(put + catch_up(&Archive::open(&self.folder)?)?) } else { Ok(put) }
     }
 }
 
@@ -131,10 +146,11 @@ impl Following {
     }
 }
 
-fn follow(folder: &Folder, news: &Receiver<News>) -> Result<u64> {
+fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool) -> Result<u64> {
     let archive = Archive::open(folder)?;
     let mut following = open_or_begin(&folder.index())?;
     catch_up_with(&archive, &mut following)?;
+    caught_up.store(true, Ordering::Release);
     loop {
         match news.recv_timeout(COMMIT_EVERY) {
             // What was stored while it caught up was read from the ledger already.
@@ -175,9 +191,14 @@ pub fn tail(archive: &Archive, after: Seq, limit: usize) -> Result<Option<Vec<En
     entries(archive, &seqs).map(Some)
 }
 
+/// Commits at the head of the ledger. What was not handed over is read from there, so that no entry is passed unseen.
 fn finish(archive: &Archive, mut following: Following) -> Result<u64> {
-    following.position = following.position.max(archive.head()?);
-    following.commit()?;
+    let head = archive.head()?;
+    catch_up_with(archive, &mut following)?;
+    if following.position < head {
+        following.position = head;
+        following.commit()?;
+    }
     following.indexer.finish()?;
     Ok(following.put)
 }
@@ -190,8 +211,9 @@ fn catch_up_with(archive: &Archive, following: &mut Following) -> Result<()> {
             following.put(&entry)?;
         }
         following.position = following.position.max(last);
+        following.uncommitted += 1;
     }
-    following.commit()
+    if following.uncommitted > 0 { following.commit() } else { Ok(()) }
 }
 
 /// Entries for those of `seqs` that are their record's newest version.

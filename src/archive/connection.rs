@@ -2,11 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::error::Result;
 
-const BUSY: Duration = Duration::from_secs(30);
+pub(crate) const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared; the writer uses some forty.
 const STATEMENTS: usize = 64;
 
@@ -40,7 +40,7 @@ pub(crate) fn open_reader(database: &Path) -> Result<Connection> {
         Ok(()) => Ok(connection),
         // A copy on a read-only medium: SQLite cannot make its shared-memory file there. Without a write-ahead log
         // nothing can change under us, so the file may be read as it stands.
-        Err(error) if !has_wal(database) => {
+        Err(error) if cannot_share(&error) && !has_wal(database) => {
             let uri = immutable_uri(database);
             let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
             configure_reader(&connection).map_err(|_| error)?;
@@ -55,6 +55,13 @@ fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+fn cannot_share(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure)
+    )
 }
 
 fn has_wal(database: &Path) -> bool {

@@ -20,6 +20,11 @@ use crate::{
 const BUCKET: Age = Age::hours(1);
 /// A gap whose deadline is nearer than this is at risk.
 pub const RISK_MARGIN: Age = Age::hours(72);
+/// How long a span may stay listed but unsettled: by then it has been listed again, or its late calls were missed. The doubling
+/// of `sync::plan` lists an hour again before its age is twice the time in which it settles.
+const UNSETTLED_MAX: Age = Age::hours(96);
+/// What Graph forgets within so short a time is no gap to mend, and clocks differ by as much.
+const HORIZON_SLACK: Age = Age::minutes(10);
 /// Graph promises a call's first version within this time of its end: younger time is not missed yet.
 const LATENCY: Age = Age::minutes(150);
 
@@ -76,14 +81,20 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
     let missing = buckets(&facts.missing);
     let lost_records = buckets(&facts.lost);
     let complete = || facts.listings.iter().filter(|listing| listing.listed.is_some());
-    // A listing says nothing about calls that started after it began.
-    let seen = |listing: &Listing, age: Age| Span::new(listing.span.from, listing.span.to.min(listing.begun - age));
-    let covered = union(complete().map(|listing| seen(listing, Age::default())).collect());
-    let covered = subtract(&subtract(&covered, &missing), &lost_records);
+    // A listing says nothing about calls that started after it began, nor about those that Graph had forgotten by then.
+    let seen = |listing: &Listing, age: Age| {
+        let from = listing.span.from.max(listing.begun - source.retention());
+        Span::new(from, listing.span.to.min(listing.begun - age))
+    };
+    let seen_once = union(complete().map(|listing| seen(listing, Age::default())).collect());
     let settled = union(complete().map(|listing| seen(listing, source.settling())).collect());
+    let young = [Span::new(now - UNSETTLED_MAX, Timestamp(i64::MAX))];
+    let unsettled_for_too_long = subtract(&subtract(&seen_once, &settled), &young);
+    let covered = subtract(&seen_once, &unsettled_for_too_long);
+    let covered = subtract(&subtract(&covered, &missing), &lost_records);
 
     let horizon = now - source.retention();
-    let can_be_had = Span::new(horizon, now - LATENCY);
+    let can_be_had = Span::new(horizon + HORIZON_SLACK, now - LATENCY);
     let gaps: Vec<Span> = subtract(&subtract(&[can_be_had], &covered), &lost_records);
     let at_risk = gaps
         .iter()
@@ -92,7 +103,7 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
         .collect();
     // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
     // has come to its end, as without permission, nothing was ever to be had.
-    let set_out = facts.listings.iter().map(|listing| listing.span.from).min();
+    let set_out = facts.listings.iter().map(|listing| listing.span.from.max(listing.begun - source.retention())).min();
     let duty = set_out.filter(|_| complete().next().is_some()).unwrap_or(horizon);
     let mut lost = subtract(&[Span::new(duty, horizon)], &covered);
     lost.extend(lost_records);
@@ -121,7 +132,7 @@ mod tests {
     #[test]
     fn an_empty_archive_has_one_gap_and_has_lost_nothing() {
         let found = at(&Facts::default());
-        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)), ago(LATENCY))]);
+        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)) + HORIZON_SLACK, ago(LATENCY))]);
         assert_eq!(found.at_risk.len(), 1);
         assert_eq!((found.covered, found.lost), (vec![], vec![]));
     }
@@ -161,14 +172,33 @@ mod tests {
     fn what_was_set_out_for_and_missed_is_lost_and_what_soon_goes_is_at_risk() {
         let found = at(&Facts {
             listings: vec![
-                listing(ago(Age::days(40)), ago(Age::days(35)), ago(Age::days(35)), true),
+                listing(ago(Age::days(40)), ago(Age::days(35)), ago(Age::days(33)), true),
                 listing(ago(Age::days(28)), NOW, NOW, true),
             ],
             ..Facts::default()
         });
         assert_eq!(found.lost, [Span::new(ago(Age::days(35)), ago(Age::days(30)))]);
-        assert_eq!(found.at_risk[0].deadline, NOW);
-        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)), ago(Age::days(28)))]);
+        assert_eq!(found.at_risk[0].deadline, NOW + HORIZON_SLACK);
+        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)) + HORIZON_SLACK, ago(Age::days(28)))]);
+    }
+
+    #[test]
+    fn the_young_end_of_a_last_listing_is_lost_once_an_outage_outlives_it() {
+        let begun = ago(Age::days(40));
+        let found = at(&Facts { listings: vec![listing(ago(Age::days(70)), begun, begun, true)], ..Facts::default() });
+        assert_eq!(found.covered, [Span::new(ago(Age::days(70)), begun - Age::hours(36))]);
+        assert_eq!(found.lost, [Span::new(begun - Age::hours(36), ago(Age::days(30)))]);
+        assert_eq!(found.settling, []);
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_time_that_graph_had_forgotten_when_it_was_listed() {
+        let begun = ago(Age::hours(1));
+        let found = at(&Facts {
+            listings: vec![listing(ago(Age::days(60)), ago(Age::days(50)), begun, true)],
+            ..Facts::default()
+        });
+        assert_eq!((found.covered, found.lost), (vec![], vec![]));
     }
 
     #[test]

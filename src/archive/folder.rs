@@ -13,6 +13,9 @@ use crate::archive::error::{Error, Result};
 const FORMAT: &str =
     "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd\n";
 
+/// How files are called that a crash may leave half made.
+const UNFINISHED: &str = ".callvault-";
+
 /// Where an archive lives.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -64,7 +67,8 @@ impl Folder {
             return Err(Error::Foreign(self.path.clone()));
         }
         if !format.exists() {
-            let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| io(&format, e))?;
+            let mut file =
+                tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path).map_err(|e| io(&format, e))?;
             file.write_all(FORMAT.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(|e| io(&format, e))?;
             file.persist(&format).map_err(|e| io(&format, e.error))?;
         }
@@ -88,7 +92,8 @@ impl Folder {
 
     fn has_foreign_files(&self) -> Result<bool> {
         let entries = fs::read_dir(&self.path).map_err(|source| io(&self.path, source))?;
-        Ok(entries.flatten().any(|entry| entry.file_name() != "lock"))
+        let ours = |name: &str| name == "lock" || name == "lost+found" || name.starts_with(UNFINISHED);
+        Ok(entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(ours)))
     }
 }
 

@@ -94,6 +94,12 @@ impl FrameWriter {
         Ok(Self { compressor, dictionary_id: dictionary.map(|dictionary| dictionary.id), content: Vec::new() })
     }
 
+    /// The dictionary that it uses.
+    #[must_use]
+    pub fn dictionary_id(&self) -> Option<i64> {
+        self.dictionary_id
+    }
+
     pub fn write(&mut self, parts: &[Part]) -> Result<Frame> {
         self.content.clear();
         let mut envelopes = digest::Context::new(&digest::SHA256);

@@ -8,7 +8,7 @@ use crate::{
         id::Cursor,
         listed::Listed,
         source::Source,
-        time::{Span, Timestamp},
+        time::{Age, Span, Timestamp},
     },
 };
 
@@ -51,8 +51,10 @@ pub(crate) fn page(
     now: Timestamp,
 ) -> Result<PageOutcome> {
     let mut outcome = PageOutcome { rows: rows.len(), wanted: 0 };
+    // A row that does not say when its call began: taken for the youngest of its window, lest it be given up too early.
+    let unknown_start = listing.span.to.min(now) - Age::hours(1);
     for row in rows {
-        outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, listing.span.from, now)?);
+        outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, unknown_start, now)?);
     }
     let listed = next.is_none().then_some(now.0);
     connection

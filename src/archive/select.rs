@@ -66,7 +66,7 @@ pub(crate) fn for_each(
     let conditions = conditions(connection, filter)?;
     let order = match sort {
         Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
-        Sort::Oldest => "hit.start_ns, hit.record_id",
+        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
         Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.start_ns DESC, hit.record_id DESC",
     };
     let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));

@@ -47,8 +47,7 @@ pub(crate) fn sizes(folder: &Folder) -> Sizes {
     Sizes {
         database_bytes: file_bytes(&folder.database()) + file_bytes(Path::new(&wal)),
         index_bytes: fs::read_dir(folder.index())
-            .map(|entries| entries.flatten().map(|entry| file_bytes(&entry.path())).sum())
-            .unwrap_or(0),
+            .map_or(0, |entries| entries.flatten().map(|entry| file_bytes(&entry.path())).sum()),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn want(
     connection: &Connection,
     kind: Kind,
     row: &Listed,
-    listed_from: Timestamp,
+    unknown_start: Timestamp,
     now: Timestamp,
 ) -> Result<bool> {
     let known: Option<(Option<i64>, Option<i64>)> = connection
@@ -69,7 +69,7 @@ pub(crate) fn want(
             row.version.0,
             row.last_modified.map(|time| time.0),
             why,
-            row.start.unwrap_or(listed_from).0,
+            row.start.unwrap_or(unknown_start).0,
             now.0,
         ])?;
     Ok(true)
@@ -114,7 +114,7 @@ pub(crate) fn take(connection: &Connection, key: &RecordKey) -> Result<Option<(V
 pub(crate) fn after(connection: &Connection, kind: Kind, place: &Place, limit: usize) -> Result<Vec<Todo>> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, id, want_version, start_ns, due_ns, attempts, last_error FROM todo
-         WHERE kind = ?1 AND (start_ns > ?2 OR (start_ns = ?2 AND (?3 IS NULL OR id > ?3))) ORDER BY start_ns, id LIMIT ?4",
+         WHERE kind = ?1 AND start_ns >= ?2 AND (start_ns > ?2 OR ?3 IS NULL OR id > ?3) ORDER BY start_ns, id LIMIT ?4",
     )?;
     let last = place.1.as_ref().map(|key| guid::to_sql(&key.id));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -1,5 +1,7 @@
 //! The one way in. Whoever has an [`ArchiveWriter`] holds the archive's lock; what a call returns is on disk.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
@@ -24,6 +26,8 @@ use crate::{
         time::{Span, Timestamp},
     },
 };
+
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct ArchiveWriter {
     connection: Connection,
@@ -160,7 +164,10 @@ impl ArchiveWriter {
 
     /// Moves the write-ahead log into the database, so that the folder is one file when nobody writes.
     pub fn checkpoint(&self) -> Result<()> {
+        // A reader at work, such as a long export, keeps the log in use: then it stays for now.
+        self.connection.busy_timeout(CHECKPOINT_WAIT)?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.busy_timeout(connection::BUSY)?;
         Ok(())
     }
 
@@ -182,7 +189,7 @@ fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared
     let (record_id, newest) = record(transaction, key)?;
     let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);
     let kept = match stored_seq(transaction, record_id, prepared.version)? {
-        Some(seq) => Kept::Known { same_bytes: ledger::entry(transaction, seq)? == entry(prepared) },
+        Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
             let is_newest = newest.is_none_or(|newest| prepared.version > newest);
             let seq = insert_version(transaction, record_id, prepared)?;
@@ -201,6 +208,11 @@ fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared
         )?
         .execute(params![record_id.0, modified.map(|time| time.0)])?;
     Ok(kept)
+}
+
+/// Whether an entry names the very document; envelopes differ with each request.
+fn is_same_document(entry: &Entry, prepared: &Prepared) -> bool {
+    matches!(entry, Entry::Version { json, .. } if *json == prepared.json_sha256.to_string())
 }
 
 /// The row of a record, made when there is none, and its highest version.

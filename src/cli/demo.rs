@@ -17,8 +17,8 @@ use crate::{
         progress::Progress,
         query, show, status, sync, to_stdout, usage, verify,
     },
-    model::time::Age,
-    simulate::{ExpectedCall, Limits, Person, Settings, Simulator},
+    model::time::{Age, Timestamp},
+    simulate::{ExpectedCall, Limits, Person, Planted, Settings, Simulator},
     sync::plan::Ask,
 };
 
@@ -36,7 +36,7 @@ const CALLS_PER_DAY: u32 = 50;
 /// Graph's budgets times this, on both sides, so that nobody waits for throttling in a demo.
 const HURRY: u32 = 20;
 /// Simulated time between the two syncs: corrections arrive, and new calls.
-const LATER: Age = Age::hours(3);
+const LATER: Age = Age::hours(5);
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let folder = folder(context)?;
@@ -45,10 +45,31 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         users: USERS,
         calls_per_day: CALLS_PER_DAY,
         limits: Limits::scaled(HURRY as usize),
+        start_clock: Some(last_wednesday_afternoon(context.now)),
         ..Settings::default()
     })?;
+    simulator.plant(corrected_meeting(&simulator));
     let demo = Demo { context: pointed_at(&simulator, &folder, context), simulator, runtime: Runtime::new()? };
     demo.round(&folder)
+}
+
+/// Half past one on the latest Wednesday: in the middle of work, whenever the demo is run, so that the hours that follow bring
+/// new calls and corrections.
+fn last_wednesday_afternoon(now: Timestamp) -> Timestamp {
+    // 1970 began on a Thursday: six days later, and every seven from there, is a Wednesday.
+    let offset = Age::days(6) + Age::minutes(13 * 60 + 30);
+    let week = Age::days(7);
+    Timestamp((now - offset).0 - (now - offset).0.rem_euclid(week.0)) + offset
+}
+
+/// A meeting that Graph shows at first with one session, and an hour later with both: what telemetry that comes late does.
+fn corrected_meeting(simulator: &Simulator) -> Planted {
+    let now = simulator.now();
+    Planted::meeting("5f0c8d2e-6b1a-4c39-9e57-2d8b7a41c0f6", now - Age::hours(2))
+        .participants(2)
+        .sessions(1)
+        .version(2, now + Age::hours(1))
+        .sessions(2)
 }
 
 /// The command line of a step, as one would type it.
@@ -111,19 +132,19 @@ impl Demo {
         })?;
         let first = self.sync("Pull the month, over HTTP, two requests a record")?;
         self.simulator.advance(LATER);
-        let second = self.sync("Three hours later: new calls, and corrections of earlier ones")?;
+        let second = self.sync("Five hours later: new calls, and corrections of earlier ones")?;
 
         let person = self.busiest()?;
         let typed = format!("query --participant '{}' --from 7d --limit 5", person.name);
         step("What did somebody take part in this week?", &typed)?;
-        self.query(query::Args { limit: 5, ..query_of(None, Some(&person.name), Some("7d")) })?;
+        self.query(&query::Args { limit: 5, ..query_of(None, Some(&person.name), Some("7d")) })?;
         step(
             "Full text: failed calls from a headset, by a word of its name",
             "query 'device:jabra' --failed --limit 3",
         )?;
         let mut text = query_of(Some("device:jabra"), None, None);
         text.filter.failed = true;
-        self.query(query::Args { limit: 3, ..text })?;
+        self.query(&query::Args { limit: 3, ..text })?;
 
         let call = self.corrected()?;
         step("One call, with its sessions, segments and quality", &format!("show {}", call.id))?;
@@ -192,8 +213,8 @@ impl Demo {
         Ok(summary.code())
     }
 
-    fn query(&self, args: query::Args) -> Result<Code> {
-        query::run(&args, &self.context)
+    fn query(&self, args: &query::Args) -> Result<Code> {
+        query::run(args, &self.context)
     }
 
     /// The one who took part in most calls.

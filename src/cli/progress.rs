@@ -74,7 +74,7 @@ impl State {
         match event {
             Event::Requested => self.requests += 1,
             Event::Waiting { why: Wait::Throttled, wait, .. } => {
-                self.throttled_until = Some(Instant::now() + wait.to_duration())
+                self.throttled_until = Some(Instant::now() + wait.to_duration());
             }
             Event::Planned { windows, .. } => self.windows += windows,
             Event::Listed { rows, wanted, .. } => {

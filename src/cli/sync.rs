@@ -32,7 +32,7 @@ use crate::{
     reindex,
     sync::{
         self, SourceReport,
-        plan::{Ask, Known, Policy, plan},
+        plan::{Ask, Known, Policy, Window, plan},
         scribe::Scribe,
     },
 };
@@ -117,7 +117,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
             Ok(summary) => print(&summary, args.format, context)?,
             // A service outlives what may pass: an outage, an expired secret that is being renewed.
             Err(failure) if matches!(failure.code, Code::Incomplete | Code::Unauthorised) => {
-                context.note(&failure.to_string())
+                context.note(&failure.to_string());
             }
             Err(failure) => return Err(failure),
         }
@@ -334,7 +334,7 @@ fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
         };
         let known = Known { listings: &listings, rows };
         let windows: Vec<Span> =
-            plan(source, context.now, known, &ask, &Policy::default()).iter().map(|window| window.span()).collect();
+            plan(source, context.now, known, &ask, &Policy::default()).iter().map(Window::span).collect();
         let requests_min = (windows.len() as u64).max(rows / 60) + 2 * queued;
         planned.push(Planned { source: source.name(), windows, queued, requests_min });
     }

@@ -166,10 +166,15 @@ impl Client {
     /// # Errors
     /// [`Error::Unauthorised`] when the login host refuses.
     pub async fn sign_in(&self) -> Result<Vec<String>> {
-        Ok(self.shared.tokens.get(&self.shared.http).await?.roles.clone())
+        let token = self.shared.tokens.get(&self.shared.http).await?;
+        // Work is planned by Microsoft's clock, and it is planned before Graph is asked for anything.
+        let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        *clock = clock.or(token.clock);
+        drop(clock);
+        Ok(token.roles.clone())
     }
 
-    /// Graph's clock: its last `Date`, to the second, and the time since. `None` before the first answer.
+    /// Graph's clock, and until it has answered the login host's: the last `Date`, to the second, and the time since.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
         let seen = *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use crate::{
         request::{Exchange, Fault, Http, outcome},
         retry::{Advice, Outcome, Tries, advice},
     },
-    model::event::Event,
+    model::{event::Event, time::Timestamp},
 };
 
 /// How long before its end a token is replaced; half its life when that is shorter.
@@ -32,6 +32,8 @@ pub(super) struct Token {
     pub(super) secret: SecretString,
     /// What was granted, by the token's own unverified word; empty when it cannot be read.
     pub(super) roles: Vec<String>,
+    /// Microsoft's clock when it was given, and when that was.
+    pub(super) clock: Option<(Timestamp, Instant)>,
     renew_at: Instant,
 }
 
@@ -155,7 +157,8 @@ fn read_token(exchange: Exchange, asked: Instant) -> Result<Token, Exchange> {
     let life = seconds.map_or(LIFE_UNKNOWN, Duration::from_secs).min(LIFE_MAX);
     let margin = MARGIN.min(life / 2);
     let roles = roles(&access_token);
-    Ok(Token { secret: access_token.into(), roles, renew_at: asked + life.saturating_sub(margin) })
+    let clock = answer.date.map(|date| (date, Instant::now()));
+    Ok(Token { secret: access_token.into(), roles, clock, renew_at: asked + life.saturating_sub(margin) })
 }
 
 /// The `roles` claim, not verified: it decides nothing, it only lets us say what is missing.

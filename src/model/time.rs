@@ -132,6 +132,13 @@ impl std::ops::Sub for Timestamp {
     }
 }
 
+impl std::ops::Add for Age {
+    type Output = Age;
+    fn add(self, other: Age) -> Age {
+        Age(self.0.saturating_add(other.0))
+    }
+}
+
 /// A length of time in nanoseconds; may be negative as the difference of two instants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Age(pub i64);

@@ -197,9 +197,10 @@ async fn prepare(document: Document, dictionary: Arc<Option<Dictionary>>) -> arc
     let key = document.key.clone();
     let work = move || {
         FRAMES.with_borrow_mut(|frames| {
+            let wanted = dictionary.as_ref().as_ref();
             let frames = match frames {
-                Some(frames) => frames,
-                None => frames.insert(FrameWriter::new(dictionary.as_ref().as_ref())?),
+                Some(frames) if frames.dictionary_id() == wanted.map(|dictionary| dictionary.id) => frames,
+                frames => frames.insert(FrameWriter::new(wanted)?),
             };
             Prepared::new(&document, frames)
         })

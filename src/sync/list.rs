@@ -5,7 +5,13 @@ use std::collections::HashSet;
 use crate::{
     archive::listing::Listing,
     graph,
-    model::{event::Event, source::Source, time::Timestamp},
+    model::{
+        event::Event,
+        id::Cursor,
+        listed::Listed,
+        source::Source,
+        time::{Span, Timestamp},
+    },
     sync::{Context, Result, SourceReport, plan::Window},
 };
 
@@ -21,39 +27,47 @@ pub(super) async fn list(
         Window::Resume(listing) => listing,
         Window::Fresh(span) => begin(context, source, span, local_now).await?,
     };
-    let mut begun_anew = listing.cursor.is_none();
+    let mut begun_anew = false;
+    let mut unnamed = 0;
     let mut visited = HashSet::new();
+    let mut stop = context.stop.clone();
     while !context.is_stopping() {
-        let page = match context.graph.list(listing.span, listing.cursor.as_ref()).await {
+        let page = tokio::select! {
+            page = context.graph.list(listing.span, listing.cursor.as_ref()) => page,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let page = match page {
             Ok(page) => page,
             Err(error) if error.is_unauthorised() => return Err(error.into()),
             // A next link lives for some time only. What it brought so far is on the to-do list; the window starts again.
-            Err(error) if !begun_anew && is_stale_link(&error) => {
+            Err(error) if !begun_anew && listing.cursor.is_some() && is_stale_link(&error) => {
                 tracing::info!(window = %listing.span, %error, "listing this window again from its beginning");
                 begun_anew = true;
-                listing = begin_anew(context, listing, local_now).await?;
+                abandon(context, &listing).await?;
+                listing = begin(context, source, listing.span, local_now).await?;
                 visited.clear();
                 continue;
             }
-            Err(error) => return fail(context, &listing, &error.to_string(), report),
+            Err(error) => {
+                fail(context, &listing, &error.to_string(), report);
+                break;
+            }
         };
-        if page.unnamed > 0 {
-            return fail(context, &listing, &format!("{} rows of a page have no id", page.unnamed), report);
+        // What a page names is fetched, and what follows it read, whatever is wrong with it; but its window is then not covered.
+        unnamed += page.unnamed;
+        let in_a_circle = page.next.as_ref().is_some_and(|next| !visited.insert(next.clone()));
+        let fault = match unnamed {
+            _ if in_a_circle => Some("a next link leads back to a page already read".to_owned()),
+            1.. if page.next.is_none() => Some(format!("{unnamed} of its rows have no id")),
+            _ => None,
+        };
+        let next = page.next.clone().or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
+        take_in(context, &listing, page.rows, next, local_now, report).await?;
+        if let Some(fault) = fault {
+            abandon(context, &listing).await?;
+            fail(context, &listing, &fault, report);
+            break;
         }
-        if page.next.as_ref().is_some_and(|next| !visited.insert(next.0.clone())) {
-            return fail(context, &listing, "a next link leads back to a page already read", report);
-        }
-        let (rows, next, at) = (page.rows, page.next.clone(), listing.clone());
-        let now = context.now(local_now);
-        let outcome = context.scribe.with(move |writer| writer.list_page(&at, &rows, next.as_ref(), now)).await?;
-        report.listed += outcome.rows as u64;
-        report.unchanged += (outcome.rows - outcome.wanted) as u64;
-        context.observer.event(&Event::Listed {
-            source,
-            span: listing.span,
-            rows: outcome.rows,
-            wanted: outcome.wanted,
-        });
         listing.cursor = page.next;
         if listing.cursor.is_none() {
             report.windows += 1;
@@ -64,20 +78,33 @@ pub(super) async fn list(
     Ok(())
 }
 
-async fn begin(
+/// Puts a page's rows on the to-do list and the cursor past them.
+async fn take_in(
     context: &Context,
-    source: Source,
-    span: crate::model::time::Span,
+    listing: &Listing,
+    rows: Vec<Listed>,
+    next: Option<Cursor>,
     local_now: Timestamp,
-) -> Result<Listing> {
+    report: &mut SourceReport,
+) -> Result<()> {
+    let now = context.now(local_now);
+    let at = listing.clone();
+    let outcome = context.scribe.with(move |writer| writer.list_page(&at, &rows, next.as_ref(), now)).await?;
+    report.listed += outcome.rows as u64;
+    report.unchanged += (outcome.rows - outcome.wanted) as u64;
+    let (source, span) = (listing.source, listing.span);
+    context.observer.event(&Event::Listed { source, span, rows: outcome.rows, wanted: outcome.wanted });
+    Ok(())
+}
+
+async fn begin(context: &Context, source: Source, span: Span, local_now: Timestamp) -> Result<Listing> {
     let now = context.now(local_now);
     Ok(context.scribe.with(move |writer| writer.begin_listing(source, span, now)).await?)
 }
 
-async fn begin_anew(context: &Context, listing: Listing, local_now: Timestamp) -> Result<Listing> {
-    let (source, span) = (listing.source, listing.span);
-    context.scribe.with(move |writer| writer.abandon_listing(&listing)).await?;
-    begin(context, source, span, local_now).await
+async fn abandon(context: &Context, listing: &Listing) -> Result<()> {
+    let listing = listing.clone();
+    Ok(context.scribe.with(move |writer| writer.abandon_listing(&listing)).await?)
 }
 
 fn is_stale_link(error: &graph::Error) -> bool {
@@ -90,7 +117,7 @@ fn is_stale_link(error: &graph::Error) -> bool {
     )
 }
 
-fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) -> Result<()> {
+fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) {
     tracing::warn!(window = %listing.span, cause, "this window could not be listed to its end");
     context.observer.event(&Event::WindowFailed {
         source: listing.source,
@@ -98,5 +125,4 @@ fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceRe
         cause: cause.to_owned(),
     });
     report.windows_failed += 1;
-    Ok(())
 }

@@ -111,8 +111,9 @@ impl Context {
 
 /// Pulls whatever of `source` is due and not yet covered.
 ///
-/// 1. plan what is due, nearest deadline first; 2. list it: ids go on the to-do list; 3. fetch the to-do list. Stopping after
-/// any step loses nothing: the next run goes on from there. A record or window that fails is counted and stops no other.
+/// It plans what is due, nearest deadline first; lists it, whereby ids go on the to-do list; and fetches the to-do list.
+/// Stopping anywhere loses nothing: the next run goes on from there. A record or window that fails is counted and stops no
+/// other.
 ///
 /// # Errors
 /// What stops everything: credentials, a missing permission, an archive that cannot be written.

@@ -75,14 +75,20 @@ pub struct Known<'a> {
 #[must_use]
 pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
     let horizon = (now - source.retention()).floor_to(Age::seconds(1));
-    let whole = Span::new(ask.from.unwrap_or(horizon), ask.to.unwrap_or(now.floor_to(BUCKET) + BUCKET));
+    let second = Age::seconds(1);
+    // Graph is asked in whole seconds; what is claimed must not be more than what is asked.
+    let from = ask.from.map_or(horizon, |from| from.floor_to(second));
+    let to = ask.to.map_or(now.floor_to(BUCKET) + BUCKET, |to| Timestamp(to.0 + second.0 - 1).floor_to(second));
+    let whole = Span::new(from, to);
+    // An unfinished window of the last run begins before today's horizon: it goes on all the same.
+    let resumable = Span::new(if ask.from.is_some() { from } else { from - Age::days(1) }, to);
     let asked = ask.from.is_some() || ask.to.is_some();
     let list_all = asked || known.rows <= policy.list_all_rows;
 
     let resumed: Vec<&Listing> = known
         .listings
         .iter()
-        .filter(|listing| listing.listed.is_none() && listing.cursor.is_some() && is_within(listing.span, whole))
+        .filter(|listing| listing.listed.is_none() && listing.cursor.is_some() && is_within(listing.span, resumable))
         .collect();
     let hours_max =
         known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
@@ -218,10 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn an_unfinished_listing_that_began_at_the_old_horizon_goes_on() {
+        let half = listing(ago(Age::days(30)), NOW, NOW, Some("next"));
+        let known = Known { listings: std::slice::from_ref(&half), rows: 0 };
+        let windows = plan(Source::Calls, NOW + Age::hours(1), known, &Ask::default(), &Policy::default());
+        assert_eq!(windows[0], Window::Resume(half));
+    }
+
+    #[test]
     fn an_unfinished_listing_goes_on_in_its_place() {
         let half = listing(ago(Age::days(3)), ago(Age::days(2)), NOW, Some("next"));
-        let windows =
-            plan(Source::Calls, NOW, Known { listings: &[half.clone()], rows: 0 }, &Ask::default(), &Policy::default());
+        let windows = plan(
+            Source::Calls,
+            NOW,
+            Known { listings: std::slice::from_ref(&half), rows: 0 },
+            &Ask::default(),
+            &Policy::default(),
+        );
         let at = windows.iter().position(|window| *window == Window::Resume(half.clone())).unwrap();
         assert_eq!(windows[at - 1].span().to, half.span.from);
         assert_eq!(windows[at + 1].span().from, half.span.to);
