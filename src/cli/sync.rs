@@ -229,12 +229,15 @@ fn is_sign_in(failure: &Failure) -> bool {
     !failure.message.contains("permission")
 }
 
-/// What passed Graph's retention uncovered since the run before this one.
+/// What passed Graph's retention uncovered since the last run that told what is lost: up to its end, where it looked.
 fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp) -> Result<Vec<Span>> {
-    let before = archive.latest_runs(50)?.into_iter().filter(|run| run.command == "sync").nth(1);
+    let told = [Code::Done, Code::Incomplete, Code::Lost].map(|code| Some(code as u8));
+    let runs = archive.latest_runs(50)?;
+    let told_until =
+        runs.iter().filter(|run| run.command == "sync" && told.contains(&run.exit_code)).find_map(|run| run.ended);
     let mut lost = Vec::new();
     for source in Source::ALL.into_iter().filter(|source| named.is_empty() || named.contains(source)) {
-        let old_horizon = before.as_ref().map(|run| run.begun - source.retention());
+        let old_horizon = told_until.map(|ended| ended - source.retention());
         let spans = archive.coverage(source, now)?.lost;
         let known = old_horizon.map_or_else(Vec::new, |horizon| vec![Span::new(Timestamp(i64::MIN), horizon)]);
         lost.extend(subtract(&spans, &known));
