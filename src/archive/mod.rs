@@ -227,7 +227,7 @@ impl Archive {
         runs::latest(&self.connection, limit)
     }
 
-    /// When the last sync began that could tell what was lost.
+    /// When the last sync ended that could tell what was lost.
     pub fn last_reporting_sync(&self) -> Result<Option<Timestamp>> {
         runs::last_reporting_sync(&self.connection)
     }

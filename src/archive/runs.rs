@@ -32,9 +32,9 @@ pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &s
     Ok(())
 }
 
-/// When the last sync began that could tell what was lost: not one that was refused, or died.
+/// When the last sync ended that could tell what was lost: not one that was refused, or died.
 pub(crate) fn last_reporting_sync(connection: &Connection) -> Result<Option<Timestamp>> {
-    let sql = "SELECT max(begun_ns) FROM run WHERE command = 'sync' AND exit_code IN (0, 3, 7)";
+    let sql = "SELECT max(ended_ns) FROM run WHERE command = 'sync' AND exit_code IN (0, 3, 7)";
     Ok(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
 }
 

@@ -251,7 +251,7 @@ fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp) -> Result<Vec
         let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
         let spans = coverage(source, &facts, now).lost;
         let known =
-            before.map_or_else(Vec::new, |begun| vec![Span::new(Timestamp(i64::MIN), begun - source.retention())]);
+            before.map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - source.retention())]);
         lost.extend(subtract(&spans, &known));
     }
     Ok(lost)

@@ -50,7 +50,7 @@ fn through_the_chain(call: Planted) -> (Bench, String) {
 
 fn planted(id: &str) -> Planted {
     let mut call = Planted::meeting(id, ago(Age::hours(40)));
-    call.call_type = "peerToPeer".to_owned();
+    "peerToPeer".clone_into(&mut call.call_type);
     call
 }
 

@@ -31,9 +31,11 @@ fn numbers_escapes_and_unknown_members_come_back_letter_for_letter() {
     bench.simulator.plant(call);
     bench.sync();
     let raw = bench.raw("odd");
-    let holds = |part: &str| assert!(raw.contains(part), "{part} is not in {:.4000}", raw);
+    let holds = |part: &str| assert!(raw.contains(part), "{part} is not in {raw:.4000}");
     holds(&members);
-    sessions.iter().for_each(|session| holds(session));
+    for session in &sessions {
+        holds(session);
+    }
     holds(&participant);
     assert_eq!(bench.run("export --format ndjson").ends_with(0).line(), raw);
     assert_eq!(bench.run("show odd --version 1 --raw").ends_with(0).line(), raw);

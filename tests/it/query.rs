@@ -42,8 +42,8 @@ fn bench() -> Bench {
     };
     let plant = |id: &str, days, minutes, people: &[String], call_type: &str, session: String| {
         let mut call = Planted::meeting(id, start(days)).ending(start(days) + Age::minutes(minutes));
-        call.organizer = people[0].clone();
-        call.call_type = call_type.to_owned();
+        call.organizer.clone_from(&people[0]);
+        call_type.clone_into(&mut call.call_type);
         bench.simulator.plant(call.raw_participants(people.to_vec()).raw_sessions([session]));
     };
     plant("both", 9, 10, &[zoe(), anna()], "peerToPeer", session("audio", "null"));

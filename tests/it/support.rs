@@ -154,7 +154,7 @@ impl Bench {
             let in_doubt = before.as_ref().map(|call| call.version) != Some(call.version);
             match held.get(&call.id) {
                 Some(held) => {
-                    assert!(held == call || (in_doubt && Some(held) == before.as_ref()), "{held:?}\nis not\n{call:?}")
+                    assert!(held == call || (in_doubt && Some(held) == before.as_ref()), "{held:?}\nis not\n{call:?}");
                 }
                 None => assert!(in_doubt && before.is_none(), "{} is missing", call.id),
             }
