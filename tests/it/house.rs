@@ -1,7 +1,11 @@
 //! The table of which room uses which (docs/architecture.md). A new arrow is a design decision: change the table in the same
 //! commit and say why.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::support::files_under;
 
@@ -82,6 +86,10 @@ fn unfold(prefix: &str, rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> 
     }
 }
 
+fn sources_under(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    files_under(folder).into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+}
+
 fn room_of(file: &Path) -> String {
     let first = file.strip_prefix(source()).unwrap().components().next().unwrap();
     first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
@@ -90,7 +98,7 @@ fn room_of(file: &Path) -> String {
 #[test]
 fn every_room_uses_only_rooms_below_it() {
     let mut wrong = BTreeSet::new();
-    for file in files_under(source()) {
+    for file in sources_under(source()) {
         let room = room_of(&file);
         if matches!(room.as_str(), "main" | "lib" | "cli") {
             continue;
@@ -114,7 +122,7 @@ fn every_room_uses_only_rooms_below_it() {
 
 #[test]
 fn the_simulator_shares_only_ids_and_times_with_the_client() {
-    for file in files_under(&source().join("simulate")) {
+    for file in sources_under(&source().join("simulate")) {
         for arrow in arrows(&fs::read_to_string(&file).unwrap()) {
             let shared = SHARED_WITH_THE_SIMULATOR.iter().any(|path| arrow.starts_with(path));
             assert!(!arrow.starts_with("crate::model") || shared, "{} uses {arrow}", file.display());
@@ -126,7 +134,7 @@ fn the_simulator_shares_only_ids_and_times_with_the_client() {
 fn each_keeper_speaks_its_foreign_language_alone() {
     for (crate_name, room) in [("rusqlite", "archive"), ("tantivy", "search"), ("reqwest", "graph"), ("axum", "httpd")]
     {
-        for file in files_under(source()) {
+        for file in sources_under(source()) {
             let text = fs::read_to_string(&file).unwrap();
             let speaks = text
                 .lines()
