@@ -2,6 +2,8 @@
 //! `cargo test --release --test dictionary -- --ignored`. What came of it, and when to do so: docs/decisions/0007-dictionary.md.
 //! Archives keep the dictionary that they were made with, so a new one needs a new id.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+
 use std::{io::Write, path::Path, sync::Arc, time::Duration};
 
 use callvault::{
