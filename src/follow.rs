@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Versions handed over that may wait for the index.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 64;
 /// A commit of the index costs some 50 ms, so it waits for so many versions, or so long.
 const COMMIT_VERSIONS: u64 = 20_000;
 const COMMIT_EVERY: Duration = Duration::from_secs(20);

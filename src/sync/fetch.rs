@@ -35,7 +35,7 @@ use crate::{
 /// Rows of the to-do list read at a time.
 const CHUNK: usize = 256;
 /// Bodies that may be in memory between the network and the disk.
-const IN_FLIGHT_KIB: u32 = 64 * 1024;
+const IN_FLIGHT_KIB: u32 = 24 * 1024;
 /// How long a record in hand may take to finish once a stop was asked for.
 const FINISH: Duration = Duration::from_secs(10);
 /// First and longest wait before a service tries a failed record again.
