@@ -46,7 +46,7 @@ use crate::{
         budget::{Budget, Rates, RecordBudget, Turn},
         page::{Gist, Shape},
         request::{Answer, Exchange, Fault, Http},
-        retry::{Advice, Limits, Tries},
+        retry::{Advice, Limits, Outcome, Tries},
         token::{Token, Tokens},
     },
     model::{
@@ -215,7 +215,8 @@ impl Client {
                 Ok((answer, None)) => Ok(answer),
                 Err(fault) => Err(fault),
             };
-            match retry::advice(request::outcome(&exchange), tries, &shared.http.limits, rand::random()) {
+            let outcome = request::outcome(&exchange);
+            match retry::advice(outcome, tries, &ask.limits(shared.http.limits, outcome), rand::random()) {
                 Advice::Renew => {
                     tracing::info!("Graph answered 401; getting a new token");
                     shared.tokens.drop_refused(&token).await;
@@ -269,6 +270,21 @@ struct Ask<'a> {
     turn: Turn,
     /// Without which Graph answers 403.
     permission: &'static str,
+    /// Whether it is about one record and not about a list.
+    of_record: bool,
+}
+
+impl Ask<'_> {
+    /// A record that keeps failing must not hold a place for long: it stays on the to-do list, and others wait.
+    fn limits(&self, limits: Limits, outcome: Outcome) -> Limits {
+        let throttled = matches!(outcome, Outcome::Status { status: 429, .. });
+        let attempts_max = if self.of_record && !throttled {
+            limits.record_attempts_max.min(limits.attempts_max)
+        } else {
+            limits.attempts_max
+        };
+        Limits { attempts_max, ..limits }
+    }
 }
 
 impl Shared {

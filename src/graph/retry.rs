@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Tries of one request, the first included.
     pub attempts_max: u32,
+    /// The same for a request about one record that fails otherwise than by 429.
+    pub record_attempts_max: u32,
     /// Time from the first try after which no further one begins.
     pub total_max: Duration,
     /// The longest `Retry-After` that is waited for; a longer one fails the request at once.
@@ -26,6 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             attempts_max: 8,
+            record_attempts_max: 5,
             total_max: Duration::from_secs(15 * 60),
             retry_after_max: Duration::from_secs(10 * 60),
             base: Duration::from_millis(500),
