@@ -46,6 +46,7 @@ pub(super) async fn list(
                 abandon(context, &listing).await?;
                 listing = begin(context, source, listing.span, local_now).await?;
                 visited.clear();
+                unnamed = 0;
                 continue;
             }
             Err(error) => {
@@ -74,6 +75,10 @@ pub(super) async fn list(
             context.observer.event(&Event::Covered { source, span: listing.span });
             break;
         }
+    }
+    if unnamed > 0 {
+        // Whoever resumed it would not know of these rows and take the window for covered.
+        abandon(context, &listing).await?;
     }
     Ok(())
 }
