@@ -235,7 +235,7 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
     let mut reader = archive.version_reader();
     let entry = |(record_id, seq): (RecordId, Seq)| {
         let stored = reader.read(seq)?;
-        let derived = derive::derive(&stored.info.key, &stored.json);
+        let derived = derive::derive(&stored.document, &stored.json);
         let start = derived.record.start;
         Ok(Entry { record_id, seq, start, id: stored.info.key.id, version: stored.info.version, derived })
     };

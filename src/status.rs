@@ -12,6 +12,7 @@ use crate::{
     model::{
         id::Seq,
         kind::Kind,
+        retention::Retention,
         source::Source,
         time::{Span, Timestamp},
     },
@@ -66,10 +67,12 @@ impl Status {
 }
 
 /// Reads the state at `now`.
-pub fn status(archive: &Archive, now: Timestamp) -> archive::Result<Status> {
+pub fn status(archive: &Archive, now: Timestamp, retention: &Retention) -> archive::Result<Status> {
     archive.at_one_moment(|| {
-        let sources =
-            Source::ALL.iter().map(|source| source_status(archive, *source, now)).collect::<archive::Result<_>>()?;
+        let sources = Source::ALL
+            .iter()
+            .map(|source| source_status(archive, *source, now, retention))
+            .collect::<archive::Result<_>>()?;
         Ok(Status {
             sources,
             head: archive.head()?,
@@ -80,9 +83,14 @@ pub fn status(archive: &Archive, now: Timestamp) -> archive::Result<Status> {
     })
 }
 
-fn source_status(archive: &Archive, source: Source, now: Timestamp) -> archive::Result<SourceStatus> {
+fn source_status(
+    archive: &Archive,
+    source: Source,
+    now: Timestamp,
+    retention: &Retention,
+) -> archive::Result<SourceStatus> {
     let kind: Kind = source.kind();
-    let Coverage { covered, settling, gaps, at_risk, lost } = archive.coverage(source, now)?;
+    let Coverage { covered, settling, gaps, at_risk, lost } = archive.coverage(source, now, retention)?;
     Ok(SourceStatus {
         source: source.name().into(),
         covered,

@@ -36,7 +36,7 @@ impl Prepared {
             version: document.version,
             frame: frames.write(&document.parts)?,
             json_sha256: Sha256::of(json.as_bytes()),
-            derived: derive::derive(&document.key, &json),
+            derived: derive::derive(document, &json),
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         todo,
     },
     model::{
+        retention::Retention,
         source::Source,
         time::{Age, Span, Timestamp, subtract, union},
     },
@@ -18,15 +19,11 @@ use crate::{
 
 /// A record still to fetch takes the whole hour of its start out of what is covered.
 const BUCKET: Age = Age::hours(1);
-/// A gap whose deadline is nearer than this is at risk.
-pub const RISK_MARGIN: Age = Age::hours(72);
 /// How long a span may stay listed but unsettled: by then it has been listed again, or its late calls were missed. The doubling
 /// of `sync::plan` lists an hour again before its age is twice the time in which it settles.
 const UNSETTLED_MAX: Age = Age::hours(96);
 /// What Graph forgets within so short a time is no gap to mend, and clocks differ by as much.
 const HORIZON_SLACK: Age = Age::minutes(10);
-/// Graph promises a call's first version within this time of its end: younger time is not missed yet.
-const LATENCY: Age = Age::minutes(150);
 
 /// The state of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,7 +71,11 @@ pub(crate) fn facts(connection: &Connection, source: Source) -> Result<Facts> {
 
 /// Computes the state of `source` at `now` (Graph's time).
 #[must_use]
-pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
+pub fn coverage(source: Source, facts: &Facts, now: Timestamp, retention: &Retention) -> Coverage {
+    if !source.is_of_events() {
+        return Coverage::default();
+    }
+    let retained = retention.certain(source);
     let buckets = |starts: &[Timestamp]| {
         union(starts.iter().map(|start| start.floor_to(BUCKET)).map(|from| Span::new(from, from + BUCKET)).collect())
     };
@@ -83,7 +84,7 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
     let complete = || facts.listings.iter().filter(|listing| listing.listed.is_some());
     // A listing says nothing about calls that started after it began, nor about those that Graph had forgotten by then.
     let seen = |listing: &Listing, age: Age| {
-        let from = listing.span.from.max(listing.begun - source.retention());
+        let from = listing.span.from.max(listing.begun - retained);
         Span::new(from, listing.span.to.min(listing.begun - age))
     };
     let seen_once = union(complete().map(|listing| seen(listing, Age::default())).collect());
@@ -93,13 +94,16 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp) -> Coverage {
     let covered = subtract(&seen_once, &unsettled_for_too_long);
     let covered = subtract(&subtract(&covered, &missing), &lost_records);
 
-    let horizon = now - source.retention();
-    let can_be_had = Span::new(horizon + HORIZON_SLACK, now - LATENCY);
+    let horizon = now - retained;
+    let can_be_had = Span::new(horizon + HORIZON_SLACK, now - source.latency());
     let gaps: Vec<Span> = subtract(&subtract(&[can_be_had], &covered), &lost_records);
+    // A log that was never had is one that the organisation does not archive: it lacks the permission, or the cloud the log.
+    let is_kept = source == Source::Calls || complete().next().is_some();
     let at_risk = gaps
         .iter()
-        .map(|gap| AtRisk { from: gap.from, to: gap.to, deadline: gap.from + source.retention() })
-        .filter(|risk| risk.deadline < now + RISK_MARGIN)
+        .filter(|_| is_kept)
+        .map(|gap| AtRisk { from: gap.from, to: gap.to, deadline: gap.from + retained })
+        .filter(|risk| risk.deadline < now + source.risk_margin())
         .collect();
     // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
     // has come to its end, as without permission, nothing was ever to be had.
@@ -127,13 +131,13 @@ mod tests {
     }
 
     fn at(facts: &Facts) -> Coverage {
-        coverage(Source::Calls, facts, NOW)
+        coverage(Source::Calls, facts, NOW, &Retention::default())
     }
 
     #[test]
     fn an_empty_archive_has_one_gap_and_has_lost_nothing() {
         let found = at(&Facts::default());
-        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)) + HORIZON_SLACK, ago(LATENCY))]);
+        assert_eq!(found.gaps, [Span::new(ago(Age::days(30)) + HORIZON_SLACK, ago(Source::Calls.latency()))]);
         assert_eq!(found.at_risk.len(), 1);
         assert_eq!((found.covered, found.lost), (vec![], vec![]));
     }

@@ -17,7 +17,7 @@ use crate::{
     model::{
         document::{Part, What},
         id::Sha256,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 
@@ -32,6 +32,9 @@ struct Envelope<'a> {
     url: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
+    /// Begin and end, with a slash between (ISO 8601).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<Cow<'a, str>>,
     received: Cow<'a, str>,
     bytes: usize,
     sha256: Cow<'a, str>,
@@ -43,6 +46,7 @@ impl Envelope<'_> {
             what: part.what.name().into(),
             url: part.url.as_str().into(),
             request_id: part.request_id.as_deref().map(Cow::from),
+            asked: part.asked.map(|span| span.to_string().into()),
             received: part.received.to_string().into(),
             bytes: part.body.len(),
             sha256: part.sha256.to_string().into(),
@@ -162,13 +166,16 @@ fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String>
         if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
             return Err("its frame ends within a body".into());
         }
-        let part = Part::new(
+        let mut part = Part::new(
             What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?,
             envelope.url.clone().into_owned(),
             envelope.request_id.clone().map(Cow::into_owned),
             Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
             rest[..envelope.bytes].to_vec(),
         );
+        if let Some(asked) = &envelope.asked {
+            part.asked = Some(span(asked).ok_or("an envelope in its frame asks for no span of time")?);
+        }
         if part.sha256.to_string() != envelope.sha256 {
             return Err(format!("the body of {} does not match its SHA-256", part.url));
         }
@@ -176,6 +183,11 @@ fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String>
         parts.push(part);
     }
     Ok((parts, finish(envelopes)))
+}
+
+fn span(text: &str) -> Option<Span> {
+    let (from, to) = text.split_once('/')?;
+    Some(Span::new(Timestamp::parse(from)?, Timestamp::parse(to)?))
 }
 
 fn finish(context: digest::Context) -> Sha256 {
@@ -192,7 +204,14 @@ mod tests {
         let part = |what, body: &str| {
             Part::new(what, "https://graph/x".into(), Some("r".into()), Timestamp(1_500_000_000), body.into())
         };
-        vec![part(What::Participants, "{\"value\":[]}"), part(What::Record, "{\n\"a\":1}\n"), part(What::Sessions, "")]
+        let asked = Span::new(Timestamp(0), Timestamp(1_000_000_100));
+        let row = Part { asked: Some(asked), ..part(What::Row, "{}") };
+        vec![
+            row,
+            part(What::Participants, "{\"value\":[]}"),
+            part(What::Record, "{\n\"a\":1}\n"),
+            part(What::Sessions, ""),
+        ]
     }
 
     #[test]
@@ -201,7 +220,7 @@ mod tests {
         let (read, parts_sha256) = FrameReader::new(None).unwrap().read(&frame.bytes).unwrap();
         assert_eq!(read, parts());
         assert_eq!(parts_sha256, frame.parts_sha256);
-        assert_eq!(frame.raw_bytes, 21);
+        assert_eq!(frame.raw_bytes, 23);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use crate::{
         Archive,
         error::Result,
         guid,
-        rows::{self, kind_of},
+        rows::{self, kind_code, kind_of},
         rows_read::{RowReader, Rows},
         schema, versions,
     },
     model::{
         id::{RecordId, RecordKey, Seq, Version},
+        kind::Kind,
         rows::DERIVE_VERSION,
         source::Source,
         time::Timestamp,
@@ -197,11 +198,12 @@ impl Archive {
             .optional()?)
     }
 
-    /// Every record that has a version, by row number, with the newest one.
+    /// Every record that questions are answered with, by row number, with its newest version.
     pub fn each_newest(&self, on: &mut dyn FnMut(RecordId, Seq)) -> Result<()> {
-        let sql = "SELECT record_id, newest_seq FROM record WHERE newest_seq IS NOT NULL ORDER BY record_id";
+        let sql =
+            "SELECT record_id, newest_seq FROM record WHERE newest_seq IS NOT NULL AND kind <> ?1 ORDER BY record_id";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([kind_code(Kind::Person)])?;
         while let Some(row) = rows.next()? {
             on(RecordId(row.get(0)?), Seq(row.get(1)?));
         }

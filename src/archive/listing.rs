@@ -56,7 +56,27 @@ pub(crate) fn page(
     for row in rows {
         outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, unknown_start, now)?);
     }
-    let listed = next.is_none().then_some(now.0);
+    note_page(connection, listing, rows.len(), next, next.is_none().then_some(now))?;
+    Ok(outcome)
+}
+
+/// Notes a page of a listing that is never resumed; `listed` is set at its end. Runs in the caller's transaction.
+pub(crate) fn count_page(
+    connection: &Connection,
+    listing: &Listing,
+    rows: usize,
+    listed: Option<Timestamp>,
+) -> Result<()> {
+    note_page(connection, listing, rows, None, listed)
+}
+
+fn note_page(
+    connection: &Connection,
+    listing: &Listing,
+    rows: usize,
+    next: Option<&Cursor>,
+    listed: Option<Timestamp>,
+) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE listing SET cursor = ?2, listed_ns = ?3, pages = pages + 1, rows = rows + ?4 WHERE listing_id = ?1",
@@ -64,10 +84,10 @@ pub(crate) fn page(
         .execute(params![
             listing.listing_id,
             next.map(|cursor| &cursor.0),
-            listed,
-            i64::try_from(rows.len()).unwrap_or(i64::MAX)
+            listed.map(|time| time.0),
+            i64::try_from(rows).unwrap_or(i64::MAX)
         ])?;
-    Ok(outcome)
+    Ok(())
 }
 
 /// Forgets a listing that cannot go on; what it put on the to-do list stays there.

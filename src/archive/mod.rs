@@ -6,6 +6,7 @@
 pub mod batch;
 mod connection;
 pub mod coverage;
+pub mod delta;
 pub mod error;
 pub mod folder;
 pub mod frame;
@@ -13,6 +14,8 @@ mod guid;
 pub mod inspect;
 pub mod ledger;
 pub mod listing;
+mod log;
+pub mod page;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -30,6 +33,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     archive::{
         coverage::{Coverage, Facts},
+        delta::Delta,
         frame::Dictionary,
         ledger::Entry,
         listing::Listing,
@@ -43,6 +47,7 @@ use crate::{
         hit::Hit,
         id::{RecordId, RecordKey, Seq},
         kind::Kind,
+        retention::Retention,
         source::Source,
         time::Timestamp,
     },
@@ -135,7 +140,7 @@ impl Archive {
         let code: Option<i64> = self
             .connection
             .query_row(
-                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6) AND id IN (?1, ?2) LIMIT 1",
+                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) LIMIT 1",
                 params![guid::to_sql(id), guid::to_sql(&lower)],
                 |row| row.get(0),
             )
@@ -145,14 +150,15 @@ impl Archive {
         Ok(Some(if self.versions(&exact)?.is_empty() { RecordKey { kind, id: lower } } else { exact }))
     }
 
-    /// The row number of the record whose version stands at `seq`, and whether that version is its newest.
+    /// The row number of the record whose version stands at `seq`, and whether questions are answered with that version: it is
+    /// its record's newest, and no person.
     pub fn record_of(&self, seq: Seq) -> Result<Option<(RecordId, bool)>> {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT record_id, newest_seq = seq FROM version JOIN record USING (record_id) WHERE version.seq = ?1",
+                "SELECT record_id, newest_seq = seq AND kind <> ?2 FROM version JOIN record USING (record_id) WHERE version.seq = ?1",
             )?
-            .query_row([seq.0], |row| Ok((RecordId(row.get(0)?), row.get::<_, Option<bool>>(1)?.unwrap_or(false))))
+            .query_row(params![seq.0, rows::kind_code(Kind::Person)], |row| Ok((RecordId(row.get(0)?), row.get::<_, Option<bool>>(1)?.unwrap_or(false))))
             .optional()?)
     }
 
@@ -193,6 +199,11 @@ impl Archive {
         listing::since(&self.connection, source, from)
     }
 
+    /// Where a delta query goes on; `None` when none has come to its end.
+    pub fn delta(&self, source: Source) -> Result<Option<Delta>> {
+        delta::get(&self.connection, source)
+    }
+
     /// The next rows of a pass over the to-do list, nearest deadline first.
     pub fn todo_after(&self, kind: Kind, place: &Place, limit: usize) -> Result<Vec<Todo>> {
         todo::after(&self.connection, kind, place, limit)
@@ -209,8 +220,8 @@ impl Archive {
     }
 
     /// What the archive can vouch for at `now`, which is Graph's time.
-    pub fn coverage(&self, source: Source, now: Timestamp) -> Result<Coverage> {
-        Ok(coverage::coverage(source, &self.facts(source)?, now))
+    pub fn coverage(&self, source: Source, now: Timestamp, retention: &Retention) -> Result<Coverage> {
+        Ok(coverage::coverage(source, &self.facts(source)?, now, retention))
     }
 
     pub fn counts(&self, kind: Kind) -> Result<Counts> {

@@ -5,13 +5,16 @@ use std::{collections::HashMap, hash::Hash};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid, rows_read},
+    archive::{error::Result, guid, log, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
-        kind::Roles,
+        kind::{Kind, Roles},
         name, phone,
-        rows::{DERIVE_VERSION, Derived, Endpoint, Failure, Feedback, Identity, Party, Segment, Session, UserAgent},
+        rows::{
+            DERIVE_VERSION, Derived, Endpoint, Failure, Feedback, Identity, Party, Record, Segment, Session, UserAgent,
+        },
         time::Timestamp,
+        view::log::log,
     },
 };
 
@@ -42,7 +45,10 @@ impl RowWriter {
         (seq, version): (Seq, Version),
         derived: &Derived,
     ) -> Result<()> {
-        remove(connection, record_id)?;
+        if key.kind == Kind::Person {
+            return mark(connection, record_id);
+        }
+        remove(connection, record_id, key.kind)?;
         let record = &derived.record;
         let parties = derived
             .parties
@@ -67,19 +73,15 @@ impl RowWriter {
                 count(derived.sessions.len()),
                 record.failed,
             ])?;
-        connection
-            .prepare_cached(
-                "INSERT INTO call (record_id, version, last_modified_ns, join_web_url) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![record_id.0, version.0, ns(record.last_modified), record.join_web_url])?;
+        match log(key.kind) {
+            Some(log) => log::insert(connection, log, record_id, version, &derived.log)?,
+            None => insert_call(connection, record_id, version, record)?,
+        }
         insert_parties(connection, record_id, &parties, record.start)?;
         for (n, session) in derived.sessions.iter().enumerate() {
             self.insert_session(connection, record_id, count(n), session)?;
         }
-        connection
-            .prepare_cached("UPDATE record SET derived = ?2 WHERE record_id = ?1")?
-            .execute(params![record_id.0, DERIVE_VERSION])?;
-        Ok(())
+        mark(connection, record_id)
     }
 
     fn insert_session(
@@ -287,7 +289,7 @@ impl RowWriter {
 }
 
 /// Removes the rows of a record; what they share with others stays.
-pub(crate) fn remove(connection: &Connection, record_id: RecordId) -> Result<()> {
+fn remove(connection: &Connection, record_id: RecordId, kind: Kind) -> Result<()> {
     let had_rows = connection.prepare_cached("DELETE FROM hit WHERE record_id = ?1")?.execute([record_id.0])? > 0;
     if had_rows {
         for statement in [
@@ -299,19 +301,39 @@ pub(crate) fn remove(connection: &Connection, record_id: RecordId) -> Result<()>
         ] {
             connection.prepare_cached(statement)?.execute([record_id.0])?;
         }
+        if let Some(log) = log(kind) {
+            log::remove(connection, log, record_id)?;
+        }
     }
     Ok(())
 }
 
+/// Notes which derivation a record's rows are of.
+fn mark(connection: &Connection, record_id: RecordId) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE record SET derived = ?2 WHERE record_id = ?1")?
+        .execute(params![record_id.0, DERIVE_VERSION])?;
+    Ok(())
+}
+
+fn insert_call(connection: &Connection, record_id: RecordId, version: Version, record: &Record) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO call (record_id, version, last_modified_ns, join_web_url) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![record_id.0, version.0, ns(record.last_modified), record.join_web_url])?;
+    Ok(())
+}
+
 /// The number of a kind in columns.
-pub(crate) fn kind_code(kind: crate::model::kind::Kind) -> i64 {
-    crate::model::kind::Kind::ALL.iter().position(|other| *other == kind).map_or(0, |n| count(n) + 1)
+pub(crate) fn kind_code(kind: Kind) -> i64 {
+    Kind::ALL.iter().position(|other| *other == kind).map_or(0, |n| count(n) + 1)
 }
 
 /// The kind of a number in columns.
-pub(crate) fn kind_of(code: i64) -> Option<crate::model::kind::Kind> {
+pub(crate) fn kind_of(code: i64) -> Option<Kind> {
     let n = usize::try_from(code).ok()?.checked_sub(1)?;
-    crate::model::kind::Kind::ALL.get(n).copied()
+    Kind::ALL.get(n).copied()
 }
 
 fn insert_parties(

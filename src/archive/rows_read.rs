@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::{
     archive::{
         error::Result,
-        guid,
+        guid, log,
         rows::{feedback_rows, kind_of},
     },
     model::{
@@ -15,6 +15,7 @@ use crate::{
         kind::{Kind, Roles},
         rows::{Derived, Endpoint, Failure, Feedback, Identity, Party, Quality, Record, Segment, Session, UserAgent},
         time::{Age, Timestamp},
+        view,
     },
 };
 
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     pub kind: Option<Kind>,
-    /// The version that `hit` says its rows are of, and the one that `call` does.
+    /// The version that `hit` says its rows are of, and the one that the kind's own table does.
     pub seq: Seq,
     pub version: Version,
     pub organizer: Option<Identity>,
@@ -112,6 +113,11 @@ impl<'a> RowReader<'a> {
         let Some((mut rows, organizer)) = found else { return Ok(None) };
         rows.organizer = organizer.map(|id| self.identity(id)).transpose()?.flatten();
         self.read_parties(record_id, &mut rows)?;
+        if let Some(log) = rows.kind.and_then(view::log::log) {
+            // A missing row shows as version 0.
+            (rows.version, rows.derived.log) = log::read(self.connection, log, record_id)?.unwrap_or_default();
+            return Ok(Some(rows));
+        }
         self.read_sessions(record_id, &mut rows)?;
         self.read_segments(record_id, &mut rows)?;
         self.read_feedback(record_id, &mut rows)?;

@@ -7,13 +7,14 @@ use crate::{
         error::{Error, Result},
         frame::Dictionary,
         ledger::{self, Entry},
+        log,
     },
     model::{id::Sha256, rows::DERIVE_VERSION, time::Timestamp},
 };
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 1] = [include_str!("../../schema/0001_kept.sql")];
+const STEPS: [&str; 2] = [include_str!("../../schema/0001_kept.sql"), include_str!("../../schema/0002_delta.sql")];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
 /// Trained on generated records, so that it holds no person; docs/decisions tells how.
@@ -75,11 +76,14 @@ pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
     for view in names(connection, "view")? {
         connection.execute_batch(&format!("DROP VIEW \"{view}\""))?;
     }
-    for table in DERIVED_TABLES {
+    for table in DERIVED_TABLES.into_iter().chain(log::tables()) {
         connection.execute_batch(&format!("DROP TABLE IF EXISTS \"{table}\""))?;
     }
     connection.execute_batch(ROWS)?;
     connection.execute_batch(VIEWS)?;
+    for schema in log::SCHEMAS {
+        connection.execute_batch(schema)?;
+    }
     connection.execute("UPDATE record SET derived = NULL WHERE derived IS NOT NULL", [])?;
     set(connection, "derive_version", DERIVE_VERSION)
 }

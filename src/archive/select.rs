@@ -14,6 +14,7 @@ use crate::{
         filter::{Filter, Sort},
         hit::{Hit, Person},
         id::{RecordId, Seq, Version},
+        kind::Kind,
         name,
         phone::PhoneQuery,
         time::{Age, Timestamp},
@@ -135,18 +136,20 @@ fn hit(connection: &Connection, row: &Row<'_>) -> Result<Hit> {
     let duration: Option<Age> = start.zip(end).map(|(start, end)| end - start);
     let modalities: Option<String> = row.get(8)?;
     let organizer: Option<i64> = row.get(9)?;
+    let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
     Ok(Hit {
-        kind: kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?,
+        kind,
         id: guid::from_sql(row.get_ref(3)?).unwrap_or_default(),
         version: Version(row.get(4)?),
         start,
         end,
         duration_s: duration.map(Age::as_seconds_f64),
         call_type: row.get(7)?,
-        modalities: modalities.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        modalities: (kind == Kind::Call)
+            .then(|| modalities.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()),
         organizer: organizer.map(|id| person(connection, id)).transpose()?,
         participants: participants(connection, RecordId(row.get(0)?))?,
-        sessions: row.get(10)?,
+        sessions: (kind == Kind::Call).then(|| row.get(10)).transpose()?,
         failed: row.get(11)?,
         seq: Seq(row.get(1)?),
     })

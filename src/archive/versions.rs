@@ -149,6 +149,16 @@ pub(crate) fn versions(connection: &Connection, key: &RecordKey) -> Result<Vec<V
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The highest version of a record and its ledger number; `None` when there is no such record.
+pub(crate) fn newest(connection: &Connection, key: &RecordKey) -> Result<Option<(Seq, Version)>> {
+    let sql = "SELECT version.seq, version.version FROM record JOIN version ON version.seq = record.newest_seq
+               WHERE record.kind = ?1 AND record.id = ?2";
+    let found = connection.prepare_cached(sql)?.query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
+        Ok((Seq(row.get(0)?), Version(row.get(1)?)))
+    });
+    Ok(found.optional()?)
+}
+
 /// Ledger numbers of all versions, in their order, from the one after `after` on; at most `limit`.
 pub(crate) fn seqs_after(connection: &Connection, after: Seq, limit: usize) -> Result<Vec<Seq>> {
     let mut statement = connection.prepare_cached("SELECT seq FROM version WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;

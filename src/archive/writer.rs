@@ -7,13 +7,14 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::{
     archive::{
         batch::{Kept, Prepared},
-        connection,
+        connection, delta,
         error::{Error, Result},
         folder::{Folder, Lock},
-        frame::Dictionary,
+        frame::{Dictionary, FrameWriter},
         guid,
         ledger::{self, Entry},
         listing::{self, Listing, PageOutcome},
+        page::{self, RowsOutcome, Taken},
         rows::{RowWriter, kind_code},
         runs, schema,
         todo::{self, Todo},
@@ -21,7 +22,9 @@ use crate::{
     },
     model::{
         derive,
+        document::Part,
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
+        kind::Kind,
         listed::Listed,
         source::Source,
         time::{Span, Timestamp},
@@ -33,6 +36,8 @@ const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 pub struct ArchiveWriter {
     connection: Connection,
     rows: RowWriter,
+    /// Made when first needed: a compressor takes megabytes.
+    frames: Option<FrameWriter>,
     folder: Folder,
     _lock: Lock,
 }
@@ -77,7 +82,7 @@ impl ArchiveWriter {
         let lock = folder.lock()?;
         let mut connection = connection::open_writer(&folder.database())?;
         schema::migrate(&mut connection, now)?;
-        Ok(Self { connection, rows: RowWriter::default(), folder: folder.clone(), _lock: lock })
+        Ok(Self { connection, rows: RowWriter::default(), frames: None, folder: folder.clone(), _lock: lock })
     }
 
     #[must_use]
@@ -117,6 +122,62 @@ impl ArchiveWriter {
         now: Timestamp,
     ) -> Result<PageOutcome> {
         self.transaction(|transaction, _| listing::page(transaction, listing, rows, next, now))
+    }
+
+    /// Takes in a page of rows that are whole records: those that are new or changed are stored, and the page noted, in one
+    /// transaction. `is_last` ends the listing, unless something on the page was unreadable.
+    pub fn keep_rows(
+        &mut self,
+        listing: &Listing,
+        page: Vec<Part>,
+        taken: &mut Taken,
+        is_last: bool,
+        now: Timestamp,
+    ) -> Result<RowsOutcome> {
+        let kind = listing.source.kind();
+        self.keep_page(kind, page, taken, |transaction, outcome| {
+            let listed = (is_last && outcome.unreadable == 0).then_some(now);
+            listing::count_page(transaction, listing, outcome.rows, listed)
+        })
+    }
+
+    /// Takes in a page of a delta query; with `link`, where the query goes on one day, it is at its end.
+    pub fn keep_delta(
+        &mut self,
+        source: Source,
+        page: Vec<Part>,
+        link: Option<&Cursor>,
+        asked: Timestamp,
+    ) -> Result<RowsOutcome> {
+        self.keep_page(source.kind(), page, &mut Taken::default(), |transaction, _| match link {
+            Some(link) => delta::set(transaction, source, link, asked),
+            None => Ok(()),
+        })
+    }
+
+    /// Forgets where a delta query was to go on: the next one begins anew.
+    pub fn forget_delta(&mut self, source: Source) -> Result<()> {
+        delta::forget(&self.connection, source)
+    }
+
+    fn keep_page(
+        &mut self,
+        kind: Kind,
+        page: Vec<Part>,
+        taken: &mut Taken,
+        note: impl FnOnce(&Transaction<'_>, &RowsOutcome) -> Result<()>,
+    ) -> Result<RowsOutcome> {
+        let mut frames = match self.frames.take() {
+            Some(frames) => frames,
+            None => FrameWriter::new(self.dictionary()?.as_ref())?,
+        };
+        let outcome = self.transaction(|transaction, rows| {
+            let outcome = page::keep(transaction, rows, &mut frames, kind, page, taken)?;
+            note(transaction, &outcome)?;
+            Ok(outcome)
+        });
+        self.frames = Some(frames);
+        outcome
     }
 
     /// Forgets an unfinished listing that is to begin anew.
@@ -183,7 +244,7 @@ impl ArchiveWriter {
                     }
                     Err(error) => return Err(error),
                 };
-                let derived = derive::derive(&stored.info.key, &stored.json);
+                let derived = derive::derive(&stored.document, &stored.json);
                 rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)?;
                 more.made += 1;
             }
@@ -213,7 +274,7 @@ impl ArchiveWriter {
     }
 }
 
-fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
+pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
     let key = &prepared.key;
     let (record_id, newest) = record(transaction, key)?;
     let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);

@@ -14,6 +14,7 @@ use crate::{
         exit::{Code, Failure, Result},
     },
     graph::{self, Cloud, Credential, budget::Allowance},
+    model::retention::Retention,
 };
 
 /// The config file.
@@ -22,6 +23,15 @@ use crate::{
 pub struct File {
     pub archive: Option<PathBuf>,
     pub graph: GraphFile,
+    pub retention: RetentionFile,
+}
+
+/// The table `[retention]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionFile {
+    /// Usage countries of the users, two letters each: how long Microsoft keeps the logs goes by them.
+    pub countries: Vec<String>,
 }
 
 /// The table `[graph]`.
@@ -55,6 +65,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// How long Microsoft keeps this organisation's records.
+    pub fn retention(&self) -> Result<Retention> {
+        Retention::of_countries(&self.file.retention.countries)
+            .map_err(|message| Failure::new(Code::Usage, format!("[retention] countries: {message}")))
+    }
+
     /// Resolves the settings of this run.
     pub fn resolve(archive: Option<PathBuf>, config: Option<PathBuf>, cloud: Option<String>, env: Env) -> Result<Self> {
         let named = config.or_else(|| env.config.clone());
@@ -98,9 +114,6 @@ impl Config {
         if let Some(host) = env.graph_endpoint.as_ref().or(file.endpoint.as_ref()) {
             settings.graph_host = graph::cloud::parse_host(host)?;
         }
-        if !cloud.has_call_records() && env.graph_endpoint.is_none() && file.endpoint.is_none() {
-            return Err(Failure::new(Code::Usage, format!("the cloud {} has no call records", cloud.name())));
-        }
         let allow = |allowance: &mut Allowance, requests: Option<u32>| {
             if let Some(requests) = requests {
                 *allowance = Allowance { requests, ..*allowance };
@@ -118,7 +131,7 @@ impl Config {
         self.file.graph.concurrency.filter(|records| *records > 0)
     }
 
-    fn cloud(&self) -> Result<Cloud> {
+    pub fn cloud(&self) -> Result<Cloud> {
         let named = self.cloud_flag.as_ref().or(self.env.cloud.as_ref()).or(self.file.graph.cloud.as_ref());
         named.map_or(Ok(Cloud::Global), |name| name.parse().map_err(|error: String| Failure::new(Code::Usage, error)))
     }

@@ -106,7 +106,7 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
         ..GraphFile::default()
     };
     Context {
-        config: Config::of_demo(folder.to_path_buf(), env, File { archive: None, graph }),
+        config: Config::of_demo(folder.to_path_buf(), env, File { graph, ..File::default() }),
         quiet: context.quiet,
         bars: context.bars.clone(),
         now: simulator.now(),

@@ -109,6 +109,8 @@ impl From<sync::Error> for Failure {
     fn from(error: sync::Error) -> Self {
         match error {
             sync::Error::Graph(error) | sync::Error::Withdrawn(error) => error.into(),
+            error @ sync::Error::NotServed { .. } => Self::new(Code::Incomplete, error.to_string())
+                .hint("leave it out of --source, or check the cloud: not every cloud has every log"),
             sync::Error::Archive(error) => error.into(),
             sync::Error::Writer(gone) => gone.into(),
         }

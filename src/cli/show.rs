@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.raw || args.format == Format::Json {
         to_stdout(|out| writeln!(out, "{}", stored.json))?;
     } else {
-        let derived = derive::derive(&key, &stored.json);
+        let derived = derive::derive(&stored.document, &stored.json);
         to_stdout(|out| tree::show(&stored.info, &versions, &derived, &stored.json, out))?;
     }
     Ok(Code::Done)

@@ -25,7 +25,7 @@ const SPANS_MAX: usize = 8;
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let archive = context.archive()?;
-    let status = status::status(&archive, context.now)?;
+    let status = status::status(&archive, context.now, &context.config.retention()?)?;
     to_stdout(|out| {
         if args.format == super::show::Format::Json {
             serde_json::to_writer_pretty(&mut *out, &status)?;

@@ -29,6 +29,7 @@ use crate::{
     model::{
         event::{Event, Observer},
         filter::Filter,
+        retention::Retention,
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
@@ -40,10 +41,13 @@ use crate::{
     },
 };
 
+/// How long a service leaves the youngest days of a log alone: their rows come a day or two late anyway.
+const LOG_PAUSE: Age = Age::hours(1);
+
 /// Pull whatever is due and not yet covered
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
-    /// Only these sources, separated by commas: calls
+    /// Only these sources, separated by commas: calls, pstn, direct-routing, blocked-users, dial-out, sms, people
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub source: Vec<String>,
     /// Only calls that started at or after
@@ -80,12 +84,20 @@ pub(super) struct Round {
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     pub sources: Vec<SourceReport>,
+    pub left_out: Vec<LeftOut>,
     pub requests: u64,
     pub retries: u64,
     pub throttled_s: f64,
     pub elapsed_s: f64,
     /// Spans that passed Graph's retention uncovered since the run before.
     pub newly_lost: Vec<Span>,
+}
+
+/// A source that was not pulled, because it cannot be.
+#[derive(Debug, Serialize)]
+pub(super) struct LeftOut {
+    pub source: &'static str,
+    pub why: String,
 }
 
 impl Summary {
@@ -169,6 +181,11 @@ pub(super) fn pull(
     let archive = Archive::open(&folder)?;
     let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
     let mut settings = sync::Settings::default();
+    let retention = context.config.retention()?;
+    settings.policy.retention = retention;
+    if round.due_only {
+        settings.policy.log_pause = LOG_PAUSE;
+    }
     settings.due_only = round.due_only;
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
@@ -178,8 +195,8 @@ pub(super) fn pull(
     let (mut writer, follower) = thread.finish()?;
     let indexed = follower.map(Follower::finish).transpose();
 
-    let reports = match outcome {
-        Ok(reports) => reports,
+    let pulled = match outcome {
+        Ok(pulled) => pulled,
         Err(failure) => {
             writer.end_run(run, failure.code as u8, &failure.message, client.server_time().unwrap_or(local_now))?;
             return Err(failure);
@@ -188,8 +205,9 @@ pub(super) fn pull(
     let totals = client.requests();
     let now = client.server_time().unwrap_or(local_now);
     let summary = Summary {
-        newly_lost: newly_lost(&archive, &round.named, now)?,
-        sources: reports,
+        newly_lost: newly_lost(&archive, &round.named, now, &retention)?,
+        sources: pulled.reports,
+        left_out: pulled.left_out,
         requests: totals.requests,
         retries: totals.retries,
         throttled_s: totals.throttled_s,
@@ -204,6 +222,13 @@ pub(super) fn pull(
     Ok(summary)
 }
 
+/// What the sources of a round came to.
+#[derive(Default)]
+struct Pulled {
+    reports: Vec<SourceReport>,
+    left_out: Vec<LeftOut>,
+}
+
 async fn sync_sources(
     work: &sync::Context,
     archive: &Archive,
@@ -211,47 +236,59 @@ async fn sync_sources(
     Round { named, ask, .. }: &Round,
     local_now: Timestamp,
     context: &Context,
-) -> Result<Vec<SourceReport>> {
-    let mut reports = Vec::new();
+) -> Result<Pulled> {
+    let cloud = context.config.cloud()?;
+    let mut pulled = Pulled::default();
     for source in Source::ALL {
         if !named.is_empty() && !named.contains(&source) {
             continue;
         }
-        let lacking = Failure::new(
-            Code::Unauthorised,
-            format!("{source} is left out: the app lacks the permission {}", source.permission()),
-        )
-        .hint(format!("grant it the application permission {}, with admin consent", source.permission()));
-        // A token whose roles can be read tells before the first request; else the list's refusal does.
-        let outcome = if roles.is_empty() || roles.iter().any(|role| role == source.permission()) {
-            sync::sync(work, archive, source, ask, local_now).await
-        } else if named.is_empty() {
-            context.note(&lacking.to_string());
-            continue;
+        let lacking = if !cloud.has(source) {
+            Err(Failure::new(Code::Incomplete, format!("{source} is left out: the cloud {cloud} does not have it")))
+        } else if !roles.is_empty() && !source.is_permitted(roles) {
+            // A token whose roles can be read tells before the first request; else the first refusal does.
+            Err(unpermitted(source))
         } else {
-            return Err(lacking);
-        };
-        match outcome {
-            Ok(report) => reports.push(report),
-            Err(sync::Error::Graph(graph::Error::Forbidden { .. })) if named.is_empty() => {
-                context.note(&lacking.to_string());
+            match sync::sync(work, archive, source, ask, local_now).await {
+                Ok(report) => Ok(report),
+                Err(sync::Error::Graph(graph::Error::Forbidden { .. })) => Err(unpermitted(source)),
+                Err(error @ sync::Error::NotServed { .. }) => {
+                    let failure = Failure::from(error);
+                    let message = format!("{source} is left out: {}", failure.message);
+                    Err(Failure { message, ..failure })
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
+        };
+        match lacking {
+            Ok(report) => pulled.reports.push(report),
+            Err(failure) if !named.is_empty() => return Err(failure),
+            Err(failure) => {
+                context.note(&failure.to_string());
+                pulled.left_out.push(LeftOut { source: source.name(), why: failure.message });
+            }
         }
     }
-    Ok(reports)
+    Ok(pulled)
+}
+
+fn unpermitted(source: Source) -> Failure {
+    let permission = source.permission();
+    Failure::new(Code::Unauthorised, format!("{source} is left out: the app lacks the permission {permission}"))
+        .hint(format!("grant it the application permission {permission}, with admin consent"))
 }
 
 /// What passed Graph's retention uncovered since the last run that could say so. Records lost one by one are in the report of
 /// their own run.
-fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp) -> Result<Vec<Span>> {
+fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp, retention: &Retention) -> Result<Vec<Span>> {
     let before = archive.last_reporting_sync()?;
     let mut lost = Vec::new();
-    for source in Source::ALL.into_iter().filter(|source| named.is_empty() || named.contains(source)) {
+    let meant = |source: &Source| source.is_of_events() && (named.is_empty() || named.contains(source));
+    for source in Source::ALL.into_iter().filter(meant) {
         let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
-        let spans = coverage(source, &facts, now).lost;
-        let known =
-            before.map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - source.retention())]);
+        let spans = coverage(source, &facts, now, retention).lost;
+        let known = before
+            .map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - retention.certain(source))]);
         lost.extend(subtract(&spans, &known));
     }
     Ok(lost)
@@ -261,9 +298,9 @@ fn sources(names: &[String]) -> Result<Vec<Source>> {
     names
         .iter()
         .map(|name| {
-            Source::ALL.into_iter().find(|source| source.name() == name).ok_or_else(|| {
+            source_of(name).ok_or_else(|| {
                 let known: Vec<_> = Source::ALL.iter().map(|source| source.name()).collect();
-                usage(format!("--source: no such source '{name}' in this release; there is {}", known.join(", ")))
+                usage(format!("--source: no such source '{name}'; there are {}", known.join(", ")))
             })
         })
         .collect()
@@ -289,9 +326,10 @@ pub(super) fn print(summary: &Summary, format: super::show::Format, context: &Co
 
 fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     for report in &summary.sources {
+        let beta = if source_of(&report.source).is_some_and(Source::is_beta) { " (beta)" } else { "" };
         writeln!(
             out,
-            "{}: {} windows listed with {} rows; {} records fetched, {} new versions stored, {} unchanged, {} failed",
+            "{}{beta}: {} windows listed with {} rows; {} records fetched, {} new versions stored, {} unchanged, {} failed",
             report.source,
             report.windows,
             report.listed,
@@ -326,6 +364,10 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     )
 }
 
+fn source_of(name: &str) -> Option<Source> {
+    Source::ALL.into_iter().find(|source| source.name() == name)
+}
+
 /// The plan as it stands in the archive, without a word to Graph.
 fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
     #[derive(Serialize)]
@@ -337,10 +379,14 @@ fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
         requests_min: u64,
     }
     let archive = context.folder().exists().then(|| context.archive()).transpose()?;
+    let policy = Policy { retention: context.config.retention()?, ..Policy::default() };
     let mut planned = Vec::new();
     for source in Source::ALL {
-        let horizon = context.now - source.retention();
+        let horizon = context.now - policy.retention.reach(source);
         let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
+        if !source.is_of_events() {
+            continue;
+        }
         let (listings, rows, queued) = match &archive {
             Some(archive) => {
                 (archive.listings_since(source, horizon)?, archive.count(&filter)?, archive.queued(source.kind())?)
@@ -348,8 +394,7 @@ fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
             None => (Vec::new(), 0, 0),
         };
         let known = Known { listings: &listings, rows };
-        let windows: Vec<Span> =
-            plan(source, context.now, known, &ask, &Policy::default()).iter().map(Window::span).collect();
+        let windows: Vec<Span> = plan(source, context.now, known, &ask, &policy).iter().map(Window::span).collect();
         let requests_min = (windows.len() as u64).max(rows / 60) + 2 * queued;
         planned.push(Planned { source: source.name(), windows, queued, requests_min });
     }

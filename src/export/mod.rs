@@ -23,7 +23,7 @@ use crate::{
         filter::Selection,
         hit::{Hit, Person},
         id::RecordKey,
-        kind::Roles,
+        kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
     },
@@ -167,7 +167,7 @@ impl Writing<'_> {
                         Format::Ndjson => self.row(hit, &stored, report)?,
                         Format::Csv if info.newest => self.row(hit, &stored, report)?,
                         Format::Csv => {
-                            let derived = derive::derive(&stored.info.key, &stored.json);
+                            let derived = derive::derive(&stored.document, &stored.json);
                             self.row(&hit_of(&stored, &derived), &stored, report)?;
                         }
                     }
@@ -189,6 +189,7 @@ impl Writing<'_> {
 fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
     let record = &derived.record;
     let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
+    let is_call = stored.info.key.kind == Kind::Call;
     Hit {
         kind: stored.info.key.kind,
         id: stored.info.key.id.clone(),
@@ -197,10 +198,10 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         end: record.end,
         duration_s: record.duration().map(Age::as_seconds_f64),
         call_type: record.call_type.clone(),
-        modalities: record.modalities.clone(),
+        modalities: is_call.then(|| record.modalities.clone()),
         organizer: organizer.map(|party| person(&party.identity)),
         participants: derived.parties.iter().map(|party| person(&party.identity)).collect(),
-        sessions: u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX),
+        sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         seq: stored.info.seq,
     }

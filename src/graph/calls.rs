@@ -102,14 +102,18 @@ impl Client {
 
     /// The address of `rest` below the call records.
     fn address(&self, rest: &str) -> Result<Url> {
-        let host = self.shared.graph_host.as_str().trim_end_matches('/');
-        let address = format!("{host}{}{rest}", Source::Calls.path());
+        self.below_host(&format!("{}{rest}", Source::Calls.path()))
+    }
+
+    /// The address of a path, version and all.
+    pub(super) fn below_host(&self, path: &str) -> Result<Url> {
+        let address = format!("{}{path}", self.shared.graph_host.as_str().trim_end_matches('/'));
         Url::parse(&address).map_err(|error| Error::Host { address, reason: error.to_string() })
     }
 }
 
 /// What an answer means to somebody who asked with a link kept from earlier.
-fn expired(error: Error) -> Error {
+pub(super) fn expired(error: Error) -> Error {
     match error {
         Error::Status { status: 400, url, refusal } | Error::NotFound { url, refusal } => {
             Error::LinkExpired { url, refusal }
@@ -126,7 +130,7 @@ fn not_the_record(error: Error) -> Error {
     }
 }
 
-fn next_cursor(home: &Url, url: &Url, link: Option<String>) -> Result<Option<Cursor>> {
+pub(super) fn next_cursor(home: &Url, url: &Url, link: Option<String>) -> Result<Option<Cursor>> {
     let Some(link) = link else { return Ok(None) };
     let next = check_link(home, url, &link)?;
     if next == *url {
@@ -337,6 +341,6 @@ fn shape(what: What) -> Shape {
     match what {
         What::Record => Shape::Record { expanded: Some("sessions") },
         What::ParticipantsExpanded => Shape::Record { expanded: Some("participants_v2") },
-        What::Sessions | What::Participants => Shape::Collection,
+        What::Sessions | What::Participants | What::Row => Shape::Collection,
     }
 }

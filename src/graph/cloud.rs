@@ -7,7 +7,10 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::graph::error::{Error, Result};
+use crate::{
+    graph::error::{Error, Result},
+    model::source::Source,
+};
 
 /// A Microsoft cloud, as `--cloud` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,10 +60,11 @@ impl Cloud {
         }
     }
 
-    /// Whether this cloud's Graph has call records.
+    /// Whether this cloud's Graph has the source. China's has no call records and none of the logs; of the rest the reference
+    /// does not say for every cloud, so it is tried.
     #[must_use]
-    pub fn has_call_records(self) -> bool {
-        self != Cloud::China
+    pub fn has(self, source: Source) -> bool {
+        self != Cloud::China || source == Source::People
     }
 }
 

@@ -13,6 +13,7 @@ pub mod retry;
 mod calls;
 mod page;
 mod request;
+mod rows;
 mod token;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use crate::graph::{
     credential::Credential,
     error::{Error, Refusal, Result},
     page::Page,
+    rows::Rows,
 };
 use crate::{
     graph::{

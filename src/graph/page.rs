@@ -43,6 +43,8 @@ pub(super) struct Gist {
     pub(super) id: Option<String>,
     pub(super) version: Option<Version>,
     pub(super) next: Option<String>,
+    /// Where a delta query goes on when something has changed.
+    pub(super) delta: Option<String>,
     /// Next links deeper inside, of collections for which Graph documents no pages.
     pub(super) deeper: usize,
 }
@@ -77,6 +79,7 @@ pub(super) fn gist(body: &[u8], shape: Shape) -> Result<Gist, String> {
         id: object.text("id"),
         version: object.get("version").and_then(version),
         next,
+        delta: object.link("@odata.deltaLink")?,
         deeper: count(body, NEXT_LINK).saturating_sub(own_links),
     })
 }
@@ -85,6 +88,11 @@ const NEXT_LINK: &str = "@odata.nextLink\"";
 
 fn count(body: &[u8], wanted: &str) -> usize {
     std::str::from_utf8(body).map_or(0, |text| text.matches(wanted).count())
+}
+
+/// The elements of a collection, each as it stands.
+pub(super) fn elements(body: &[u8]) -> Result<Vec<&str>, String> {
+    Object::read(body)?.elements("value")
 }
 
 /// Reads the rows of a listing; members that are missing, null or odd cost only themselves.
@@ -248,7 +256,8 @@ mod tests {
                 {"id":"s","version":1,"segments@odata.nextLink":"deep","note":"\"@odata.nextLink\":"}]}"#,
             RECORD,
         );
-        let expected = Gist { id: Some("a".into()), version: Some(Version(7)), next: Some("n".into()), deeper: 1 };
+        let expected =
+            Gist { id: Some("a".into()), version: Some(Version(7)), next: Some("n".into()), delta: None, deeper: 1 };
         assert_eq!(gist.unwrap(), expected);
     }
 

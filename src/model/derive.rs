@@ -4,19 +4,30 @@
 //! JSON gives an empty [`Derived`]. The new identity members (`organizer_v2`, `participants_v2`, `associatedIdentity`) come
 //! first; the old ones (`organizer`, `participants`, `identity`) count only where the new say nothing.
 
+mod log;
 mod parties;
 mod search;
 
 use crate::model::{
+    document::Document,
     id::RecordKey,
+    kind::Kind,
     rows::{Derived, Endpoint, Failure, Feedback, Identity, Quality, Record, Segment, Session, UserAgent},
     view::{self, call, identity, leaf::Leaf, media},
 };
 use parties::Parties;
 
-/// Derives everything from the `assembled` JSON of one version of the record `key`.
+/// Derives everything from `document`, whose parts `assembled` was made of.
 #[must_use]
-pub fn derive(key: &RecordKey, assembled: &str) -> Derived {
+pub fn derive(document: &Document, assembled: &str) -> Derived {
+    match (document.key.kind, view::log::log(document.key.kind)) {
+        (_, Some(log)) => log::derive(&document.key, document.asked_span(), assembled, log),
+        (Kind::Call, None) => call(&document.key, assembled),
+        (_, None) => Derived::default(),
+    }
+}
+
+fn call(key: &RecordKey, assembled: &str) -> Derived {
     let (call, unknown_members) = view::read::<call::Call>(assembled);
     let call = call.unwrap_or_default();
     let mut sessions: Vec<Session> = call.sessions.iter().map(session).collect();
@@ -26,7 +37,7 @@ pub fn derive(key: &RecordKey, assembled: &str) -> Derived {
     parties.add_endpoints(&mut sessions);
     let record = record(&call, &sessions);
     let search = search::texts(key, &call, &record, parties.named(), &sessions);
-    Derived { record, parties: parties.into_vec(), sessions, search, unknown_members }
+    Derived { record, parties: parties.into_vec(), sessions, log: Vec::new(), search, unknown_members }
 }
 
 fn record(call: &call::Call<'_>, sessions: &[Session]) -> Record {

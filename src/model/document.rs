@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::model::{
     id::{RecordKey, Sha256, Version},
     raw::{self, Malformed},
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 
 /// What a response body holds.
@@ -19,14 +19,17 @@ pub enum What {
     Participants,
     /// The record with its participants expanded, where the collection of its own is refused: `{…,"participants_v2":[…]}`.
     ParticipantsExpanded,
+    /// One element of a page, cut out byte for byte: a row of a log, somebody of the directory. It is the whole record.
+    Row,
 }
 
 impl What {
-    const NAMES: [(What, &'static str); 4] = [
+    const NAMES: [(What, &'static str); 5] = [
         (What::Record, "record"),
         (What::Sessions, "sessions"),
         (What::Participants, "participants_v2"),
         (What::ParticipantsExpanded, "participants_v2 expanded"),
+        (What::Row, "row"),
     ];
 
     /// The name under which the archive keeps it.
@@ -49,6 +52,8 @@ pub struct Part {
     pub url: String,
     /// Graph's `request-id` response header.
     pub request_id: Option<String>,
+    /// For a row of a log, the span that was asked for; next links do not always say it.
+    pub asked: Option<Span>,
     /// When the last byte was in, by the local clock.
     pub received: Timestamp,
     pub body: Vec<u8>,
@@ -59,7 +64,7 @@ impl Part {
     #[must_use]
     pub fn new(what: What, url: String, request_id: Option<String>, received: Timestamp, body: Vec<u8>) -> Self {
         let sha256 = Sha256::of(&body);
-        Self { what, url, request_id, received, body, sha256 }
+        Self { what, url, request_id, asked: None, received, body, sha256 }
     }
 }
 
@@ -87,6 +92,12 @@ impl Document {
         self.parts.iter().map(|part| part.body.len()).sum()
     }
 
+    /// The span of time that a row of a log was asked for with.
+    #[must_use]
+    pub fn asked_span(&self) -> Option<Span> {
+        self.parts.first()?.asked
+    }
+
     /// Splices the parts into one JSON object on one line: the record with its complete `sessions` and `participants_v2`.
     ///
     /// Every other member stands in its original order; keys, numbers and strings are copied letter for letter; only white
@@ -96,6 +107,9 @@ impl Document {
     /// # Errors
     /// When a body is not the JSON object that its `what` promises.
     pub fn assemble(&self) -> Result<String, AssembleError> {
+        if let Some(row) = self.parts.iter().find(|part| part.what == What::Row) {
+            return assemble_row(row);
+        }
         let texts = self.parts.iter().map(|part| Ok((part, part_text(part)?))).collect::<Result<Vec<_>, _>>()?;
         let (record, record_text) =
             texts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
@@ -109,6 +123,7 @@ impl Document {
                 What::Sessions => (&mut sessions, "value"),
                 What::Participants => (&mut participants, "value"),
                 What::ParticipantsExpanded => (&mut participants, "participants_v2"),
+                What::Row => continue,
             };
             collection.add_page(text, member).map_err(|source| malformed(part, source))?;
         }
@@ -150,6 +165,14 @@ impl Document {
         out.push('}');
         Ok(out)
     }
+}
+
+fn assemble_row(part: &Part) -> Result<String, AssembleError> {
+    let text = part_text(part)?;
+    raw::members(text).map_err(|source| malformed(part, source))?;
+    let mut out = String::with_capacity(text.len());
+    raw::push_minified(text, &mut out);
+    Ok(out)
 }
 
 fn part_text(part: &Part) -> Result<&str, AssembleError> {

@@ -21,10 +21,13 @@ pub struct Hit {
     pub duration_s: Option<f64>,
     #[serde(rename = "type")]
     pub call_type: Option<String>,
-    pub modalities: Vec<String>,
+    /// Of a call.
+    pub modalities: Option<Vec<String>>,
     pub organizer: Option<Person>,
     pub participants: Vec<Person>,
-    pub sessions: u32,
+    /// Of a call.
+    pub sessions: Option<u32>,
+    /// Some session or segment has a failure; of a row of a log: it says that the call was not successful.
     pub failed: bool,
     /// Where the newest version stands in the ledger.
     #[serde(skip)]

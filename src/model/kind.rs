@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a record is: one of the six things that the call records API gives out.
+/// What a record is: one of the six things that the call records API gives out, or somebody of whom they speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Call,
@@ -12,11 +12,23 @@ pub enum Kind {
     BlockedUser,
     DialOut,
     Sms,
+    /// A user of the directory. Never a hit: it tells who the people in hits are.
+    Person,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 6] =
+    pub const ALL: [Kind; 7] =
+        [Kind::Call, Kind::Pstn, Kind::DirectRouting, Kind::BlockedUser, Kind::DialOut, Kind::Sms, Kind::Person];
+
+    /// Those that questions are answered with.
+    pub const HITS: [Kind; 6] =
         [Kind::Call, Kind::Pstn, Kind::DirectRouting, Kind::BlockedUser, Kind::DialOut, Kind::Sms];
+
+    /// The kind that has this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// The name of the command-line contract.
     #[must_use]
@@ -28,6 +40,7 @@ impl Kind {
             Kind::BlockedUser => "blocked-user",
             Kind::DialOut => "dial-out",
             Kind::Sms => "sms",
+            Kind::Person => "person",
         }
     }
 }
@@ -41,9 +54,10 @@ impl fmt::Display for Kind {
 impl FromStr for Kind {
     type Err = String;
 
+    /// Reads the name of a kind of hit.
     fn from_str(text: &str) -> Result<Self, String> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        Kind::HITS.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Kind::HITS.iter().map(|kind| kind.name()).collect();
             format!("no such kind; there are {}", names.join(", "))
         })
     }

@@ -11,6 +11,8 @@ pub mod listed;
 pub mod name;
 pub mod phone;
 pub mod raw;
+pub mod retention;
+pub mod row_key;
 pub mod rows;
 pub mod source;
 pub mod time;

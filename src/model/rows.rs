@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 /// Raised whenever derivation changes, so that archives make their rows again.
-pub const DERIVE_VERSION: i64 = 1;
+pub const DERIVE_VERSION: i64 = 2;
 
 /// Everything derived from one version of one record.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,10 +16,20 @@ pub struct Derived {
     /// Everybody who took part, each identity once with all its roles; the organizer, where known, first.
     pub parties: Vec<Party>,
     pub sessions: Vec<Session>,
+    /// Of a row of a log, its own columns, in the order of its description.
+    pub log: Vec<LogValue>,
     /// What a text search finds, field by field.
     pub search: Vec<(SearchField, String)>,
     /// Members that no documented type has, counted over the whole document.
     pub unknown_members: u32,
+}
+
+/// A column of a row of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogValue {
+    Null,
+    Integer(i64),
+    Text(String),
 }
 
 /// The record's own columns.
@@ -181,4 +191,6 @@ pub enum SearchField {
     Conversation,
     /// Words that a user wrote as feedback.
     Feedback,
+    /// What else a row of a log says: countries, operator, licence, data centres, currency.
+    Detail,
 }

@@ -28,7 +28,7 @@ pub(crate) const DURATION: &str = "duration";
 const TERMS: &str = "terms";
 
 /// Every text field, in the order of the schema.
-pub(crate) const TEXTS: [(SearchField, &str); 16] = [
+pub(crate) const TEXTS: [(SearchField, &str); 17] = [
     (SearchField::Name, "name"),
     (SearchField::Organizer, "organizer"),
     (SearchField::ParticipantId, "participant_id"),
@@ -45,6 +45,7 @@ pub(crate) const TEXTS: [(SearchField, &str); 16] = [
     (SearchField::Modality, "modality"),
     (SearchField::Conversation, "conversation"),
     (SearchField::Feedback, "feedback"),
+    (SearchField::Detail, "detail"),
 ];
 
 /// The schema and handles to its fields; the same in every index whose schema is equal.
@@ -69,7 +70,10 @@ impl Fields {
 
 /// Whether the places of words are indexed.
 pub(crate) fn has_positions(field: SearchField) -> bool {
-    matches!(field, SearchField::Name | SearchField::Organizer | SearchField::Reason | SearchField::Feedback)
+    matches!(
+        field,
+        SearchField::Name | SearchField::Organizer | SearchField::Reason | SearchField::Feedback | SearchField::Detail
+    )
 }
 
 pub(crate) static FIELDS: LazyLock<Fields> = LazyLock::new(|| {

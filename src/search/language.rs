@@ -66,7 +66,7 @@ const PARTICIPANT: &[SearchField] =
     &[SearchField::Name, SearchField::Upn, SearchField::ParticipantId, SearchField::Phone];
 
 /// Names of fields in queries.
-const NAMES: [(&str, Target); 25] = [
+const NAMES: [(&str, Target); 26] = [
     ("name", Target::Texts("name", &[SearchField::Name])),
     ("participant", Target::Texts("participant", PARTICIPANT)),
     ("organizer", Target::Texts("organizer", &[SearchField::Organizer])),
@@ -86,6 +86,7 @@ const NAMES: [(&str, Target); 25] = [
     ("codec", Target::Texts("codec", &[SearchField::Codec])),
     ("conversation", Target::Texts("conversation", &[SearchField::Conversation])),
     ("url", Target::Texts("url", &[SearchField::Conversation])),
+    ("detail", Target::Texts("detail", &[SearchField::Detail])),
     ("feedback", Target::Texts("feedback", &[SearchField::Feedback])),
     ("failure", Target::Texts("failure", &[SearchField::Stage, SearchField::Reason])),
     ("start", Target::Number(NumberField::Start)),

@@ -33,7 +33,7 @@ pub(crate) enum Class {
 
 pub(crate) fn class(field: SearchField) -> Class {
     match field {
-        SearchField::Name | SearchField::Reason | SearchField::Feedback => Class::Words,
+        SearchField::Name | SearchField::Reason | SearchField::Feedback | SearchField::Detail => Class::Words,
         SearchField::Upn => Class::Mail,
         SearchField::ParticipantId | SearchField::Id => Class::Id,
         SearchField::Phone => Class::Phone,

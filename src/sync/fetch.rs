@@ -216,7 +216,10 @@ async fn one(
 ) -> Outcome {
     let whole = match context.graph.whole(&todo.key.id, Some(todo.want_version)).await {
         Ok(whole) => whole,
-        Err(error) => return failure(error, todo, source, context.now(local_now)),
+        Err(error) => {
+            let forgotten = context.now(local_now) - context.settings.policy.retention.certain(source);
+            return failure(error, todo, |start| start < forgotten);
+        }
     };
     let unfollowed = whole.unfollowed;
     let raw_bytes = whole.document.raw_bytes();
@@ -273,12 +276,12 @@ async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Pre
         .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
 }
 
-fn failure(error: graph::Error, todo: &Todo, source: Source, now: Timestamp) -> Outcome {
+fn failure(error: graph::Error, todo: &Todo, is_past: impl Fn(Timestamp) -> bool) -> Outcome {
     match error {
         // One record that may not be read says nothing of the others; many in a row do.
         graph::Error::Forbidden { .. } => Outcome::Failed(Failure { error, soon: false }),
         error if error.is_unauthorised() => Outcome::Fatal(Error::Withdrawn(error)),
-        graph::Error::NotFound { .. } if todo.start + source.retention() < now => Outcome::Gone,
+        graph::Error::NotFound { .. } if is_past(todo.start) => Outcome::Gone,
         error => {
             let soon = matches!(error, graph::Error::NotFound { .. } | graph::Error::Stale { .. });
             Outcome::Failed(Failure { error, soon })

@@ -50,7 +50,7 @@ pub(super) async fn list(
                 continue;
             }
             Err(error) => {
-                fail(context, &listing, &error.to_string(), report);
+                fail(context, source, listing.span, &error.to_string(), report);
                 break;
             }
         };
@@ -66,7 +66,7 @@ pub(super) async fn list(
         take_in(context, &listing, page.rows, next, local_now, report).await?;
         if let Some(fault) = fault {
             abandon(context, &listing).await?;
-            fail(context, &listing, &fault, report);
+            fail(context, source, listing.span, &fault, report);
             break;
         }
         listing.cursor = page.next;
@@ -102,12 +102,12 @@ async fn take_in(
     Ok(())
 }
 
-async fn begin(context: &Context, source: Source, span: Span, local_now: Timestamp) -> Result<Listing> {
+pub(super) async fn begin(context: &Context, source: Source, span: Span, local_now: Timestamp) -> Result<Listing> {
     let now = context.now(local_now);
     Ok(context.scribe.with(move |writer| writer.begin_listing(source, span, now)).await?)
 }
 
-async fn abandon(context: &Context, listing: &Listing) -> Result<()> {
+pub(super) async fn abandon(context: &Context, listing: &Listing) -> Result<()> {
     let listing = listing.clone();
     Ok(context.scribe.with(move |writer| writer.abandon_listing(&listing)).await?)
 }
@@ -122,12 +122,9 @@ fn is_stale_link(error: &graph::Error) -> bool {
     )
 }
 
-fn fail(context: &Context, listing: &Listing, cause: &str, report: &mut SourceReport) {
-    tracing::warn!(window = %listing.span, cause, "this window could not be listed to its end");
-    context.observer.event(&Event::WindowFailed {
-        source: listing.source,
-        span: listing.span,
-        cause: cause.to_owned(),
-    });
+/// Counts and tells of a window that could not be read to its end.
+pub(super) fn fail(context: &Context, source: Source, span: Span, cause: &str, report: &mut SourceReport) {
+    tracing::warn!(%source, window = %span, cause, "this window could not be listed to its end");
+    context.observer.event(&Event::WindowFailed { source, span, cause: cause.to_owned() });
     report.windows_failed += 1;
 }

@@ -2,6 +2,8 @@
 
 pub mod fetch;
 pub mod list;
+mod log;
+mod people;
 pub mod plan;
 pub mod scribe;
 
@@ -16,12 +18,12 @@ use crate::{
     model::{
         event::{Event, Observer},
         filter::Filter,
-        source::Source,
+        source::{Protocol, Source},
         time::Timestamp,
     },
     sync::{
         fetch::Tried,
-        plan::{Ask, Known, Policy, plan},
+        plan::{Ask, Known, Policy, Window, plan},
         scribe::Scribe,
     },
 };
@@ -35,6 +37,9 @@ pub enum Error {
     /// Credentials or permission were good when the list was read and are not any more.
     #[error(transparent)]
     Withdrawn(graph::Error),
+    /// This cloud, or this Graph of today, does not have the source.
+    #[error("Graph does not have {source_name}: {cause}")]
+    NotServed { source_name: Source, cause: graph::Error },
     #[error(transparent)]
     Archive(#[from] archive::Error),
     #[error(transparent)]
@@ -125,12 +130,12 @@ impl Context {
 
 /// Pulls whatever of `source` is due and not yet covered.
 ///
-/// It plans what is due, nearest deadline first; lists it, whereby ids go on the to-do list; and fetches the to-do list.
 /// Stopping anywhere loses nothing: the next run goes on from there. A record or window that fails is counted and stops no
 /// other.
 ///
 /// # Errors
-/// What stops everything: credentials, a missing permission, an archive that cannot be written.
+/// What stops everything: credentials, a missing permission, an archive that cannot be written. [`Error::NotServed`] where this
+/// cloud does not have the source.
 pub async fn sync(
     context: &Context,
     archive: &Archive,
@@ -138,27 +143,54 @@ pub async fn sync(
     ask: &Ask,
     local_now: Timestamp,
 ) -> Result<SourceReport> {
-    let now = context.now(local_now);
-    let horizon = now - source.retention();
-    let known_rows = archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })?;
-    let listings = archive.listings_since(source, ask.from.map_or(horizon, |from| from.min(horizon)))?;
-    let known = Known { listings: &listings, rows: known_rows };
-    let windows = plan(source, now, known, ask, &context.settings.policy);
-    context.observer.event(&Event::Planned { source, windows: windows.len() });
-
     let mut report = SourceReport { source: source.name().into(), ..SourceReport::default() };
+    match source.protocol() {
+        Protocol::Records => records(context, archive, source, ask, local_now, &mut report).await?,
+        Protocol::Log(_) => log::pull(context, archive, source, ask, local_now, &mut report).await?,
+        Protocol::Delta => people::pull(context, archive, local_now, &mut report).await?,
+    }
+    report.stopped = context.is_stopping();
+    Ok(report)
+}
+
+/// Plans what is due, nearest deadline first; lists it, whereby ids go on the to-do list; and fetches the to-do list.
+async fn records(
+    context: &Context,
+    archive: &Archive,
+    source: Source,
+    ask: &Ask,
+    local_now: Timestamp,
+    report: &mut SourceReport,
+) -> Result<()> {
+    let windows = windows(context, archive, source, ask, local_now)?;
     let mut tried = Tried::default();
     for window in windows {
         if context.is_stopping() {
             break;
         }
-        list::list(context, source, window, local_now, &mut report).await?;
+        list::list(context, source, window, local_now, report).await?;
         // The oldest records go first, and listing a large tenant takes hours: they must not wait for it.
         if archive.queued(source.kind())? > FETCH_ABOVE + tried.len() {
-            fetch::fetch(context, archive, source, local_now, &mut report, (&mut tried, false)).await?;
+            fetch::fetch(context, archive, source, local_now, report, (&mut tried, false)).await?;
         }
     }
-    fetch::fetch(context, archive, source, local_now, &mut report, (&mut tried, true)).await?;
-    report.stopped = context.is_stopping();
-    Ok(report)
+    fetch::fetch(context, archive, source, local_now, report, (&mut tried, true)).await
+}
+
+/// What is due of a source that is listed by time.
+fn windows(
+    context: &Context,
+    archive: &Archive,
+    source: Source,
+    ask: &Ask,
+    local_now: Timestamp,
+) -> Result<Vec<Window>> {
+    let now = context.now(local_now);
+    let policy = &context.settings.policy;
+    let horizon = now - policy.retention.reach(source);
+    let known_rows = archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })?;
+    let listings = archive.listings_since(source, ask.from.map_or(horizon, |from| from.min(horizon)))?;
+    let windows = plan(source, now, Known { listings: &listings, rows: known_rows }, ask, policy);
+    context.observer.event(&Event::Planned { source, windows: windows.len() });
+    Ok(windows)
 }

@@ -8,15 +8,16 @@
 use crate::{
     archive::listing::Listing,
     model::{
-        source::Source,
+        retention::Retention,
+        source::{Protocol, Range, Source},
         time::{Age, Span, Timestamp},
     },
 };
 
-/// The unit in which time is due. Windows begin and end on it, but for the two ends of the whole.
-const BUCKET: Age = Age::hours(1);
 /// Rows for which one window may stand: a next link that expires costs no more than listing these again.
 const WINDOW_ROWS: u64 = 30_000;
+/// Rows of logs show 24 to 48 hours late and are settled in the days after: so long every run reads them again.
+const LOG_REREAD: Age = Age::days(9);
 
 /// How often hours are listed again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,11 +30,21 @@ pub struct Policy {
     pub sweep_margin: Age,
     /// Where the archive holds at most so many records of the last 30 days, all of them are listed each time: 500 requests.
     pub list_all_rows: u64,
+    /// A day of a log that was listed so short a time ago is not due again, however young it is.
+    pub log_pause: Age,
+    pub retention: Retention,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { factor: 2.0, age_min: Age::minutes(15), sweep_margin: Age::hours(36), list_all_rows: 30_000 }
+        Self {
+            factor: 2.0,
+            age_min: Age::minutes(15),
+            sweep_margin: Age::hours(36),
+            list_all_rows: 30_000,
+            log_pause: Age::default(),
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -71,15 +82,23 @@ pub struct Known<'a> {
     pub rows: u64,
 }
 
-/// The windows to list at `now` (Graph's time), nearest deadline first.
+/// The windows to list at `now` (Graph's time), nearest deadline first. None of a source that is not listed by time.
 #[must_use]
 pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
-    let horizon = (now - source.retention()).floor_to(Age::seconds(1));
+    match source.protocol() {
+        Protocol::Records => plan_records(source, now, known, ask, policy),
+        Protocol::Log(range) => plan_log(source, range, now, known, ask, policy),
+        Protocol::Delta => Vec::new(),
+    }
+}
+
+fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
+    let bucket = Age::hours(1);
+    let horizon = (now - policy.retention.certain(source)).floor_to(Age::seconds(1));
     let second = Age::seconds(1);
     // Graph is asked in whole seconds; what is claimed must not be more than what is asked.
     let from = ask.from.map_or(horizon, |from| from.floor_to(second));
-    let to = ask.to.map_or(now.floor_to(BUCKET) + BUCKET, |to| Timestamp(to.0 + second.0 - 1).floor_to(second));
-    let whole = Span::new(from, to);
+    let to = ask.to.map_or(now.floor_to(bucket) + bucket, |to| Timestamp(to.0 + second.0 - 1).floor_to(second));
     // An unfinished window of the last run begins before today's horizon: it goes on all the same.
     let resumable = Span::new(if ask.from.is_some() { from } else { from - Age::days(1) }, to);
     let asked = ask.from.is_some() || ask.to.is_some();
@@ -92,38 +111,57 @@ pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy:
         .collect();
     let hours_max =
         known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
-    let longest = Age(BUCKET.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
-
-    let mut windows: Vec<Window> = Vec::new();
-    let mut open: Option<Span> = None;
-    for bucket in buckets(whole) {
-        let being_listed = resumed.iter().any(|listing| is_within(bucket, listing.span));
-        let due =
-            !being_listed && (list_all || is_due(bucket, last_listed(bucket, known.listings), source, now, policy));
-        match &mut open {
-            Some(span) if due && span.to == bucket.from && bucket.to - span.from <= longest => span.to = bucket.to,
-            _ => {
-                windows.extend(open.take().map(Window::Fresh));
-                open = due.then_some(bucket);
-            }
-        }
-    }
-    windows.extend(open.map(Window::Fresh));
+    let longest = Age(bucket.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
+    let due = |hour: Span| {
+        let being_listed = resumed.iter().any(|listing| is_within(hour, listing.span));
+        !being_listed && (list_all || is_due(hour, last_listed(hour, known.listings), source, now, policy))
+    };
+    let mut windows = joined(buckets(Span::new(from, to), bucket).filter(|hour| due(*hour)), longest);
     windows.extend(resumed.into_iter().cloned().map(Window::Resume));
     windows.sort_by_key(|window| window.span().from);
     windows
+}
+
+/// Logs are asked for whole days in UTC, so that a log that sums up is always asked for the same spans. An unfinished window
+/// begins anew: its next links count rows, and rows may have come in before.
+fn plan_log(source: Source, range: Range, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
+    let day = Age::days(1);
+    let end_of_day = |time: Timestamp| Timestamp(time.0 + day.0 - 1).floor_to(day);
+    let from = ask.from.unwrap_or(now - policy.retention.reach(source)).floor_to(day);
+    // The sum of a day that is not over would change with every look at it.
+    let today = if range.sums_up { now.floor_to(day) } else { end_of_day(now) };
+    let to = ask.to.map_or(today, end_of_day).min(today);
+    let asked = ask.from.is_some() || ask.to.is_some();
+    let due = |span: Span| {
+        let Some(last) = last_listed(span, known.listings) else { return true };
+        let is_young = last - span.to < LOG_REREAD && now - last >= policy.log_pause;
+        asked || is_young || is_due(span, Some(last), source, now, policy)
+    };
+    joined(buckets(Span::new(from, to), day).filter(|span| due(*span)), range.longest)
+}
+
+/// Makes windows of buckets that touch, none longer than `longest`.
+fn joined(buckets: impl Iterator<Item = Span>, longest: Age) -> Vec<Window> {
+    let mut spans: Vec<Span> = Vec::new();
+    for bucket in buckets {
+        match spans.last_mut() {
+            Some(span) if span.to == bucket.from && bucket.to - span.from <= longest => span.to = bucket.to,
+            _ => spans.push(bucket),
+        }
+    }
+    spans.into_iter().map(Window::Fresh).collect()
 }
 
 fn is_within(inner: Span, outer: Span) -> bool {
     outer.from <= inner.from && inner.to <= outer.to
 }
 
-/// Hours on the clock, the first and the last cut to `whole`.
-fn buckets(whole: Span) -> impl Iterator<Item = Span> {
+/// Hours or days on the clock, the first and the last cut to `whole`.
+fn buckets(whole: Span, length: Age) -> impl Iterator<Item = Span> {
     std::iter::successors((!whole.is_empty()).then_some(whole.from), move |from| {
-        Some(from.floor_to(BUCKET) + BUCKET).filter(|next| *next < whole.to)
+        Some(from.floor_to(length) + length).filter(|next| *next < whole.to)
     })
-    .map(move |from| Span::new(from, (from.floor_to(BUCKET) + BUCKET).min(whole.to)))
+    .map(move |from| Span::new(from, (from.floor_to(length) + length).min(whole.to)))
 }
 
 /// When a listing that covers the whole bucket and was read to its end last began.
@@ -137,7 +175,7 @@ fn is_due(bucket: Span, last: Option<Timestamp>, source: Source, now: Timestamp,
     let Some(last) = last else { return true };
     let age_at = |time: Timestamp| (time - bucket.to).max(policy.age_min).0 as f64;
     let grown = age_at(now) >= policy.factor * age_at(last);
-    let sweep = bucket.from + source.retention() - policy.sweep_margin;
+    let sweep = bucket.from + policy.retention.certain(source) - policy.sweep_margin;
     grown || (last < sweep && sweep <= now)
 }
 
@@ -148,6 +186,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(Age::days(1000).0);
     const BIG: u64 = 1_000_000;
+    const BUCKET: Age = Age::hours(1);
 
     fn ago(age: Age) -> Timestamp {
         NOW - age
@@ -244,5 +283,47 @@ mod tests {
         let at = windows.iter().position(|window| *window == Window::Resume(half.clone())).unwrap();
         assert_eq!(windows[at - 1].span().to, half.span.from);
         assert_eq!(windows[at + 1].span().from, half.span.to);
+    }
+
+    fn log_spans(source: Source, now: Timestamp, listings: &[Listing], ask: Ask) -> Vec<Span> {
+        let windows = plan(source, now, Known { listings, rows: 0 }, &ask, &Policy::default());
+        windows.iter().map(Window::span).collect()
+    }
+
+    #[test]
+    fn a_first_run_asks_a_log_as_far_back_as_anything_may_be_kept_and_never_for_ninety_days_at_once() {
+        let now = NOW + Age::hours(7);
+        let spans = log_spans(Source::Pstn, now, &[], Ask::default());
+        assert_eq!(spans.first().map(|span| span.from), Some(ago(Age::days(365))));
+        assert_eq!(spans.last().map(|span| span.to), Some(NOW + Age::days(1)));
+        assert!(spans.windows(2).all(|pair| pair[0].to == pair[1].from));
+        assert!(spans.iter().all(|span| span.to - span.from <= Age::days(30)));
+        let asked = Ask { from: Some(ago(Age::days(91))), to: Some(NOW) };
+        assert_eq!(log_spans(Source::Sms, now, &[], asked).len(), 4);
+    }
+
+    #[test]
+    fn a_log_that_sums_up_is_asked_for_whole_days_that_are_over() {
+        let now = NOW + Age::hours(7);
+        let spans = log_spans(Source::DialOut, now, &[], Ask::default());
+        assert!(
+            spans
+                .iter()
+                .all(|span| span.to - span.from == Age::days(1) && span.from.floor_to(Age::days(1)) == span.from)
+        );
+        assert_eq!((spans.len(), spans.last().map(|span| span.to)), (150, Some(NOW)));
+        let part_of_a_day = Ask { from: Some(ago(Age::hours(30))), to: Some(ago(Age::hours(29))) };
+        assert_eq!(
+            log_spans(Source::DialOut, now, &[], part_of_a_day),
+            [Span::new(ago(Age::days(2)), ago(Age::days(1)))]
+        );
+    }
+
+    #[test]
+    fn every_run_reads_the_last_days_of_a_log_again_and_older_ones_when_their_age_has_doubled() {
+        let all = Span::new(ago(Age::days(365)), NOW + Age::days(1));
+        let listed = Listing { source: Source::Pstn, ..listing(all.from, all.to, NOW + Age::hours(7), None) };
+        let spans = log_spans(Source::Pstn, NOW + Age::hours(8), &[listed], Ask::default());
+        assert_eq!(spans, [Span::new(ago(Age::days(9)), NOW + Age::days(1))]);
     }
 }

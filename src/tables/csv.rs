@@ -80,14 +80,14 @@ fn cells(hit: &Hit) -> [Cow<'_, str>; COLUMNS.len()] {
         ours(hit.end),
         ours(hit.duration_s),
         text(hit.call_type.as_ref()),
-        joined(hit.modalities.iter().map(String::as_str), ";"),
+        joined(hit.modalities.iter().flatten().map(String::as_str), ";"),
         of_organizer(|person| person.id.as_ref()),
         of_organizer(|person| person.name.as_ref()),
         of_organizer(|person| person.upn.as_ref()),
         of_organizer(|person| person.phone.as_ref()),
         joined(hit.participants.iter().map(known_as), "; "),
         joined(hit.participants.iter().map(|person| person.id.as_deref().unwrap_or_default()), ";"),
-        ours(Some(hit.sessions)),
+        ours(hit.sessions),
         ours(Some(hit.failed)),
     ]
 }
@@ -163,14 +163,14 @@ mod tests {
             end: None,
             duration_s: Some(-1.5),
             call_type: Some("groupCall".into()),
-            modalities: vec!["audio".into(), "video".into()],
+            modalities: Some(vec!["audio".into(), "video".into()]),
             organizer: Some(person(Some("a"), Some("=HYPERLINK(\"http://x\",\"y\")"), None)),
             participants: vec![
                 person(Some("a"), Some("Vance, Adele"), None),
                 person(None, Some("Zoë"), None),
                 person(Some("+4420"), None, Some("+4420")),
             ],
-            sessions: 3,
+            sessions: Some(3),
             failed: true,
             seq: Seq(7),
         }

@@ -98,5 +98,5 @@ fn entry_of(row: &LostRow) -> Option<Entry> {
 }
 
 fn key(kind: &str, id: &str) -> Option<RecordKey> {
-    kind.parse::<Kind>().ok().map(|kind| RecordKey { kind, id: id.to_owned() })
+    Kind::of_name(kind).map(|kind| RecordKey { kind, id: id.to_owned() })
 }

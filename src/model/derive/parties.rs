@@ -87,7 +87,7 @@ impl Parties {
         Some(at)
     }
 
-    fn add(&mut self, identity: &Identity, role: Roles) -> usize {
+    pub(super) fn add(&mut self, identity: &Identity, role: Roles) -> usize {
         let at = *self.by_identity.entry(Key::of(identity)).or_insert(self.found.len());
         match self.found.get_mut(at) {
             None => self.found.push(Party { identity: identity.clone(), roles: role }),

@@ -30,23 +30,27 @@ pub(super) fn texts<'t>(
     for media in call.sessions.iter().flat_map(|session| &session.segments).flat_map(|segment| &segment.media) {
         texts.add_media(media);
     }
-    texts.found
+    texts.into_found()
 }
 
 #[derive(Default)]
-struct Texts<'t> {
+pub(super) struct Texts<'t> {
     seen: HashSet<(SearchField, Cow<'t, str>)>,
     found: Vec<(SearchField, String)>,
 }
 
 impl<'t> Texts<'t> {
-    fn add(&mut self, field: SearchField, text: Option<&'t String>) {
+    pub(super) fn into_found(self) -> Vec<(SearchField, String)> {
+        self.found
+    }
+
+    pub(super) fn add(&mut self, field: SearchField, text: Option<&'t String>) {
         if let Some(text) = text {
             self.add_text(field, Cow::Borrowed(text));
         }
     }
 
-    fn add_leaf(&mut self, field: SearchField, leaf: Leaf<'t>) {
+    pub(super) fn add_leaf(&mut self, field: SearchField, leaf: Leaf<'t>) {
         if let Some(text) = leaf.text() {
             self.add_text(field, text);
         }
@@ -77,7 +81,7 @@ impl<'t> Texts<'t> {
         }
     }
 
-    fn add_identity(&mut self, identity: &'t Identity, roles: Roles) {
+    pub(super) fn add_identity(&mut self, identity: &'t Identity, roles: Roles) {
         let is_phone = identity.phone().is_some();
         let of_id = if is_phone { SearchField::Phone } else { SearchField::ParticipantId };
         for (field, text) in [

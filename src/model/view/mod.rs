@@ -8,6 +8,7 @@
 pub mod call;
 pub mod identity;
 pub mod leaf;
+pub mod log;
 pub mod media;
 
 use leaf::{Leaf, unquoted};

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{
     derive,
+    document::Document,
     id::{RecordKey, Seq, Version},
 };
 
@@ -13,7 +14,8 @@ fn info(version: i64, newest: bool) -> VersionInfo {
 
 fn shown(json: &str) -> String {
     let versions = [info(1, false), info(2, true)];
-    let derived = derive::derive(&versions[1].key, json);
+    let document = Document { key: versions[1].key.clone(), version: Version(2), parts: Vec::new() };
+    let derived = derive::derive(&document, json);
     let mut out = Vec::new();
     show(&versions[1], &versions, &derived, json, &mut out).unwrap();
     String::from_utf8(out).unwrap()

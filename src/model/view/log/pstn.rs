@@ -1,0 +1,51 @@
+//! `pstnCallLogRow`: calls over calling plans, operator connect and audio conferencing. Source: CSDL v1.0 and beta (2026-08).
+
+use crate::model::{
+    kind::Roles,
+    rows::SearchField::{Detail, Id, Name, Network, ParticipantId, Phone, Type, Upn},
+    view::log::{
+        Holds::{Decimal, Integer, Json, Time},
+        Log, column, found,
+    },
+};
+
+pub(super) const LOG: Log = Log {
+    table: "pstn",
+    columns: &[
+        found("id", "id", Id),
+        found("callId", "call_id", Id),
+        found("callType", "call_type", Type),
+        column("startDateTime", "start_ns", Time),
+        column("endDateTime", "end_ns", Time),
+        column("duration", "duration_s", Integer),
+        found("userId", "user_id", ParticipantId),
+        found("userPrincipalName", "user_principal_name", Upn),
+        found("userDisplayName", "user_display_name", Name),
+        found("callerNumber", "caller_number", Phone),
+        found("calleeNumber", "callee_number", Phone),
+        found("callDurationSource", "call_duration_source", Detail),
+        column("charge", "charge", Decimal),
+        column("connectionCharge", "connection_charge", Decimal),
+        found("currency", "currency", Detail),
+        found("conferenceId", "conference_id", Id),
+        found("destinationContext", "destination_context", Detail),
+        found("destinationName", "destination_name", Detail),
+        found("inventoryType", "inventory_type", Detail),
+        found("licenseCapability", "license_capability", Detail),
+        found("operator", "operator", Detail),
+        found("tenantCountryCode", "tenant_country_code", Detail),
+        found("usageCountryCode", "usage_country_code", Detail),
+        found("otherPartyCountryCode", "other_party_country_code", Detail),
+        found("clientLocalIpV4Address", "client_local_ip_v4_address", Network),
+        found("clientLocalIpV6Address", "client_local_ip_v6_address", Network),
+        found("clientPublicIpV4Address", "client_public_ip_v4_address", Network),
+        found("clientPublicIpV6Address", "client_public_ip_v6_address", Network),
+        column("administrativeUnitInfos", "administrative_unit_infos", Json),
+    ],
+    start: &["startDateTime"],
+    end: Some("endDateTime"),
+    record_type: Some("callType"),
+    succeeded: None,
+    numbers: &[("callerNumber", Roles::CALLER), ("calleeNumber", Roles::CALLEE)],
+    natural_key: &["callId", "userId", "startDateTime", "callType", "callerNumber", "calleeNumber"],
+};
