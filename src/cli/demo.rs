@@ -108,6 +108,7 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
     Context {
         config: Config::of_demo(folder.to_path_buf(), env, File { graph, ..File::default() }),
         quiet: context.quiet,
+        log_format: context.log_format,
         bars: context.bars.clone(),
         now: simulator.now(),
     }

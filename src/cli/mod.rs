@@ -84,6 +84,7 @@ enum Command {
 pub(crate) struct Context {
     pub config: Config,
     pub quiet: bool,
+    pub log_format: LogFormat,
     pub bars: MultiProgress,
     /// The wall clock when the command began.
     pub now: Timestamp,
@@ -100,7 +101,10 @@ impl Context {
 
     /// Says something on stderr that is neither result nor log.
     fn note(&self, text: &str) {
-        if !self.quiet {
+        if self.log_format == LogFormat::Json {
+            // Whoever reads JSON lines from stderr reads nothing else.
+            tracing::warn!("{text}");
+        } else if !self.quiet {
             let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
         }
     }
@@ -140,7 +144,7 @@ fn run(args: Args) -> Result<Code> {
     log::start(verbosity, args.log_format, &bars);
     let env = Env::read();
     let config = Config::resolve(args.archive, args.config, args.cloud, env)?;
-    let context = Context { config, quiet: args.quiet, bars, now: Timestamp::now() };
+    let context = Context { config, quiet: args.quiet, log_format: args.log_format, bars, now: Timestamp::now() };
     match args.command {
         Command::Sync(args) => sync::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
