@@ -272,15 +272,15 @@ struct Ask<'a> {
     turn: Turn,
     /// Without which Graph answers 403.
     permission: &'static str,
-    /// Whether it is about one record and not about a list.
-    of_record: bool,
+    /// Whether it is one of many, a record or a window: it comes again, and the others wait for its place.
+    one_of_many: bool,
 }
 
 impl Ask<'_> {
-    /// A record that keeps failing must not hold a place for long: it stays on the to-do list, and others wait.
+    /// One of many that keeps failing must not hold a place for long: it is tried again another time, and others wait.
     fn limits(&self, limits: Limits, outcome: Outcome) -> Limits {
         let throttled = matches!(outcome, Outcome::Status { status: 429, .. });
-        let attempts_max = if self.of_record && !throttled {
+        let attempts_max = if self.one_of_many && !throttled {
             limits.record_attempts_max.min(limits.attempts_max)
         } else {
             limits.attempts_max

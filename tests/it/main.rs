@@ -16,6 +16,7 @@ mod faults;
 mod fixtures;
 mod house;
 mod letters;
+mod logs;
 mod paging;
 mod query;
 mod resume;
