@@ -100,7 +100,8 @@ impl Credential {
     }
 
     /// Whether the login host is asked by the app itself, which takes a tenant and a client id.
-    pub(super) fn asks_login_host(&self) -> bool {
+    #[must_use]
+    pub fn asks_login_host(&self) -> bool {
         matches!(self, Self::Secret(_) | Self::Certificate(_) | Self::Federated(_))
     }
 

@@ -74,8 +74,8 @@ fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
     };
     let part = |at: usize| &rest_of_time[at..at + 2];
     let text = format!("{year}-{}-{}T{}:{}:{}Z", part(0), part(2), part(4), part(6), part(8));
-    // The year 9999 stands for "no end" and may be more than a timestamp holds.
-    let at = Timestamp::parse(&text).or_else(|| (year == "9999").then_some(Timestamp(i64::MAX)))?;
+    // "No end" is written as the year 9999, which is more than a timestamp holds.
+    let at = Timestamp::parse(&text).or_else(|| (year.as_str() > "2261").then_some(Timestamp(i64::MAX)))?;
     Some((at, rest))
 }
 
@@ -94,6 +94,9 @@ mod tests {
         assert_eq!(facts.not_before, Timestamp::parse("2026-01-02T00:00:00Z").unwrap());
         assert_eq!(facts.not_after, Timestamp::parse("2051-03-04T00:00:00Z").unwrap());
         assert_eq!(facts.public_key, rcgen::PublicKeyData::der_bytes(&key));
+
+        params.not_after = rcgen::date_time_ymd(9999, 12, 31);
+        assert_eq!(read(params.self_signed(&key).unwrap().der()).unwrap().not_after, Timestamp(i64::MAX));
     }
 
     #[test]

@@ -110,7 +110,8 @@ async fn a_wrong_secret_is_explained_by_its_number_and_never_shown() {
     let Error::Unauthorised { aadsts, .. } = &error else { panic!("{error}") };
     assert_eq!(*aadsts, Some(7_000_215));
     let told = error.to_string();
-    for part in ["take the secret's value, not its id", "AADSTS7000215", "invalid_client", "trace id t-1"] {
+    assert_eq!(error.hint().unwrap(), "set AZURE_CLIENT_SECRET to the secret's value, not its id");
+    for part in ["the client secret is wrong", "AADSTS7000215", "invalid_client", "trace id t-1"] {
         assert!(told.contains(part), "{told}");
     }
     let settings = server.settings();
@@ -150,7 +151,7 @@ async fn a_host_that_could_listen_in_is_refused_before_anything_is_sent() {
     assert!(matches!(error, Error::Insecure { .. }), "{error}");
 
     let mut settings = server.settings();
-    settings.tenant_id = "../x".into();
+    settings.tenant_id = Some("../x".into());
     let error = crate::graph::Client::new(settings, std::sync::Arc::new(())).unwrap_err();
     assert!(matches!(error, Error::Tenant { .. }), "{error}");
 }
