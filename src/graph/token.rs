@@ -287,16 +287,17 @@ fn refused_by_machine(identity: &ManagedIdentity, http: &Http, exchange: Exchang
         Ok(answer) if (400..500).contains(&answer.status) && answer.status != 429 => {
             let said = Refused::read(&answer.body).unwrap_or_default();
             let error = if said.error.is_empty() { answer.status.to_string() } else { excerpt(&said.error) };
-            Error::Unauthorised {
-                error,
-                aadsts: None,
-                message: said.told(),
-                meaning: "this machine has no such managed identity",
-                hint: format!(
+            let aadsts = said.error_codes.first().copied();
+            let no_identity = || {
+                let hint = format!(
                     "assign {} to it, or set AZURE_CLIENT_ID to one that is assigned; none is the system-assigned one",
                     identity.whose()
-                ),
-            }
+                );
+                ("this machine has no such managed identity", hint)
+            };
+            let by_number = |_| (said.reason().meaning, said.reason().hint.to_owned());
+            let (meaning, hint) = aadsts.map_or_else(no_identity, by_number);
+            Error::Unauthorised { error, aadsts, message: said.told(), meaning, hint }
         }
         exchange => http.failure(exchange, verdict, identity.url(), ""),
     }

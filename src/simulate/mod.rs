@@ -22,6 +22,7 @@ use crate::{
     model::time::{Age, Timestamp},
     simulate::{
         clock::Clock,
+        identity_endpoints::Machine,
         limits::Gate,
         routes::{Server, Trouble},
         tokens::{Login, Registration},
@@ -30,6 +31,7 @@ use crate::{
 };
 
 mod answer;
+mod assertions;
 mod calendar;
 mod call;
 mod clock;
@@ -40,6 +42,7 @@ mod emit;
 mod equipment;
 mod expected;
 mod identity;
+mod identity_endpoints;
 mod json;
 mod limits;
 mod media;
@@ -47,6 +50,7 @@ mod pages;
 mod people;
 mod planted;
 mod query;
+mod refusals;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -55,13 +59,15 @@ mod weather;
 mod world;
 
 // One door: what is behind it may be arranged anew.
+pub use assertions::FederatedCredential;
 pub use counts::Counts;
 pub use expected::ExpectedCall;
+pub use identity_endpoints::{APP_SERVICE_PATH, ManagedIdentity};
 pub use limits::{Limits, Rate};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
-pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET};
+pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET, SignIn, SignInKind};
 pub use weather::{Fault, Weather};
 pub use world::World;
 
@@ -86,6 +92,12 @@ pub struct Settings {
     pub tenant: String,
     pub client_id: String,
     pub client_secret: String,
+    /// Certificates of the application, as DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Whose tokens the application takes for its own.
+    pub federated: Vec<FederatedCredential>,
+    /// What the machine that the client runs on is given by Azure.
+    pub managed_identity: ManagedIdentity,
     /// What the application was granted; without [`CALL_RECORDS_ROLE`] every request gets 403.
     pub roles: Vec<String>,
     /// How long a token works, in real time.
@@ -97,7 +109,8 @@ pub struct Settings {
 impl Default for Settings {
     /// A month of a small company, in fair weather and under Graph's documented limits.
     fn default() -> Self {
-        let Registration { tenant, client_id, client_secret, roles, lifetime } = tokens::default_registration();
+        let Registration { tenant, client_id, client_secret, certificates, federated, roles, lifetime } =
+            tokens::default_registration();
         Self {
             port: 0,
             seed: 1,
@@ -112,6 +125,13 @@ impl Default for Settings {
             tenant,
             client_id,
             client_secret,
+            certificates,
+            federated,
+            managed_identity: ManagedIdentity {
+                system_assigned: false,
+                user_assigned: Vec::new(),
+                header: "simulated-identity-header-5d0c".to_owned(),
+            },
             roles,
             token_life: lifetime,
             gzip: true,
@@ -227,6 +247,21 @@ impl Simulator {
         self.server.login.revoke_all();
     }
 
+    /// Refuses the next requests of the login host with this AADSTS number.
+    pub fn refuse_sign_in(&self, code: u32, times: u32) {
+        self.server.login.plan_refusal(code, times);
+    }
+
+    /// Answers the next requests for a managed identity's token with these.
+    pub fn trouble_managed_identity(&self, statuses: &[u16]) {
+        self.server.machine.plan_trouble(statuses);
+    }
+
+    /// The tokens that were given, and what for.
+    pub fn sign_ins(&self) -> Vec<SignIn> {
+        self.server.login.sign_ins()
+    }
+
     /// Stops, and waits until the port is free. Dropping does the same.
     pub fn stop(mut self) {
         self.halt();
@@ -251,11 +286,14 @@ impl Drop for Simulator {
 impl Server {
     fn new(settings: Settings, url: String) -> Self {
         let began = settings.start_clock.unwrap_or_else(Timestamp::now);
-        let Settings { tenant, client_id, client_secret, roles, token_life: lifetime, .. } = settings;
+        let Settings { tenant, client_id, client_secret, certificates, federated, roles, token_life: lifetime, .. } =
+            settings;
+        let registration = Registration { tenant, client_id, client_secret, certificates, federated, roles, lifetime };
         Self {
             world: World::new(settings.seed, settings.users, settings.calls_per_day, began, settings.days),
             clock: Clock::starting_at(began),
-            login: Login::new(Registration { tenant, client_id, client_secret, roles, lifetime }),
+            login: Login::new(registration),
+            machine: Machine::new(settings.managed_identity),
             gate: Gate::new(settings.limits),
             sky: Sky::new(settings.weather),
             page_sizes: settings.page_sizes,
