@@ -12,6 +12,7 @@ pub mod retry;
 
 mod calls;
 mod page;
+mod refusal;
 mod request;
 mod rows;
 mod token;
@@ -67,10 +68,13 @@ pub struct Settings {
     pub login_host: Url,
     /// Where records come from, without a version.
     pub graph_host: Url,
-    /// The tenant's id or one of its domain names.
-    pub tenant_id: String,
-    pub client_id: String,
+    /// The tenant's id or one of its domain names; managed identities and the Azure command line know theirs.
+    pub tenant_id: Option<String>,
+    /// The app's; for a managed identity that of a user-assigned one.
+    pub client_id: Option<String>,
     pub credential: Credential,
+    /// How errors name the proxy that the environment sets: without its password.
+    pub proxy: Option<String>,
     pub rates: Rates,
     pub limits: Limits,
     /// For one request, from connecting to the last byte.
@@ -86,13 +90,14 @@ impl Settings {
     ///
     /// # Errors
     /// Only when the table of clouds is wrong.
-    pub fn new(cloud: Cloud, tenant_id: String, client_id: String, credential: Credential) -> Result<Self> {
+    pub fn new(cloud: Cloud, credential: Credential) -> Result<Self> {
         Ok(Self {
             login_host: cloud::parse_host(cloud.login_host())?,
             graph_host: cloud::parse_host(cloud.graph_host())?,
-            tenant_id,
-            client_id,
+            tenant_id: None,
+            client_id: None,
             credential,
+            proxy: None,
             rates: Rates::default(),
             limits: Limits::default(),
             timeout: Duration::from_secs(2 * 60),
@@ -145,9 +150,9 @@ impl Client {
         let Settings { login_host, graph_host, tenant_id, client_id, credential, rates, limits, .. } = settings;
         cloud::check_host(&login_host)?;
         cloud::check_host(&graph_host)?;
-        let hosts = [&login_host, &graph_host];
-        let http = Http::new(hosts, settings.timeout, settings.max_body_bytes, limits, observer)?;
-        let tokens = Tokens::new(&login_host, &graph_host, &tenant_id, client_id, credential)?;
+        let tokens = Tokens::new(&login_host, &graph_host, tenant_id, client_id, credential)?;
+        let hosts = [tokens.url(), &graph_host];
+        let http = Http::new(hosts, settings.timeout, settings.max_body_bytes, limits, settings.proxy, observer)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 graph_host,
@@ -245,8 +250,7 @@ impl Client {
     async fn exchange(&self, ask: &Ask<'_>, token: &Token) -> Result<(Answer, Option<Gist>), Fault> {
         let http = &self.shared.http;
         let request = http
-            .client
-            .get(ask.url.clone())
+            .get(ask.url)
             .bearer_auth(token.secret.expose_secret())
             .header(header::ACCEPT, "application/json")
             .header("prefer", "include-unknown-enum-members")
