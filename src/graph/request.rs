@@ -268,4 +268,17 @@ mod tests {
         assert_eq!(read("soon"), None);
         assert_eq!(read("-1"), None);
     }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_not_there_is_named_and_may_come_back() {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        // Nobody listens on port 1.
+        let proxy = reqwest::Proxy::https("http://127.0.0.1:1").unwrap();
+        let builder = reqwest::Client::builder().proxy(proxy).tls_certs_only([]);
+        let sent = builder.build().unwrap().get("https://graph.example/v1.0").send().await;
+        let fault = no_answer(sent.unwrap_err());
+        let Fault::NoAnswer { cause } = &fault else { panic!("{fault:?}") };
+        assert!(is_of_proxy(cause), "{cause}");
+        assert_eq!(outcome(&Err(fault)), Outcome::NoAnswer);
+    }
 }

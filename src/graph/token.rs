@@ -139,7 +139,7 @@ impl Tokens {
             if let Ok(answer) = &mut exchange
                 && !is_success(answer)
             {
-                credential::scrub(&fields, &mut answer.body);
+                self.credential.scrub(&fields, &mut answer.body);
             }
             let exchange = match read_token(exchange, asked) {
                 Ok(token) if self.credential.asks_login_host() => return Ok(token),

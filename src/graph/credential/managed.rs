@@ -67,6 +67,13 @@ impl ManagedIdentity {
         &self.url
     }
 
+    pub(super) fn secret(&self) -> Option<&str> {
+        match &self.place {
+            Place::AppService { header } => Some(header.expose_secret()),
+            Place::Metadata => None,
+        }
+    }
+
     pub(in crate::graph) fn is_metadata(&self) -> bool {
         matches!(self.place, Place::Metadata)
     }
