@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{ClientBuilder, RequestBuilder, Response, header};
+use rustls::CertificateError;
 use tokio::time::sleep;
 use url::Url;
 
@@ -34,6 +35,8 @@ pub(super) struct Answer {
     /// The sender's clock.
     pub(super) date: Option<Timestamp>,
     pub(super) retry_after: Option<Duration>,
+    /// What a 401 asks to be shown.
+    pub(super) challenge: Option<String>,
     pub(super) received: Timestamp,
     pub(super) body: Vec<u8>,
 }
@@ -121,9 +124,10 @@ impl Http {
         let date = text(header::DATE.as_str()).and_then(Timestamp::parse_http);
         let retry_after = text(header::RETRY_AFTER.as_str()).and_then(|wait| parse_retry_after(wait, date));
         let request_id = text("request-id").map(str::to_owned);
+        let challenge = text(header::WWW_AUTHENTICATE.as_str()).map(str::to_owned);
         let status = response.status().as_u16();
         let body = self.read(response).await?;
-        Ok(Answer { status, request_id, date, retry_after, received: Timestamp::now(), body })
+        Ok(Answer { status, request_id, date, retry_after, challenge, received: Timestamp::now(), body })
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
@@ -228,12 +232,25 @@ fn is_of_proxy(cause: &str) -> bool {
     cause.contains("tunnel error") || cause.contains("SOCKS error")
 }
 
+fn distrust(reason: &CertificateError) -> String {
+    use CertificateError as Reason;
+    match reason {
+        Reason::UnknownIssuer | Reason::BadSignature => "its issuer is not known here".to_owned(),
+        Reason::Expired | Reason::ExpiredContext { .. } => "it has expired by this machine's clock".to_owned(),
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => {
+            "it is not valid yet by this machine's clock".to_owned()
+        }
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "it is for another host".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// Why the other side's certificate is not accepted, if that is the trouble.
 fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
-            return Some(reason.to_string());
+            return Some(distrust(reason));
         }
         // An I/O error hides the error that it carries from `source`.
         let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

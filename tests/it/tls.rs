@@ -16,7 +16,7 @@ use std::{
 };
 
 use callvault::{model::time::Age, simulate::Planted};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -30,13 +30,23 @@ struct Front {
     ca_pem: String,
 }
 
+static NUMBER: AtomicUsize = AtomicUsize::new(1);
+
 impl Front {
     fn before(simulator_url: &str) -> Self {
+        Self::of("localhost", simulator_url)
+    }
+
+    /// With a certificate for `name`.
+    fn of(name: &str, simulator_url: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A name of its own, as authorities have.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("Contoso CA {number}"));
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -174,9 +184,12 @@ fn a_private_ca_is_trusted_once_it_is_named() {
     sync(&bench, &front.url(), &[("SSL_CERT_FILE", &other_file)])
         .ends_with(2)
         .telling("the TLS certificate of https://localhost")
-        .telling("is not trusted")
+        .telling("is not trusted: its issuer is not known here")
         .telling("SSL_CERT_FILE");
     assert_eq!(bench.simulator.requests().token, 0);
+    let misnamed = Front::of("graph.example", &bench.simulator.url());
+    let misnamed_file = put(&bench.beside("misnamed.pem"), &misnamed.ca_pem);
+    sync(&bench, &misnamed.url(), &[("SSL_CERT_FILE", &misnamed_file)]).ends_with(2).telling("for another host");
     sync(&bench, &front.url(), &[("SSL_CERT_FILE", "/nowhere/ca.pem")]).ends_with(2).telling("SSL_CERT_FILE");
 
     sync(&bench, &front.url(), &[("SSL_CERT_FILE", &file)]).ends_with(0);
