@@ -15,7 +15,11 @@ use crate::{
     },
     graph::{
         Credential,
-        credential::{certificate::CertificateFile, federated::TokenFile, managed::ManagedIdentity},
+        credential::{
+            certificate::CertificateFile,
+            federated::TokenFile,
+            managed::{ARC_KEYS, ManagedIdentity},
+        },
     },
 };
 
@@ -62,8 +66,11 @@ pub(super) fn choose(env: &Env, file: &GraphFile) -> Result<Credential> {
             let identity = ManagedIdentity::app_service(endpoint, header.clone(), client_id)?;
             Ok(Credential::Managed(identity))
         }
+        (Some(endpoint), None) if may_be_managed && env.imds_endpoint.is_some() => {
+            Ok(Credential::Managed(ManagedIdentity::arc(endpoint, ARC_KEYS.into())?))
+        }
         (Some(_), None) if may_be_managed => Err(unauthorised("IDENTITY_ENDPOINT is set without IDENTITY_HEADER")
-            .hint("managed identities of Azure Arc and Service Fabric are not supported; set another credential")),
+            .hint("managed identities of Service Fabric are not supported; set another credential")),
         _ if choice.is_some_and(|kinds| kinds.contains(&Managed)) => {
             let identity = ManagedIdentity::metadata(env.pod_identity_authority_host.as_deref(), client_id)?;
             Ok(Credential::Managed(identity))
@@ -172,6 +179,8 @@ mod tests {
         assert!(name(&Env::default(), &none).contains("AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH"));
         let half = Env { identity_header: None, ..app_service() };
         assert!(name(&half, &none).contains("without IDENTITY_HEADER"));
+        let arc = Env { imds_endpoint: Some("http://localhost:40342".to_owned()), ..half };
+        assert_eq!(name(&arc, &none), "managed identity of Azure Arc");
     }
 
     #[test]

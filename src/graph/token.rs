@@ -135,11 +135,14 @@ impl Tokens {
             let asked = Instant::now();
             // Made anew for each try: an assertion is good once, and a federated token may have been renewed meanwhile.
             let fields = self.fields()?;
-            let mut exchange = http.exchange(self.request(http, &fields)).await;
+            let mut exchange = match &self.credential {
+                Credential::Managed(identity) => identity.exchange(http, &self.resource).await?,
+                _ => http.exchange(self.request(http, &fields)).await,
+            };
             if let Ok(answer) = &mut exchange
                 && !is_success(answer)
             {
-                credential::scrub(&fields, &mut answer.body);
+                self.credential.scrub(&fields, &mut answer.body);
             }
             let exchange = match read_token(exchange, asked) {
                 Ok(token) if self.credential.asks_login_host() => return Ok(token),
@@ -177,9 +180,6 @@ impl Tokens {
     }
 
     fn request(&self, http: &Http, fields: &[Field]) -> RequestBuilder {
-        if let Credential::Managed(identity) = &self.credential {
-            return identity.request(http, &self.resource);
-        }
         let form = Bytes::from_owner(credential::form(fields));
         http.post(&self.url)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -280,7 +280,8 @@ fn refused_by_machine(identity: &ManagedIdentity, http: &Http, exchange: Exchang
                  AZURE_FEDERATED_TOKEN_FILE"
                     .to_owned()
             } else {
-                "IDENTITY_ENDPOINT is set by App Service and its kin; unset it elsewhere".to_owned()
+                "IDENTITY_ENDPOINT is set by App Service and its kin, and by the agent of Azure Arc; unset it elsewhere"
+                    .to_owned()
             },
         },
         // A 404 that stays is as final as a 400.

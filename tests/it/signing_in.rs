@@ -356,8 +356,6 @@ fn no_secret_of_any_kind_reaches_output_or_archive() {
     let token_file = put(&bench, "token", &federated);
     let endpoint = bench.simulator.url() + APP_SERVICE_PATH;
     let secret = bench.simulator.client_secret().to_owned();
-    let in_file = put(&bench, "secret.toml", format!("[graph]\nclient_secret = \"{secret}\"\n"));
-    fs::set_permissions(&in_file, fs::Permissions::from_mode(0o600)).unwrap();
     let mut ways: Vec<(i32, Vec<(&str, &str)>)> = vec![
         (0, vec![("AZURE_CLIENT_SECRET", &secret)]),
         (4, vec![("AZURE_CLIENT_SECRET", "a-wr0ng-secret-value")]),
@@ -388,10 +386,13 @@ fn no_secret_of_any_kind_reaches_output_or_archive() {
             said.extend(ran.stderr.into_bytes());
         }
     }
-    let from_file = [("CALLVAULT_CONFIG", in_file.as_str())];
-    let ran = run(&bench, &format!("-v -v --config {in_file} sync"), &from_file);
-    said.extend(ran.stdout);
-    said.extend(ran.stderr.into_bytes());
+    let config = put(&bench, "config.toml", format!("[graph]\nclient_secret = \"{secret}\"\n"));
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    for line in ["-v -v sync", "-v -v --log-format json status"] {
+        let ran = run(&bench, line, &[]).ends_with(0);
+        said.extend(ran.stdout);
+        said.extend(ran.stderr.into_bytes());
+    }
     for file in files_under(&bench.archive()) {
         said.extend(fs::read(file).unwrap());
     }
