@@ -201,7 +201,14 @@ impl Tokens {
 
     fn limits(&self, limits: Limits, outcome: Outcome) -> Limits {
         let is_silent = matches!(self.credential, Credential::Managed(_)) && outcome == Outcome::NoAnswer;
-        let attempts_max = if is_silent { SILENT_TRIES_MAX.min(limits.attempts_max) } else { limits.attempts_max };
+        let is_last_resort = matches!(&self.credential, Credential::Managed(identity) if identity.is_last_resort());
+        let attempts_max = if is_silent && is_last_resort {
+            1
+        } else if is_silent {
+            SILENT_TRIES_MAX.min(limits.attempts_max)
+        } else {
+            limits.attempts_max
+        };
         Limits { attempts_max, ..limits }
     }
 
@@ -273,6 +280,12 @@ fn clock_error(answer: &Answer) -> Option<String> {
 /// The error that a managed identity's endpoint leaves us with.
 fn refused_by_machine(identity: &ManagedIdentity, http: &Http, exchange: Exchange, verdict: Advice) -> Error {
     match exchange {
+        Err(_) | Ok(Answer { status: 400 | 404, .. }) if identity.is_last_resort() => Error::Credential {
+            what: format!("no credential is set, and no managed identity is to be had at {}", identity.url()),
+            hint: "set AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE in the environment; \
+                   on a machine in Azure, assign an identity to it"
+                .to_owned(),
+        },
         Err(Fault::NoAnswer { cause }) => Error::Credential {
             what: format!("there is no managed identity: {} does not answer ({cause})", identity.url()),
             hint: if identity.is_metadata() {

@@ -233,6 +233,17 @@ fn a_managed_identity_of_app_service_needs_neither_tenant_nor_secret() {
 }
 
 #[test]
+fn where_nothing_is_set_the_machine_s_own_identity_is_asked_for_once() {
+    let bench = bench(known(&Signer::new()));
+    run(&bench, "sync", &[("AZURE_TENANT_ID", ""), ("AZURE_CLIENT_ID", "")]).ends_with(0);
+    assert_eq!(last(&bench).kind, SignInKind::ManagedIdentity);
+    run(&bench, "sync", &[("AZURE_CLIENT_ID", ""), ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1")])
+        .ends_with(4)
+        .telling("no credential is set, and no managed identity is to be had")
+        .telling("AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE");
+}
+
+#[test]
 fn instance_metadata_is_asked_when_chosen_and_its_moods_are_borne() {
     let bench = bench(known(&Signer::new()));
     let url = bench.simulator.url();

@@ -10,6 +10,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use reqwest::{
@@ -30,6 +31,9 @@ use crate::graph::{
 const METADATA_HOST: &str = "http://169.254.169.254";
 const METADATA_PATH: &str = "/metadata/identity/oauth2/token";
 
+/// What a machine in Azure needs at the most, and a person elsewhere has to wait to be told that nothing is set.
+const LAST_RESORT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Where the agent of Azure Arc keeps the keys by which it knows who may read them.
 pub const ARC_KEYS: &str = "/var/opt/azcmagent/tokens";
 const ARC_KEY_MAX_BYTES: usize = 4096;
@@ -41,6 +45,8 @@ pub struct ManagedIdentity {
     url: Url,
     /// Of a user-assigned identity; none is the machine's own.
     client_id: Option<String>,
+    /// Nobody chose it: it is asked because nothing else is set.
+    presumed: bool,
 }
 
 #[derive(Clone)]
@@ -57,7 +63,7 @@ impl ManagedIdentity {
     /// [`Error::Credential`] for an address to which that word must not go.
     pub fn app_service(endpoint: &str, header: SecretString, client_id: Option<String>) -> Result<Self> {
         let url = parse("IDENTITY_ENDPOINT", endpoint)?;
-        Ok(Self { place: Place::AppService { header }, url, client_id })
+        Ok(Self { place: Place::AppService { header }, url, client_id, presumed: false })
     }
 
     /// Asks the agent of Azure Arc, which `IDENTITY_ENDPOINT` names; the right to ask is shown by reading a key from the folder
@@ -67,7 +73,7 @@ impl ManagedIdentity {
     /// [`Error::Credential`] for an address that is not near.
     pub fn arc(endpoint: &str, keys: PathBuf) -> Result<Self> {
         let url = parse("IDENTITY_ENDPOINT", endpoint)?;
-        Ok(Self { place: Place::Arc { keys }, url, client_id: None })
+        Ok(Self { place: Place::Arc { keys }, url, client_id: None, presumed: false })
     }
 
     /// Asks the instance metadata; `host` is another one than Azure's own.
@@ -77,7 +83,17 @@ impl ManagedIdentity {
     pub fn metadata(host: Option<&str>, client_id: Option<String>) -> Result<Self> {
         let mut url = parse("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.unwrap_or(METADATA_HOST))?;
         url.set_path(METADATA_PATH);
-        Ok(Self { place: Place::Metadata, url, client_id })
+        Ok(Self { place: Place::Metadata, url, client_id, presumed: false })
+    }
+
+    /// The same, asked once and not for long: nobody chose it, and outside Azure nobody answers.
+    #[must_use]
+    pub fn as_last_resort(self) -> Self {
+        Self { presumed: true, ..self }
+    }
+
+    pub(in crate::graph) fn is_last_resort(&self) -> bool {
+        self.presumed
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -137,7 +153,10 @@ impl ManagedIdentity {
         if let Some(id) = &self.client_id {
             url.query_pairs_mut().append_pair("client_id", id);
         }
-        let request = http.get(&url);
+        let mut request = http.get(&url);
+        if self.presumed {
+            request = request.timeout(LAST_RESORT_TIMEOUT);
+        }
         match &self.place {
             Place::Arc { .. } | Place::Metadata => request.header("metadata", "true"),
             Place::AppService { header } => match HeaderValue::from_str(header.expose_secret()) {
