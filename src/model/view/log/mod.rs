@@ -101,6 +101,11 @@ impl<'a> Row<'a> {
         self.get(member).text()
     }
 
+    /// Its members as they stand, in their order.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Leaf<'a>)> {
+        self.members.iter().map(|(name, leaf)| (name.as_str(), *leaf))
+    }
+
     /// How many of its members no description has.
     #[must_use]
     pub fn unknown_members(&self, log: &Log) -> u32 {
