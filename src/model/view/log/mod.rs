@@ -48,6 +48,17 @@ pub struct Column {
     pub search: Option<SearchField>,
 }
 
+impl Column {
+    /// What people see over it, in views and exported tables, where an instant is text: `start_ns` is `start_date_time`.
+    #[must_use]
+    pub fn title(&self) -> Cow<'static, str> {
+        match self.name.strip_suffix("_ns") {
+            Some(stem) => format!("{stem}_date_time").into(),
+            None => self.name.into(),
+        }
+    }
+}
+
 /// What a member holds, and as what it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
