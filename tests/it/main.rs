@@ -11,6 +11,7 @@
 
 mod contract;
 mod crash;
+mod csdl;
 mod damage;
 mod faults;
 mod fixtures;
