@@ -17,6 +17,7 @@ mod faults;
 mod fixtures;
 mod house;
 mod letters;
+mod links;
 mod paging;
 mod query;
 mod resume;
