@@ -11,12 +11,14 @@
 
 mod contract;
 mod crash;
+mod csdl;
 mod damage;
 mod faults;
 mod fixtures;
 mod house;
 mod keys;
 mod letters;
+mod links;
 mod logs;
 mod paging;
 mod query;
