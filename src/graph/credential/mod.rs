@@ -20,6 +20,14 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// What kind it is, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "client secret",
+        }
+    }
+
     /// The fields that prove who asks.
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
         match self {
