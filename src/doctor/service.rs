@@ -7,7 +7,7 @@ use crate::{
         check::{Check, Risk},
         mend,
     },
-    graph::{self, Claims, Client, Cloud, Error, IMPATIENT, Reached, cloud},
+    graph::{self, Claims, Client, Cloud, Error, IMPATIENT, Reached},
     model::{
         source::{GRAPH_APP_ID, Source},
         time::{Age, Timestamp},
@@ -60,12 +60,22 @@ pub async fn graph_checks(service: Service<'_>) -> Asked {
         Ok(client) => examined.ask(&client, now).await,
         Err(error) => {
             examined.checks.push(mend::failed("client", &error, &examined.client_id));
-            examined.skip(["login-host", "graph-host", "clock"], "the client cannot start");
-            examined.skip_token("the client cannot start");
+            examined.checks.extend(graph_skipped("the client cannot start"));
         }
     }
     Asked { checks: examined.checks, ahead: examined.ahead }
 }
+
+/// The lines of all that is not even tried.
+#[must_use]
+pub fn graph_skipped(why: &str) -> Vec<Check> {
+    let names = HOSTS.iter().chain(["sign-in"].iter()).chain(&OF_TOKEN).copied();
+    names.chain(Source::ALL.map(Source::name)).map(|name| Check::skipped(name, why)).collect()
+}
+
+const HOSTS: [&str; 3] = ["login-host", "graph-host", "clock"];
+/// What is read in a token.
+const OF_TOKEN: [&str; 3] = ["tenant", "audience", "permissions"];
 
 /// The lines so far, and what they are about.
 struct Examined<'a> {
@@ -95,7 +105,7 @@ impl Examined<'_> {
         };
         match &claims {
             Some(claims) => self.claims(claims),
-            None => self.skip(["tenant", "audience", "permissions"], "the token cannot be read, which means nothing"),
+            None => self.skip(OF_TOKEN, "the token cannot be read, which means nothing"),
         }
         let now = now + self.ahead.unwrap_or_default();
         for source in Source::ALL {
@@ -142,7 +152,7 @@ impl Examined<'_> {
         };
         let told = claims.as_ref().map_or_else(String::new, |claims| {
             let app = claims.client_id.as_deref().unwrap_or("?");
-            let life = claims.expires.map(|expires| expires - now - self.ahead.unwrap_or_default());
+            let life = claims.expires.map(|expires| expires - (now + self.ahead.unwrap_or_default()));
             let minutes =
                 life.map_or_else(String::new, |life| format!(", good for {} min", life.to_duration().as_secs() / 60));
             format!(" for the app {app}{minutes}")
@@ -212,7 +222,7 @@ impl Examined<'_> {
         if !signed_in {
             self.skip(["sign-in"], why);
         }
-        self.skip(["tenant", "audience", "permissions"], why);
+        self.skip(OF_TOKEN, why);
         self.skip(Source::ALL.map(Source::name), why);
     }
 }
@@ -294,7 +304,7 @@ fn address(host: &url::Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::check::State;
+    use crate::{doctor::check::State, graph::cloud};
 
     #[test]
     fn a_clock_is_judged_by_how_far_it_is_off_either_way() {
