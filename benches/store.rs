@@ -214,8 +214,9 @@ mod simulated {
         let limits = Limits::scaled(1000);
         let simulator = Simulator::start(simulate::Settings { limits, ..simulate::Settings::default() })?;
         let secret = Credential::Secret(SecretString::from(simulator.client_secret().to_owned()));
-        let (tenant, client) = (simulator.tenant_id().to_owned(), simulator.client_id().to_owned());
-        let mut settings = Settings::new(Cloud::Global, tenant, client, secret)?;
+        let mut settings = Settings::new(Cloud::Global, secret)?;
+        settings.tenant_id = Some(simulator.tenant_id().to_owned());
+        settings.client_id = Some(simulator.client_id().to_owned());
         settings.login_host = parse_host(&simulator.url())?;
         settings.graph_host = parse_host(&simulator.url())?;
         settings.rates.app = Allowance { requests: 1_500_000, window: Duration::from_secs(20) };

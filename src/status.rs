@@ -36,6 +36,8 @@ pub struct Status {
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceStatus {
     pub source: String,
+    /// Graph has it in its beta version only.
+    pub beta: bool,
     /// Listed to the end, and every record of the list stored.
     pub covered: Vec<Span>,
     /// The youngest part of `covered`, where calls may still appear; it is listed again.
@@ -93,6 +95,7 @@ fn source_status(
     let Coverage { covered, settling, gaps, at_risk, lost } = archive.coverage(source, now, retention)?;
     Ok(SourceStatus {
         source: source.name().into(),
+        beta: source.is_beta(),
         covered,
         settling,
         gaps,

@@ -86,8 +86,9 @@ fn organisation(seed: u64) -> Vec<Vec<u8>> {
 
 fn client(simulator: &Simulator) -> Client {
     let secret = Credential::Secret(SecretString::from(simulator.client_secret().to_owned()));
-    let (tenant, client) = (simulator.tenant_id().to_owned(), simulator.client_id().to_owned());
-    let mut settings = Settings::new(Cloud::Global, tenant, client, secret).unwrap();
+    let mut settings = Settings::new(Cloud::Global, secret).unwrap();
+    settings.tenant_id = Some(simulator.tenant_id().to_owned());
+    settings.client_id = Some(simulator.client_id().to_owned());
     settings.login_host = parse_host(&simulator.url()).unwrap();
     settings.graph_host = parse_host(&simulator.url()).unwrap();
     settings.rates.app = Allowance { requests: 100_000, window: Duration::from_secs(20) };

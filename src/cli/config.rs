@@ -1,19 +1,25 @@
-//! Settings out of flag, environment, config file and default, in this order. The file holds nothing secret.
+//! Settings out of flag, environment, config file and default, in this order. A file that holds something secret is taken
+//! only when its owner alone can read it.
 
 use std::{
     fs,
+    io::Read,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
-use serde::Deserialize;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de};
+use zeroize::Zeroizing;
 
 use crate::{
     cli::{
+        credential,
         env::Env,
         exit::{Code, Failure, Result},
     },
-    graph::{self, Cloud, Credential, budget::Allowance},
+    graph::{self, Cloud, budget::Allowance},
     model::retention::Retention,
 };
 
@@ -40,6 +46,14 @@ pub struct RetentionFile {
 pub struct GraphFile {
     pub tenant_id: Option<String>,
     pub client_id: Option<String>,
+    /// Which kind of credential is to be taken, if not the first that is set.
+    pub credential: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub client_secret: Option<SecretString>,
+    pub client_certificate_path: Option<PathBuf>,
+    #[serde(deserialize_with = "secret")]
+    pub client_certificate_password: Option<SecretString>,
+    pub federated_token_file: Option<PathBuf>,
     pub cloud: Option<String>,
     pub authority_host: Option<String>,
     pub endpoint: Option<String>,
@@ -108,19 +122,17 @@ impl Config {
     /// What the Graph client is to be told.
     pub fn graph(&self) -> Result<graph::Settings> {
         let (env, file) = (&self.env, &self.file.graph);
-        let (Some(tenant_id), Some(client_id)) = (
-            env.tenant_id.clone().or_else(|| file.tenant_id.clone()),
-            env.client_id.clone().or_else(|| file.client_id.clone()),
-        ) else {
-            return Err(Failure::new(Code::Unauthorised, "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set")
-                .hint("set them to the tenant and to the app registration that may read call records"));
-        };
-        let Some(secret) = env.client_secret.clone() else {
-            return Err(Failure::new(Code::Unauthorised, "no credential: AZURE_CLIENT_SECRET is not set")
-                .hint("set it in the environment; secrets are never taken from flags or files"));
-        };
         let cloud = self.cloud()?;
-        let mut settings = graph::Settings::new(cloud, tenant_id, client_id, Credential::Secret(secret))?;
+        let credential = credential::choose(env, file)?;
+        tracing::info!(credential = credential.name(), "credential chosen");
+        let mut settings = graph::Settings::new(cloud, credential)?;
+        settings.tenant_id = env.tenant_id.clone().or_else(|| file.tenant_id.clone());
+        settings.client_id = env.client_id.clone().or_else(|| file.client_id.clone());
+        settings.proxy.clone_from(&env.proxy);
+        if settings.credential.asks_login_host() {
+            named("AZURE_TENANT_ID", settings.tenant_id.as_ref())?;
+            named("AZURE_CLIENT_ID", settings.client_id.as_ref())?;
+        }
         if let Some(host) = env.authority_host.as_ref().or(file.authority_host.as_ref()) {
             settings.login_host = graph::cloud::parse_host(host)?;
         }
@@ -144,10 +156,10 @@ impl Config {
         self.path.as_deref()
     }
 
-    /// The proxies that the environment sets.
+    /// The variables set that say how the network is reached.
     #[must_use]
-    pub fn proxies(&self) -> &[(&'static str, String)] {
-        &self.env.proxies
+    pub fn network(&self) -> &[(&'static str, String)] {
+        &self.env.network
     }
 
     /// Each setting that says where and as whom, and what set it; `None` is one that nothing set.
@@ -203,13 +215,39 @@ impl Config {
     }
 }
 
+/// Refuses to sign in without what tells who signs in where.
+fn named(variable: &str, value: Option<&String>) -> Result<()> {
+    match value {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(Code::Unauthorised, format!("{variable} is not set"))
+            .hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID to the tenant and to the app that may read call records")),
+    }
+}
+
 fn read(path: &Path) -> Result<File> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::new(Code::Usage, format!("the config file {}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| {
+    let trouble = |what: String| Failure::new(Code::Usage, format!("the config file {}{what}", path.display()));
+    let mut opened = fs::File::open(path).map_err(|error| trouble(format!(": {error}")))?;
+    let mut text = Zeroizing::new(String::new());
+    opened.read_to_string(&mut text).map_err(|error| trouble(format!(": {error}")))?;
+    let file: File = toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Failure::new(Code::Usage, format!("the config file {}, line {line}: {}", path.display(), error.message()))
-    })
+        trouble(format!(", line {line}: {}", error.message()))
+    })?;
+    let holds_secret = file.graph.client_secret.is_some() || file.graph.client_certificate_password.is_some();
+    // Of the file that was read, not of what stands under its name by now.
+    let mode = opened.metadata().map_err(|error| trouble(format!(": {error}")))?.permissions().mode();
+    if holds_secret && mode & 0o077 != 0 {
+        return Err(
+            trouble(" holds a secret, and others can read it".to_owned()).hint(format!("chmod 600 {}", path.display()))
+        );
+    }
+    Ok(file)
+}
+
+/// A text that no error message repeats.
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer).map_err(|_| de::Error::custom("expected a text in quotes"))?;
+    Ok(Some(SecretString::from(text)))
 }
 
 pub(super) fn default_config() -> Option<PathBuf> {

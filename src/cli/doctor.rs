@@ -114,7 +114,7 @@ fn config_file(config: &Config) -> Check {
         return Check::warn(name, finding, format!("chmod 600 {shown}"));
     }
     let others =
-        if mode & 0o044 == 0 { "its owner alone can read it" } else { "others can read it; nothing in it is secret" };
+        if mode & 0o044 == 0 { "its owner alone can read it" } else { "others can read it; it holds no secret" };
     Check::ok(name, format!("{shown}, mode {mode:04o}: {others}"))
 }
 
@@ -133,7 +133,10 @@ fn cloud(config: &Config) -> Check {
 }
 
 fn identity(config: &Config, settings: &graph::Settings) -> Check {
-    let part = |what, value: &str, name| format!("{what} {value}, by {}", from(config, name));
+    let part = |what, value: &Option<String>, name| match value {
+        Some(value) => format!("{what} {value}, by {}", from(config, name)),
+        None => format!("{what} that of the credential"),
+    };
     let tenant = part("tenant", &settings.tenant_id, "tenant_id");
     Check::ok("identity", format!("{tenant}; {}", part("app", &settings.client_id, "client_id")))
 }
@@ -154,8 +157,9 @@ fn hosts(config: &Config, settings: &graph::Settings) -> Check {
     Check::ok("hosts", format!("{login}; {}", part("Graph", &settings.graph_host, "endpoint")))
 }
 
+/// The HTTP library obeys them for https alone.
 fn proxy(config: &Config) -> Check {
-    let set: Vec<_> = config.proxies().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let set: Vec<_> = config.network().iter().map(|(name, value)| format!("{name}={value}")).collect();
     if set.is_empty() { Check::ok("proxy", "none is set") } else { Check::ok("proxy", set.join(", ")) }
 }
 

@@ -105,17 +105,16 @@ impl From<archive::Error> for Failure {
 
 impl From<graph::Error> for Failure {
     fn from(error: graph::Error) -> Self {
-        use graph::Error;
-        let message = error.to_string();
-        match error {
-            Error::Forbidden { permission, .. } => Self::new(Code::Unauthorised, message)
-                .hint(format!("grant the application permission {permission} to the app, with admin consent")),
-            Error::TokenRefused { .. } => Self::new(Code::Unauthorised, message)
-                .hint("check that tenant, cloud and Graph endpoint belong together"),
-            error if error.is_unauthorised() => Self::new(Code::Unauthorised, message),
-            error if error.is_usage() => Self::new(Code::Usage, message),
-            _ => Self::new(Code::Incomplete, message).hint("nothing is lost: run the same command again to go on"),
-        }
+        let code = if error.is_unauthorised() {
+            Code::Unauthorised
+        } else if error.is_usage() {
+            Code::Usage
+        } else {
+            Code::Incomplete
+        };
+        let resume = || "nothing is lost: run the same command again to go on".to_owned();
+        let hint = error.hint().or_else(|| (code == Code::Incomplete).then(resume));
+        Self { code, message: error.to_string(), hint }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod progress;
 pub mod render;
 
 mod ask;
+mod credential;
 mod demo;
 mod doctor;
 mod export;
@@ -48,7 +49,7 @@ struct Args {
     /// Folder of the archive [env: CALLVAULT_ARCHIVE] [default: callvault in the user's data folder]
     #[arg(long, global = true, value_name = "DIR")]
     archive: Option<PathBuf>,
-    /// Config file, for what is not secret [env: CALLVAULT_CONFIG]
+    /// Config file [env: CALLVAULT_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Microsoft cloud: global, usgov-l4, usgov-l5, china [env: CALLVAULT_CLOUD] [default: global]
@@ -119,6 +120,7 @@ impl Context {
 pub fn main() -> ExitCode {
     // Call records are personal data: what this program makes, nobody else reads.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    keep_memory_private();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return refuse(&error),
@@ -132,6 +134,16 @@ pub fn main() -> ExitCode {
             failure.code.into()
         }
     }
+}
+
+/// Secrets, tokens and call records are in memory: no core file is to hold them, and no other process of the user to look.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    // Where it is not allowed the program still works, and this is a second wall at most.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {

@@ -68,8 +68,9 @@ fn source_text(source: &SourceStatus, now: Timestamp, out: &mut dyn Write) -> io
     let counts = &source.counts;
     writeln!(
         out,
-        "{}: {} records in {} versions; {} of bodies kept in {}; {} still to fetch",
+        "{}{}: {} records in {} versions; {} of bodies kept in {}; {} still to fetch",
         source.source,
+        if source.beta { " (beta)" } else { "" },
         counts.records,
         counts.versions,
         bytes(counts.raw_bytes),
@@ -77,7 +78,7 @@ fn source_text(source: &SourceStatus, now: Timestamp, out: &mut dyn Write) -> io
         source.queued
     )?;
     spans("covered", &source.covered, "", out)?;
-    spans("settling", &source.settling, " (calls may still appear; listed again)", out)?;
+    spans("settling", &source.settling, " (more may still appear; read again)", out)?;
     spans("gap", &source.gaps, " (can still be had)", out)?;
     for risk in source.at_risk.iter().take(SPANS_MAX) {
         let left_h = (risk.deadline - now).as_seconds_f64() / 3600.0;

@@ -298,7 +298,7 @@ fn sources(names: &[String]) -> Result<Vec<Source>> {
     names
         .iter()
         .map(|name| {
-            source_of(name).ok_or_else(|| {
+            Source::ALL.into_iter().find(|source| source.name() == name).ok_or_else(|| {
                 let known: Vec<_> = Source::ALL.iter().map(|source| source.name()).collect();
                 usage(format!("--source: no such source '{name}'; there are {}", known.join(", ")))
             })
@@ -326,7 +326,7 @@ pub(super) fn print(summary: &Summary, format: super::show::Format, context: &Co
 
 fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     for report in &summary.sources {
-        let beta = if source_of(&report.source).is_some_and(Source::is_beta) { " (beta)" } else { "" };
+        let beta = if report.beta { " (beta)" } else { "" };
         writeln!(
             out,
             "{}{beta}: {} windows listed with {} rows; {} records fetched, {} new versions stored, {} unchanged, {} failed",
@@ -362,10 +362,6 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
     )
-}
-
-fn source_of(name: &str) -> Option<Source> {
-    Source::ALL.into_iter().find(|source| source.name() == name)
 }
 
 /// The plan as it stands in the archive, without a word to Graph.

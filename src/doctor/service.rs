@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     doctor::{
         check::{Check, Risk},
-        mend,
+        mend::{self, App},
     },
-    graph::{self, Claims, Client, Cloud, Error, IMPATIENT, Reached},
+    graph::{self, Claims, Client, Cloud, Credential, Error, IMPATIENT, Reached},
     model::{
         source::{GRAPH_APP_ID, Source},
         time::{Age, Timestamp},
@@ -51,15 +51,19 @@ pub async fn graph_checks(service: Service<'_>) -> Asked {
         login_host: settings.login_host.clone(),
         graph_host: settings.graph_host.clone(),
         tenant_id: settings.tenant_id.clone(),
-        client_id: settings.client_id.clone(),
+        app: App {
+            client_id: settings.client_id.clone().unwrap_or_else(|| "\"$AZURE_CLIENT_ID\"".to_owned()),
+            is_managed: matches!(settings.credential, Credential::Managed(_)),
+        },
         credential: settings.credential.name(),
+        asks_login_host: settings.credential.asks_login_host(),
         checks: Vec::new(),
         ahead: None,
     };
     match Client::new(settings, Arc::new(())) {
         Ok(client) => examined.ask(&client, now).await,
         Err(error) => {
-            examined.checks.push(mend::failed("client", &error, &examined.client_id));
+            examined.checks.push(mend::failed("client", &error, &examined.app));
             examined.checks.extend(graph_skipped("the client cannot start"));
         }
     }
@@ -83,9 +87,10 @@ struct Examined<'a> {
     kept: &'a [Source],
     login_host: url::Url,
     graph_host: url::Url,
-    tenant_id: String,
-    client_id: String,
+    tenant_id: Option<String>,
+    app: App,
     credential: &'static str,
+    asks_login_host: bool,
     checks: Vec<Check>,
     ahead: Option<Age>,
 }
@@ -94,7 +99,12 @@ impl Examined<'_> {
     async fn ask(&mut self, client: &Client, now: Timestamp) {
         let login_host = self.login_host.clone();
         let graph_host = self.graph_host.clone();
-        let can_sign_in = self.reach(client, "login-host", &login_host).await;
+        let can_sign_in = if self.asks_login_host {
+            self.reach(client, "login-host", &login_host).await
+        } else {
+            self.skip(["login-host"], &format!("not asked: the token comes by {}", self.credential));
+            true
+        };
         let can_ask = self.reach(client, "graph-host", &graph_host).await;
         self.clock();
         let claims =
@@ -128,7 +138,7 @@ impl Examined<'_> {
                 true
             }
             Err(error) => {
-                self.checks.push(mend::failed(check, &error, &self.client_id));
+                self.checks.push(mend::failed(check, &error, &self.app));
                 false
             }
         }
@@ -146,7 +156,7 @@ impl Examined<'_> {
         let claims = match client.claims().await {
             Ok(claims) => claims,
             Err(error) => {
-                self.checks.push(mend::failed("sign-in", &error, &self.client_id));
+                self.checks.push(mend::failed("sign-in", &error, &self.app));
                 return Err("there is no token");
             }
         };
@@ -163,9 +173,9 @@ impl Examined<'_> {
 
     fn claims(&mut self, claims: &Claims) {
         let checks = [
-            tenant(claims.tenant_id.as_deref(), &self.tenant_id),
+            tenant(claims.tenant_id.as_deref(), self.tenant_id.as_deref()),
             audience(claims.audience.as_deref(), self.cloud, &self.graph_host),
-            permissions(&claims.roles, &self.client_id),
+            permissions(&claims.roles, &self.app),
         ];
         self.checks.extend(checks);
     }
@@ -180,7 +190,7 @@ impl Examined<'_> {
             return None;
         }
         let permission = source.permission();
-        let mend = mend::grant(permission, &self.client_id);
+        let mend = mend::grant(permission, &self.app);
         let any_events = Source::ALL.iter().any(|source| source.is_of_events() && source.is_permitted(roles));
         Some(if self.kept.contains(&source) {
             let finding =
@@ -208,7 +218,7 @@ impl Examined<'_> {
                     "nothing to do if this cloud does not have it; sync leaves it out",
                 )
             }
-            Err(error) => mend::failed(source.name(), &error, &self.client_id),
+            Err(error) => mend::failed(source.name(), &error, &self.app),
         }
     }
 
@@ -247,8 +257,9 @@ fn clock(ahead: Age) -> Check {
     }
 }
 
-fn tenant(told: Option<&str>, configured: &str) -> Check {
+fn tenant(told: Option<&str>, configured: Option<&str>) -> Check {
     let Some(told) = told else { return Check::skipped("tenant", "the token does not name its tenant") };
+    let Some(configured) = configured else { return Check::ok("tenant", told) };
     let is_id = |text: &str| uuid::Uuid::try_parse(text).is_ok();
     if !is_id(configured) {
         return Check::ok("tenant", format!("{told}, of the domain {configured}"));
@@ -285,12 +296,12 @@ fn audience(told: Option<&str>, cloud: Cloud, graph_host: &url::Url) -> Check {
     )
 }
 
-fn permissions(roles: &[String], client_id: &str) -> Check {
+fn permissions(roles: &[String], app: &App) -> Check {
     if roles.is_empty() {
         return Check::fail(
             "permissions",
             "the token has no application permission: none was added to the app, or admin consent is missing",
-            mend::grant(Source::Calls.permission(), client_id),
+            mend::grant(Source::Calls.permission(), app),
             Risk::Unauthorised,
         );
     }
@@ -319,9 +330,9 @@ mod tests {
     #[test]
     fn a_token_of_another_tenant_or_cloud_is_told_by_its_claims() {
         let (one, other) = ("53c6df1f-9d5c-4d2f-a5b5-19b9a76b1d4e", "00000000-9d5c-4d2f-a5b5-19b9a76b1d4e");
-        assert_eq!(tenant(Some(one), &one.to_uppercase()).state, State::Ok);
-        assert_eq!(tenant(Some(one), "contoso.com").state, State::Ok);
-        let wrong = tenant(Some(one), other);
+        assert_eq!(tenant(Some(one), Some(&one.to_uppercase())).state, State::Ok);
+        assert_eq!(tenant(Some(one), Some("contoso.com")).state, State::Ok);
+        let wrong = tenant(Some(one), Some(other));
         assert!(wrong.state == State::Fail && wrong.finding.contains(one) && wrong.finding.contains(other));
 
         let graph = cloud::parse_host("https://graph.microsoft.com").unwrap();

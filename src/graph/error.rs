@@ -25,9 +25,12 @@ pub enum Error {
     Tenant { tenant: String },
     #[error("the HTTP client cannot start: {cause}")]
     Setup { cause: String },
-    /// The login host refused to give a token. `aadsts` is the number by which Microsoft documents the reason.
-    #[error("sign-in is refused: {hint} ({error}, {})", told(*.aadsts, .message))]
-    Unauthorised { error: String, aadsts: Option<u32>, message: String, hint: &'static str },
+    /// What the app would sign in with is not there or not usable; `what` names the file.
+    #[error("{what}")]
+    Credential { what: String, hint: String },
+    /// Whoever gives out tokens refused to. `aadsts` is the number by which Microsoft documents the reason.
+    #[error("sign-in is refused: {meaning} ({error}, {})", told(*.aadsts, .message))]
+    Unauthorised { error: String, aadsts: Option<u32>, message: String, meaning: &'static str, hint: String },
     /// Graph answered 401 to a token that was a moment old.
     #[error("Graph refuses a fresh token, perhaps one of another cloud: {refusal}")]
     TokenRefused { refusal: Refusal },
@@ -45,6 +48,11 @@ pub enum Error {
     /// No answer, or one that broke off.
     #[error("no whole answer from {url}: {cause}")]
     Transport { url: String, cause: String },
+    /// A proxy stands between, and this did not come through.
+    #[error("no whole answer from {url} through the proxy {proxy}: {cause}")]
+    Proxy { proxy: String, url: String, cause: String },
+    #[error("the TLS certificate of {url} is not trusted: {cause}")]
+    Untrusted { url: String, cause: String },
     /// A 200 whose body is not what was asked for.
     #[error("the answer of {url} is not usable: {reason}")]
     Malformed { url: String, request_id: Option<String>, reason: String },
@@ -64,13 +72,47 @@ impl Error {
     /// Credentials, consent or permission: nothing that waiting mends.
     #[must_use]
     pub fn is_unauthorised(&self) -> bool {
-        matches!(self, Self::Unauthorised { .. } | Self::TokenRefused { .. } | Self::Forbidden { .. })
+        matches!(
+            self,
+            Self::Credential { .. } | Self::Unauthorised { .. } | Self::TokenRefused { .. } | Self::Forbidden { .. }
+        )
     }
 
-    /// The address, the tenant or the client's set-up is wrong: nothing was sent.
+    /// The address, the tenant or this machine's set-up is wrong: nothing was sent, and waiting mends nothing.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Host { .. } | Self::Insecure { .. } | Self::Tenant { .. })
+        matches!(
+            self,
+            Self::Host { .. }
+                | Self::Insecure { .. }
+                | Self::Tenant { .. }
+                | Self::Setup { .. }
+                | Self::Untrusted { .. }
+        )
+    }
+
+    /// What to do about it, where that depends on what happened.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Credential { hint, .. } | Self::Unauthorised { hint, .. } => Some(hint.clone()),
+            Self::Forbidden { permission, .. } => {
+                Some(format!("grant the application permission {permission} to the app, with admin consent"))
+            }
+            Self::TokenRefused { .. } => Some("check that tenant, cloud and Graph endpoint belong together".to_owned()),
+            Self::Setup { .. } => {
+                Some("install the system's CA certificates, or name a PEM file of them with SSL_CERT_FILE".to_owned())
+            }
+            Self::Untrusted { .. } => Some(
+                "if your organisation reads TLS on the way, name a PEM file with its CA certificate (and all others \
+                 that are needed) with SSL_CERT_FILE, or a folder with SSL_CERT_DIR"
+                    .to_owned(),
+            ),
+            Self::Proxy { .. } => {
+                Some("check HTTPS_PROXY; hosts that need no proxy are named with NO_PROXY".to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// Graph asked us to slow down for longer than we try.

@@ -14,6 +14,7 @@ mod calls;
 mod claims;
 mod page;
 mod probe;
+mod refusal;
 mod request;
 mod rows;
 mod token;
@@ -71,10 +72,13 @@ pub struct Settings {
     pub login_host: Url,
     /// Where records come from, without a version.
     pub graph_host: Url,
-    /// The tenant's id or one of its domain names.
-    pub tenant_id: String,
-    pub client_id: String,
+    /// The tenant's id or one of its domain names; managed identities and the Azure command line know theirs.
+    pub tenant_id: Option<String>,
+    /// The app's; for a managed identity that of a user-assigned one.
+    pub client_id: Option<String>,
     pub credential: Credential,
+    /// How errors name the proxy that the environment sets: without its password.
+    pub proxy: Option<String>,
     pub rates: Rates,
     pub limits: Limits,
     /// For one request, from connecting to the last byte.
@@ -90,13 +94,14 @@ impl Settings {
     ///
     /// # Errors
     /// Only when the table of clouds is wrong.
-    pub fn new(cloud: Cloud, tenant_id: String, client_id: String, credential: Credential) -> Result<Self> {
+    pub fn new(cloud: Cloud, credential: Credential) -> Result<Self> {
         Ok(Self {
             login_host: cloud::parse_host(cloud.login_host())?,
             graph_host: cloud::parse_host(cloud.graph_host())?,
-            tenant_id,
-            client_id,
+            tenant_id: None,
+            client_id: None,
             credential,
+            proxy: None,
             rates: Rates::default(),
             limits: Limits::default(),
             timeout: Duration::from_secs(2 * 60),
@@ -149,9 +154,9 @@ impl Client {
         let Settings { login_host, graph_host, tenant_id, client_id, credential, rates, limits, .. } = settings;
         cloud::check_host(&login_host)?;
         cloud::check_host(&graph_host)?;
-        let hosts = [&login_host, &graph_host];
-        let http = Http::new(hosts, settings.timeout, settings.max_body_bytes, limits, observer)?;
-        let tokens = Tokens::new(&login_host, &graph_host, &tenant_id, client_id, credential)?;
+        let tokens = Tokens::new(&login_host, &graph_host, tenant_id, client_id, credential)?;
+        let hosts = [tokens.url(), &graph_host];
+        let http = Http::new(hosts, settings.timeout, settings.max_body_bytes, limits, settings.proxy, observer)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 graph_host,
@@ -249,8 +254,7 @@ impl Client {
     async fn exchange(&self, ask: &Ask<'_>, token: &Token) -> Result<(Answer, Option<Gist>), Fault> {
         let http = &self.shared.http;
         let request = http
-            .client
-            .get(ask.url.clone())
+            .get(ask.url)
             .bearer_auth(token.secret.expose_secret())
             .header(header::ACCEPT, "application/json")
             .header("prefer", "include-unknown-enum-members")
@@ -276,15 +280,15 @@ struct Ask<'a> {
     turn: Turn,
     /// Without which Graph answers 403.
     permission: &'static str,
-    /// Whether it is about one record and not about a list.
-    of_record: bool,
+    /// Whether it is one of many, a record or a window: it comes again, and the others wait for its place.
+    one_of_many: bool,
 }
 
 impl Ask<'_> {
-    /// A record that keeps failing must not hold a place for long: it stays on the to-do list, and others wait.
+    /// One of many that keeps failing must not hold a place for long: it is tried again another time, and others wait.
     fn limits(&self, limits: Limits, outcome: Outcome) -> Limits {
         let throttled = matches!(outcome, Outcome::Status { status: 429, .. });
-        let attempts_max = if self.of_record && !throttled {
+        let attempts_max = if self.one_of_many && !throttled {
             limits.record_attempts_max.min(limits.attempts_max)
         } else {
             limits.attempts_max

@@ -45,7 +45,7 @@ impl Client {
     pub async fn reach(&self, host: &Url) -> Result<Reached> {
         let http = &self.shared.http;
         let asked = Instant::now();
-        let exchange = http.exchange(http.client.get(host.clone())).await;
+        let exchange = http.exchange(http.get(host)).await;
         match exchange {
             Ok(request::Answer { status, date, received, .. }) => {
                 Ok(Reached { status, took: asked.elapsed(), ahead: date.map(|date| date - received) })

@@ -5,13 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, Response, header};
+use reqwest::{ClientBuilder, RequestBuilder, Response, header};
 use tokio::time::sleep;
 use url::Url;
 
 use crate::{
     graph::{
-        cloud,
         error::{Error, Refusal, Result, shown},
         retry::{Advice, Limits, Outcome},
     },
@@ -22,6 +21,8 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// What is spoken to without TLS is this machine, or the next wire: it answers soon or not at all.
+const NEAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Graph computes a page before it sends the first byte of it.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,48 +41,77 @@ pub(super) struct Answer {
 /// Why there is no answer, or none that can be used.
 #[derive(Debug)]
 pub(super) enum Fault {
-    NoAnswer { cause: String },
-    Unusable { reason: String, request_id: Option<String> },
+    NoAnswer {
+        cause: String,
+    },
+    /// The proxy is there to be asked, and does not let the request through.
+    ProxyRefuses {
+        cause: String,
+    },
+    /// The other side's certificate is not one that this machine trusts.
+    Untrusted {
+        cause: String,
+    },
+    Unusable {
+        reason: String,
+        request_id: Option<String>,
+    },
     TooLarge,
 }
 
 pub(super) type Exchange = std::result::Result<Answer, Fault>;
 
-/// The connection to both hosts.
+/// The connection to all hosts.
 pub(super) struct Http {
-    pub(super) client: reqwest::Client,
+    /// For https: with the system's certificates and proxies; none where nothing speaks TLS.
+    tls: Option<reqwest::Client>,
+    /// For plain http, which goes to this machine or the next wire: never through a proxy, and without certificates to load.
+    plain: reqwest::Client,
     pub(super) limits: Limits,
     pub(super) observer: Arc<dyn Observer>,
     max_body_bytes: usize,
+    /// The proxy as it may be shown, without its password.
+    proxy: Option<String>,
 }
 
 impl Http {
     /// `hosts` are all hosts that will ever be spoken to.
-    pub(super) fn new(
-        hosts: [&Url; 2],
+    pub(super) fn new<'a>(
+        hosts: impl IntoIterator<Item = &'a Url>,
         timeout: Duration,
         max_body_bytes: usize,
         limits: Limits,
+        proxy: Option<String>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("callvault/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT.min(timeout))
-            .timeout(timeout)
-            .http2_adaptive_window(true)
-            .gzip(true);
-        if hosts.iter().all(|host| cloud::is_loopback(host)) {
-            builder = builder.no_proxy();
-        }
-        if hosts.iter().all(|host| host.scheme() == "http") {
-            // Without TLS there is nothing to check, so a machine without any CA certificates will do.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|error| Error::Setup { cause: chain(&error) })?;
-        Ok(Self { client, limits, observer, max_body_bytes })
+        let build = |builder: ClientBuilder| builder.build().map_err(|error| Error::Setup { cause: chain(&error) });
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("callvault/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(SILENCE_TIMEOUT.min(timeout))
+                .timeout(timeout)
+                .http2_adaptive_window(true)
+                .gzip(true)
+        };
+        let speaks_tls = hosts.into_iter().any(|host| host.scheme() == "https");
+        let tls = speaks_tls.then(|| build(builder())).transpose()?;
+        let plain = build(builder().no_proxy().tls_certs_only([]).connect_timeout(NEAR_CONNECT_TIMEOUT))?;
+        Ok(Self { tls, plain, limits, observer, max_body_bytes, proxy })
+    }
+
+    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
+        self.client(url).get(url.clone())
+    }
+
+    pub(super) fn post(&self, url: &Url) -> RequestBuilder {
+        self.client(url).post(url.clone())
+    }
+
+    fn client(&self, url: &Url) -> &reqwest::Client {
+        self.tls.as_ref().filter(|_| url.scheme() == "https").unwrap_or(&self.plain)
     }
 
     /// Sends a request once and reads its answer to the end.
@@ -125,7 +155,8 @@ impl Http {
         let url = shown(url);
         let answer = match exchange {
             Ok(answer) => answer,
-            Err(Fault::NoAnswer { cause }) => return Error::Transport { url, cause },
+            Err(Fault::NoAnswer { cause } | Fault::ProxyRefuses { cause }) => return self.no_answer(url, cause),
+            Err(Fault::Untrusted { cause }) => return Error::Untrusted { url, cause },
             Err(Fault::Unusable { reason, request_id }) => return Error::Malformed { url, request_id, reason },
             Err(Fault::TooLarge) => return Error::TooLarge { url, limit: self.max_body_bytes },
         };
@@ -139,11 +170,22 @@ impl Http {
     }
 }
 
+impl Http {
+    /// A fault on the way names the proxy, which may well be what is wrong.
+    fn no_answer(&self, url: String, cause: String) -> Error {
+        match &self.proxy {
+            Some(proxy) if is_of_proxy(&cause) => Error::Proxy { proxy: proxy.clone(), url, cause },
+            _ => Error::Transport { url, cause },
+        }
+    }
+}
+
 /// What `retry` needs to know of an exchange.
 pub(super) fn outcome(exchange: &Exchange) -> Outcome {
     match exchange {
         Ok(answer) => Outcome::Status { status: answer.status, retry_after: answer.retry_after },
         Err(Fault::NoAnswer { .. }) => Outcome::NoAnswer,
+        Err(Fault::ProxyRefuses { .. } | Fault::Untrusted { .. }) => Outcome::Barred,
         Err(Fault::Unusable { .. }) => Outcome::Unusable,
         Err(Fault::TooLarge) => Outcome::TooLarge,
     }
@@ -153,7 +195,7 @@ pub(super) fn outcome(exchange: &Exchange) -> Outcome {
 pub(super) fn cause(exchange: &Exchange) -> String {
     match exchange {
         Ok(answer) => format!("{} {}", answer.status, Refusal::read(&answer.body, answer.request_id.clone())),
-        Err(Fault::NoAnswer { cause }) => cause.clone(),
+        Err(Fault::NoAnswer { cause } | Fault::ProxyRefuses { cause } | Fault::Untrusted { cause }) => cause.clone(),
         Err(Fault::Unusable { reason, .. }) => reason.clone(),
         Err(Fault::TooLarge) => "too large".to_owned(),
     }
@@ -170,7 +212,34 @@ fn parse_retry_after(text: &str, date: Option<Timestamp>) -> Option<Duration> {
 }
 
 fn no_answer(error: reqwest::Error) -> Fault {
-    Fault::NoAnswer { cause: chain(&error.without_url()) }
+    let error = error.without_url();
+    let cause = chain(&error);
+    if let Some(reason) = untrusted(&error) {
+        Fault::Untrusted { cause: reason }
+    } else if ["tunnel error: unsuccessful", "proxy authorization required"].iter().any(|text| cause.contains(text)) {
+        Fault::ProxyRefuses { cause }
+    } else {
+        Fault::NoAnswer { cause }
+    }
+}
+
+/// Whether the error is one of the way through a proxy; the HTTP library says it in words alone.
+fn is_of_proxy(cause: &str) -> bool {
+    cause.contains("tunnel error") || cause.contains("SOCKS error")
+}
+
+/// Why the other side's certificate is not accepted, if that is the trouble.
+fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
+            return Some(reason.to_string());
+        }
+        // An I/O error hides the error that it carries from `source`.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = carried.map(|error| error as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// An error with all that it came from, on one line.

@@ -48,6 +48,8 @@ pub enum Outcome {
     NoAnswer,
     /// A body over the limit.
     TooLarge,
+    /// A proxy or a certificate stands in the way: it stays there.
+    Barred,
 }
 
 /// What was done for this request so far.
@@ -86,7 +88,7 @@ pub fn advice(outcome: Outcome, tries: Tries, limits: &Limits, random: f64) -> A
     let (status, retry_after) = match outcome {
         Outcome::Status { status, retry_after } => (status, retry_after),
         Outcome::Unusable | Outcome::NoAnswer => return again(None, tries, limits, random, false),
-        Outcome::TooLarge => return Advice::Refused,
+        Outcome::TooLarge | Outcome::Barred => return Advice::Refused,
     };
     match status {
         200..=299 => Advice::Take,
@@ -151,6 +153,7 @@ mod tests {
         assert_eq!(advice(Outcome::NoAnswer, first_try(), &limits, 0.5), retry(false));
         assert_eq!(advice(Outcome::Unusable, first_try(), &limits, 0.5), retry(false));
         assert_eq!(advice(Outcome::TooLarge, first_try(), &limits, 0.5), Advice::Refused);
+        assert_eq!(advice(Outcome::Barred, first_try(), &limits, 0.5), Advice::Refused);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::{
     simulate::{
         clock::Clock,
         directory::What,
+        identity_endpoints::Machine,
         limits::Gate,
         logs::Telephony,
         routes::{OddLogs, Server, Trouble},
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod answer;
+mod assertions;
 mod calendar;
 mod call;
 mod clock;
@@ -43,6 +45,7 @@ mod emit;
 mod equipment;
 mod expected;
 mod identity;
+mod identity_endpoints;
 mod json;
 mod limits;
 mod logs;
@@ -52,6 +55,7 @@ mod people;
 mod planted;
 mod query;
 mod records;
+mod refusals;
 mod resource;
 mod routes;
 #[cfg(test)]
@@ -62,15 +66,17 @@ mod weather;
 mod world;
 
 // One door: what is behind it may be arranged anew.
+pub use assertions::FederatedCredential;
 pub use counts::Counts;
 pub use expected::ExpectedCall;
+pub use identity_endpoints::{APP_SERVICE_PATH, ManagedIdentity};
 pub use limits::{Limits, Rate};
 pub use logs::{ExpectedDialOut, ExpectedRow, LogKind, LogRetention, LogRow, PlantedRow, Reshape};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
 pub use resource::{PSTN_CALLS_ROLE, USERS_BASIC_ROLE, USERS_ROLE};
-pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET};
+pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET, SignIn, SignInKind};
 pub use weather::{Fault, Weather};
 pub use world::World;
 
@@ -106,6 +112,12 @@ pub struct Settings {
     pub tenant: String,
     pub client_id: String,
     pub client_secret: String,
+    /// Certificates of the application, as DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Whose tokens the application takes for its own.
+    pub federated: Vec<FederatedCredential>,
+    /// What the machine that the client runs on is given by Azure.
+    pub managed_identity: ManagedIdentity,
     /// What the application was granted. Call records want [`CALL_RECORDS_ROLE`], the logs that or [`PSTN_CALLS_ROLE`], users
     /// [`USERS_ROLE`] or [`USERS_BASIC_ROLE`]; without them there is a 403.
     pub roles: Vec<String>,
@@ -118,7 +130,8 @@ pub struct Settings {
 impl Default for Settings {
     /// A month of a small company, in fair weather and under Graph's documented limits.
     fn default() -> Self {
-        let Registration { tenant, client_id, client_secret, lifetime, .. } = tokens::default_registration();
+        let Registration { tenant, client_id, client_secret, certificates, federated, lifetime, .. } =
+            tokens::default_registration();
         Self {
             port: 0,
             seed: 1,
@@ -140,6 +153,13 @@ impl Default for Settings {
             client_id,
             client_secret,
             roles: vec![CALL_RECORDS_ROLE.to_owned(), USERS_ROLE.to_owned()],
+            certificates,
+            federated,
+            managed_identity: ManagedIdentity {
+                system_assigned: false,
+                user_assigned: Vec::new(),
+                header: "simulated-identity-header-5d0c".to_owned(),
+            },
             token_life: lifetime,
             gzip: true,
         }
@@ -286,6 +306,21 @@ impl Simulator {
         self.server.login.revoke_all();
     }
 
+    /// Refuses the next requests of the login host with this AADSTS number.
+    pub fn refuse_sign_in(&self, code: u32, times: u32) {
+        self.server.login.plan_refusal(code, times);
+    }
+
+    /// Answers the next requests for a managed identity's token with these.
+    pub fn trouble_managed_identity(&self, statuses: &[u16]) {
+        self.server.machine.plan_trouble(statuses);
+    }
+
+    /// The tokens that were given, and what for.
+    pub fn sign_ins(&self) -> Vec<SignIn> {
+        self.server.login.sign_ins()
+    }
+
     /// Stops, and waits until the port is free. Dropping does the same.
     pub fn stop(mut self) {
         self.halt();
@@ -310,14 +345,17 @@ impl Drop for Simulator {
 impl Server {
     fn new(settings: Settings, url: String) -> Self {
         let began = settings.start_clock.unwrap_or_else(Timestamp::now);
-        let Settings { tenant, client_id, client_secret, roles, token_life: lifetime, .. } = settings;
         let Settings { seed, users, calls_per_day, days, log_days, .. } = settings;
         let first_row = began - Age::days(i64::from(log_days.unwrap_or(days)));
         let telephony = Telephony::new(first_row, settings.log_retention, settings.tenant_country);
+        let Settings { tenant, client_id, client_secret, certificates, federated, roles, token_life: lifetime, .. } =
+            settings;
+        let registration = Registration { tenant, client_id, client_secret, certificates, federated, roles, lifetime };
         Self {
             world: World::with_logs(seed, users, calls_per_day, began, days, telephony),
             clock: Clock::starting_at(began),
-            login: Login::new(Registration { tenant, client_id, client_secret, roles, lifetime }),
+            login: Login::new(registration),
+            machine: Machine::new(settings.managed_identity),
             gate: Gate::new(settings.limits),
             sky: Sky::new(settings.weather),
             page_sizes: settings.page_sizes,

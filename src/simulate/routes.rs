@@ -29,6 +29,7 @@ use crate::{
         counts::{Counts, Sort},
         dice::Dice,
         emit::Prefer,
+        identity_endpoints::{self, Machine},
         limits::Gate,
         logs::{Bookmark, LogKind, Reshape, Window},
         pages::PageSizes,
@@ -49,6 +50,7 @@ pub(super) struct Server {
     pub(super) world: World,
     pub(super) clock: Clock,
     pub(super) login: Login,
+    pub(super) machine: Machine,
     pub(super) gate: Gate,
     pub(super) sky: Sky,
     pub(super) page_sizes: PageSizes,
@@ -100,7 +102,11 @@ impl Asked {
 }
 
 pub(super) fn router(server: Arc<Server>, gzip: bool) -> Router {
-    let router = Router::new().route("/{tenant}/oauth2/v2.0/token", post(token)).fallback(graph).with_state(server);
+    let router = Router::new()
+        .route("/{tenant}/oauth2/v2.0/token", post(token))
+        .merge(identity_endpoints::routes())
+        .fallback(graph)
+        .with_state(server);
     if !gzip {
         return router;
     }
@@ -129,8 +135,7 @@ async fn token(
         return answer.into_response(&stamp);
     }
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&form).into_owned().collect();
-    let hosts = ["https://graph.microsoft.com".to_owned(), server.host(&headers), server.url.clone()];
-    let answer = match server.login.token(&tenant, &form, &hosts, stamp.now) {
+    let answer = match server.login.token(&tenant, &form, &server.hosts(&headers), stamp.now) {
         Ok(body) => Answer::ok(body),
         Err(refusal) => {
             let body = refusal.body(&server.login.registration().client_id, stamp.now, &mut server.dice());
@@ -256,7 +261,7 @@ impl Server {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).add(sort, id);
     }
 
-    fn stamp(&self, headers: &HeaderMap) -> Stamp {
+    pub(super) fn stamp(&self, headers: &HeaderMap) -> Stamp {
         let request_id = self.dice().guid();
         let given = headers.get("client-request-id").and_then(|value| value.to_str().ok());
         let client_request_id = given.map_or_else(|| request_id.clone(), str::to_owned);
@@ -266,6 +271,13 @@ impl Server {
     /// Throws of their own for each request, for what is nobody's content.
     fn dice(&self) -> Dice {
         Dice::of(self.world.seed(), &[0x4e9, self.requests.fetch_add(1, Ordering::Relaxed)])
+    }
+
+    /// The hosts that are ours: tokens may be asked for them. TLS, if there is any, has ended before us.
+    pub(super) fn hosts(&self, headers: &HeaderMap) -> Vec<String> {
+        let host = self.host(headers);
+        let over_tls = host.replacen("http://", "https://", 1);
+        vec!["https://graph.microsoft.com".to_owned(), host, over_tls, self.url.clone()]
     }
 
     /// Under which name the client reached us: its next links must lead to the same host.

@@ -1,4 +1,4 @@
-//! The login host: client credentials with a secret, answered or refused as Microsoft's does.
+//! The login host: client credentials with a secret or an assertion, answered or refused as Microsoft's does.
 
 use std::{
     collections::HashMap,
@@ -10,13 +10,19 @@ use std::{
 };
 
 use base64::Engine;
+use serde_json::Value;
 
 use crate::{
     model::time::{Age, Timestamp},
     simulate::{
+        assertions::{FederatedCredential, Verifier},
         dice::Dice,
         json::Json,
         people::{DOMAIN, TENANT_ID},
+        refusals::{
+            APP_NOT_FOUND, INVALID_SCOPE, NO_CREDENTIAL, NO_GRANT_TYPE, Refusal, TENANT_NOT_FOUND, UNSUPPORTED_GRANT,
+            WRONG_SECRET,
+        },
     },
 };
 
@@ -27,6 +33,8 @@ pub const CLIENT_SECRET: &str = "sim8Q~callvault-simulator-secret-value00";
 /// What an application needs to read call records.
 pub const CALL_RECORDS_ROLE: &str = "CallRecords.Read.All";
 
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// After so many uses a token may be revoked by the weather, so that a renewed one is good for a while.
 const USES_BEFORE_REVOKED: u64 = 20;
 
@@ -36,17 +44,11 @@ pub(super) struct Registration {
     pub(super) tenant: String,
     pub(super) client_id: String,
     pub(super) client_secret: String,
+    /// Certificates, as DER.
+    pub(super) certificates: Vec<Vec<u8>>,
+    pub(super) federated: Vec<FederatedCredential>,
     pub(super) roles: Vec<String>,
     pub(super) lifetime: Duration,
-}
-
-/// A refusal of the login host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    error: &'static str,
-    code: u32,
-    message: &'static str,
 }
 
 /// What became of a bearer token.
@@ -58,9 +60,45 @@ pub(super) enum Bearer {
     Unknown,
 }
 
+/// What a token was given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInKind {
+    Secret,
+    Certificate,
+    Federated,
+    ManagedIdentity,
+}
+
+/// A token that was given.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    pub kind: SignInKind,
+    pub client_id: String,
+    /// Of the assertion, if there was one; else null.
+    pub header: Value,
+    pub claims: Value,
+}
+
+impl SignIn {
+    pub(super) fn new(kind: SignInKind, client_id: &str) -> Self {
+        Self { kind, client_id: client_id.to_owned(), header: Value::Null, claims: Value::Null }
+    }
+}
+
+/// A token and how long it works.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) token: String,
+    pub(super) seconds: i64,
+}
+
 #[derive(Debug)]
 pub(super) struct Login {
     registration: Registration,
+    verifier: Verifier,
+    sign_ins: Mutex<Vec<SignIn>>,
+    /// What the next requests are refused with, and how many of them.
+    planned: Mutex<Option<(u32, u32)>>,
     issued: Mutex<HashMap<String, Issued>>,
     count: AtomicU64,
 }
@@ -73,14 +111,36 @@ struct Issued {
 
 impl Login {
     pub(super) fn new(registration: Registration) -> Self {
-        Self { registration, issued: Mutex::default(), count: AtomicU64::new(0) }
+        let verifier = Verifier::new(registration.certificates.clone(), registration.federated.clone());
+        Self {
+            registration,
+            verifier,
+            sign_ins: Mutex::default(),
+            planned: Mutex::default(),
+            issued: Mutex::default(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// Refuses the next requests for a token with this number.
+    pub(super) fn plan_refusal(&self, code: u32, times: u32) {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = Some((code, times));
+    }
+
+    pub(super) fn sign_ins(&self) -> Vec<SignIn> {
+        self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note(&self, sign_in: SignIn) {
+        self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner).push(sign_in);
     }
 
     pub(super) fn registration(&self) -> &Registration {
         &self.registration
     }
 
-    /// Answers a token request with the body of a 200. `hosts` are those for which a token may be asked.
+    /// Answers a token request with the body of a 200. `hosts` are those for which a token may be asked, and under which the
+    /// request may have come.
     pub(super) fn token(
         &self,
         tenant: &str,
@@ -88,6 +148,9 @@ impl Login {
         hosts: &[String],
         now: Timestamp,
     ) -> Result<String, Refusal> {
+        if let Some(code) = self.planned_refusal() {
+            return Err(Refusal::numbered(code));
+        }
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let known = &self.registration;
         if !tenant.eq_ignore_ascii_case(&known.tenant) && !tenant.eq_ignore_ascii_case(DOMAIN) {
@@ -105,11 +168,28 @@ impl Login {
         if resource.is_none_or(|resource| !hosts.iter().any(|host| host == resource)) {
             return Err(INVALID_SCOPE);
         }
-        match field("client_secret") {
-            None => Err(NO_SECRET),
-            Some(secret) if secret != known.client_secret => Err(WRONG_SECRET),
-            Some(_) => Ok(self.issue(now)),
-        }
+        let sign_in = match (field("client_secret"), field("client_assertion")) {
+            (None, None) => return Err(NO_CREDENTIAL),
+            (Some(secret), _) if secret != known.client_secret => return Err(WRONG_SECRET),
+            (Some(_), _) => SignIn::new(SignInKind::Secret, &known.client_id),
+            (None, Some(_)) if field("client_assertion_type") != Some(ASSERTION_TYPE) => return Err(NO_CREDENTIAL),
+            (None, Some(assertion)) => {
+                let addresses: Vec<_> = hosts.iter().map(|host| format!("{host}/{tenant}/oauth2/v2.0/token")).collect();
+                let statement = self.verifier.check(assertion, &known.client_id, &addresses, now)?;
+                let kind = if statement.is_federated { SignInKind::Federated } else { SignInKind::Certificate };
+                let bare = SignIn::new(kind, &known.client_id);
+                SignIn { header: statement.header, claims: statement.claims, ..bare }
+            }
+        };
+        self.note(sign_in);
+        Ok(self.issue(now))
+    }
+
+    fn planned_refusal(&self) -> Option<u32> {
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        let (code, times) = (*planned)?;
+        *planned = (times > 1).then(|| (code, times - 1));
+        (times > 0).then_some(code)
     }
 
     /// Looks a token up and counts the use. It must carry one of `roles`, unless these are none.
@@ -140,11 +220,7 @@ impl Login {
     }
 
     fn issue(&self, now: Timestamp) -> String {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let seconds = self.registration.lifetime.as_secs();
-        let token = self.jwt(number, now, now + Age::from(self.registration.lifetime));
-        let expires = Instant::now() + self.registration.lifetime;
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), Issued { expires, uses: 0 });
+        let Granted { token, seconds } = self.grant(now);
         Json::new_with(|json| {
             json.raw("{\"token_type\":\"Bearer\",\"expires_in\":")
                 .show(seconds)
@@ -152,6 +228,15 @@ impl Login {
                 .show(seconds);
             json.raw(",\"access_token\":\"").raw(&token).raw("\"}");
         })
+    }
+
+    pub(super) fn grant(&self, now: Timestamp) -> Granted {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let lifetime = self.registration.lifetime;
+        let token = self.jwt(number, now, now + Age::from(lifetime));
+        let expires = Instant::now() + lifetime;
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), Issued { expires, uses: 0 });
+        Granted { token, seconds: lifetime.as_secs().try_into().unwrap_or(i64::MAX) }
     }
 
     /// Has a token's looks; the signature is noise, as nobody but Graph itself may check it.
@@ -181,80 +266,14 @@ impl Login {
     }
 }
 
-impl Refusal {
-    pub(super) fn body(self, app: &str, now: Timestamp, dice: &mut Dice) -> String {
-        let (trace, correlation) = (dice.guid(), dice.guid());
-        let at = now.to_seconds_text().replace('T', " ");
-        let message = self.message.replace("{app}", app);
-        let description = format!(
-            "AADSTS{}: {message}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {at}",
-            self.code
-        );
-        Json::new_with(|json| {
-            json.raw("{\"error\":\"").raw(self.error).raw("\",\"error_description\":").text(&description);
-            json.raw(",\"error_codes\":[")
-                .show(self.code)
-                .raw("],\"timestamp\":\"")
-                .raw(&at)
-                .raw("\",\"trace_id\":\"")
-                .raw(&trace);
-            json.raw("\",\"correlation_id\":\"")
-                .raw(&correlation)
-                .raw("\",\"error_uri\":\"https://login.microsoftonline.com/error?code=");
-            json.show(self.code).raw("\"}");
-        })
-    }
-}
-
-const WRONG_SECRET: Refusal = Refusal {
-    status: 401,
-    error: "invalid_client",
-    code: 7_000_215,
-    message: "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'.",
-};
-const NO_SECRET: Refusal = Refusal {
-    status: 401,
-    error: "invalid_client",
-    code: 7_000_218,
-    message: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-};
-const APP_NOT_FOUND: Refusal = Refusal {
-    status: 400,
-    error: "unauthorized_client",
-    code: 700_016,
-    message: "Application with identifier was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
-};
-const TENANT_NOT_FOUND: Refusal = Refusal {
-    status: 400,
-    error: "invalid_request",
-    code: 90_002,
-    message: "Tenant not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.",
-};
-const INVALID_SCOPE: Refusal = Refusal {
-    status: 400,
-    error: "invalid_scope",
-    code: 1_002_012,
-    message: "The provided value for scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).",
-};
-const UNSUPPORTED_GRANT: Refusal = Refusal {
-    status: 400,
-    error: "unsupported_grant_type",
-    code: 70_003,
-    message: "The app requested an unsupported grant type.",
-};
-const NO_GRANT_TYPE: Refusal = Refusal {
-    status: 400,
-    error: "invalid_request",
-    code: 900_144,
-    message: "The request body must contain the following parameter: 'grant_type'.",
-};
-
 /// The registration of a simulator that nobody told otherwise.
 pub(super) fn default_registration() -> Registration {
     Registration {
         tenant: TENANT_ID.to_owned(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: CLIENT_SECRET.to_owned(),
+        certificates: Vec::new(),
+        federated: Vec::new(),
         roles: vec![CALL_RECORDS_ROLE.to_owned()],
         lifetime: Duration::from_secs(3599),
     }

@@ -10,6 +10,7 @@ use crate::{
     },
     graph,
     model::{
+        document::Part,
         event::Event,
         id::Cursor,
         source::Source,
@@ -17,6 +18,9 @@ use crate::{
     },
     sync::{Context, Error, Result, SourceReport, list, plan::Ask},
 };
+
+/// Windows failing one after the other after which the rest of a log waits for the next run.
+const FAILURES_MAX: u32 = 3;
 
 /// Pulls the windows of a log that are due, oldest first, one at a time: no figure is published for how fast logs may be asked.
 pub(super) async fn pull(
@@ -30,13 +34,18 @@ pub(super) async fn pull(
     // A log that was had before and is not any more is missed; one that never was is not there.
     let was_had = archive.listings_since(source, Timestamp(i64::MIN))?.iter().any(|listing| listing.listed.is_some());
     let certain = context.settings.policy.retention.certain(source);
+    let mut failures = 0;
     for window in super::windows(context, archive, source, ask, local_now)? {
         if context.is_stopping() {
             break;
         }
+        if failures >= FAILURES_MAX {
+            tracing::warn!(%source, "no window of this log can be had at present; the others are left for the next run");
+            break;
+        }
         let span = window.span();
         match read(context, source, span, local_now, report).await? {
-            Ended::Whole | Ended::Stopped => {}
+            Ended::Whole | Ended::Stopped => failures = 0,
             Ended::Refused(error) if span.to < context.now(local_now) - certain => {
                 // Graph may have forgotten it, and refuses the time altogether.
                 tracing::info!(%source, window = %span, %error, "not available any more");
@@ -44,7 +53,10 @@ pub(super) async fn pull(
             Ended::Refused(cause) if !was_had && report.windows == 0 && is_not_served(&cause) => {
                 return Err(Error::NotServed { source_name: source, cause });
             }
-            Ended::Refused(error) => list::fail(context, source, span, &error.to_string(), report),
+            Ended::Refused(error) => {
+                failures += 1;
+                list::fail(context, source, span, &error.to_string(), report);
+            }
             Ended::Unreadable(count) => {
                 list::fail(context, source, span, &format!("{count} of its rows are no objects"), report);
             }
@@ -113,7 +125,7 @@ async fn read(
 async fn take_in(
     context: &Context,
     listing: &Listing,
-    rows: Vec<crate::model::document::Part>,
+    rows: Vec<Part>,
     taken: &mut Taken,
     is_last: bool,
     local_now: Timestamp,

@@ -59,6 +59,8 @@ impl From<scribe::Error> for Error {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SourceReport {
     pub source: String,
+    /// Graph has it in its beta version only.
+    pub beta: bool,
     /// Windows listed to their end.
     pub windows: u64,
     /// Rows of the lists.
@@ -143,7 +145,7 @@ pub async fn sync(
     ask: &Ask,
     local_now: Timestamp,
 ) -> Result<SourceReport> {
-    let mut report = SourceReport { source: source.name().into(), ..SourceReport::default() };
+    let mut report = SourceReport { source: source.name().into(), beta: source.is_beta(), ..SourceReport::default() };
     match source.protocol() {
         Protocol::Records => records(context, archive, source, ask, local_now, &mut report).await?,
         Protocol::Log(_) => log::pull(context, archive, source, ask, local_now, &mut report).await?,

@@ -1,10 +1,13 @@
 //! Tokens: when they are asked for, and what a refusal tells the user.
 
+use std::io::{Seek, Write};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     graph::{
-        Error,
+        Credential, Error,
+        credential::federated::TokenFile,
         tests::stand_in::{RECORDS, Reply, SECRET, StandIn, TOKEN},
     },
     model::{
@@ -110,7 +113,8 @@ async fn a_wrong_secret_is_explained_by_its_number_and_never_shown() {
     let Error::Unauthorised { aadsts, .. } = &error else { panic!("{error}") };
     assert_eq!(*aadsts, Some(7_000_215));
     let told = error.to_string();
-    for part in ["take the secret's value, not its id", "AADSTS7000215", "invalid_client", "trace id t-1"] {
+    assert_eq!(error.hint().unwrap(), "set AZURE_CLIENT_SECRET to the secret's value, not its id");
+    for part in ["the client secret is wrong", "AADSTS7000215", "invalid_client", "trace id t-1"] {
         assert!(told.contains(part), "{told}");
     }
     let settings = server.settings();
@@ -150,7 +154,43 @@ async fn a_host_that_could_listen_in_is_refused_before_anything_is_sent() {
     assert!(matches!(error, Error::Insecure { .. }), "{error}");
 
     let mut settings = server.settings();
-    settings.tenant_id = "../x".into();
+    settings.tenant_id = Some("../x".into());
     let error = crate::graph::Client::new(settings, std::sync::Arc::new(())).unwrap_err();
     assert!(matches!(error, Error::Tenant { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_federated_token_is_read_from_its_file_for_each_request() {
+    let server = StandIn::start().await;
+    server.records(LIST, [Reply::refusal(401, "InvalidAuthenticationToken"), empty_page()]);
+    server.script(
+        TOKEN,
+        [Reply::new(503, ""), Reply::ok(r#"{"access_token":"t1"}"#), Reply::ok(r#"{"access_token":"t2"}"#)],
+    );
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"first.token.1").unwrap();
+    let mut settings = server.settings();
+    settings.credential = Credential::Federated(TokenFile::open(file.path().to_owned()).unwrap());
+    let client = server.client_with(settings);
+    client.sign_in().await.unwrap();
+    file.rewind().unwrap();
+    file.write_all(b"other.token.2").unwrap();
+    client.list(span(), None).await.unwrap();
+    let seen = server.seen();
+    let shown: Vec<_> =
+        seen.iter().filter_map(|seen| seen.body.split("client_assertion=").nth(1).map(str::to_owned)).collect();
+    assert_eq!(shown, ["first.token.1", "first.token.1", "other.token.2"]);
+}
+
+#[tokio::test]
+async fn an_echo_of_a_credential_is_taken_out_before_anything_is_made_of_an_answer() {
+    let server = StandIn::start().await;
+    let long = "x".repeat(390);
+    let words = format!(r#"{{"error":"invalid_client","error_description":"{long} {SECRET}"}}"#);
+    // As words of a refusal, cut in its middle; as a page of somebody between; as the cause of a wait.
+    server.script(TOKEN, [Reply::new(503, format!("<p>{SECRET} s3cr3t%7Evalue</p>")), Reply::new(400, words)]);
+    let error = server.client().sign_in().await.unwrap_err().to_string();
+    let waits = format!("{:?}", server.waits());
+    assert!(error.contains(&long) && waits.contains("[secret] [secret]"), "{error} {waits}");
+    assert!(!error.contains("s3cr") && !waits.contains("s3cr"), "{error} {waits}");
 }

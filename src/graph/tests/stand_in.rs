@@ -133,7 +133,9 @@ impl StandIn {
     /// Settings that do not slow a test down.
     pub(super) fn settings(&self) -> Settings {
         let secret = Credential::Secret(SECRET.to_owned().into());
-        let mut settings = Settings::new(Cloud::Global, "contoso.example".into(), "app".into(), secret).unwrap();
+        let mut settings = Settings::new(Cloud::Global, secret).unwrap();
+        settings.tenant_id = Some("contoso.example".into());
+        settings.client_id = Some("app".into());
         settings.login_host = cloud::parse_host(&self.home).unwrap();
         settings.graph_host = cloud::parse_host(&self.home).unwrap();
         settings.rates.app = Allowance { requests: 20_000, window: Duration::from_secs(20) };
