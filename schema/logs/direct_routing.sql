@@ -28,6 +28,9 @@ CREATE TABLE direct_routing (
     other_party_country_code          TEXT,
     administrative_unit_infos         TEXT     -- JSON
 ) STRICT;
+CREATE INDEX direct_routing_correlation ON direct_routing (correlation_id COLLATE NOCASE);                    -- archive::links: rows of a call
+CREATE INDEX direct_routing_transferor ON direct_routing (transferor_correlation_id COLLATE NOCASE)
+WHERE transferor_correlation_id IS NOT NULL;                                                                  -- archive::links: rows after a transfer
 
 CREATE VIEW direct_routing_calls AS
 SELECT

@@ -32,6 +32,7 @@ CREATE TABLE pstn (
     client_public_ip_v6_address TEXT,
     administrative_unit_infos   TEXT     -- JSON
 ) STRICT;
+CREATE INDEX pstn_call ON pstn (call_id COLLATE NOCASE); -- archive::links: rows of operator connect that name a call
 
 CREATE VIEW pstn_calls AS
 SELECT

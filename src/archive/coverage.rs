@@ -108,7 +108,8 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp, retention: &Reten
     // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
     // has come to its end, as without permission, nothing was ever to be had.
     let set_out = facts.listings.iter().map(|listing| seen(listing, Age::default())).filter(|span| !span.is_empty());
-    let set_out = set_out.map(|span| span.from).min();
+    // A run that died with its first window had set out for what was at the horizon then, and is not to blame for it.
+    let set_out = set_out.map(|span| span.from + HORIZON_SLACK).min();
     let duty = set_out.filter(|_| complete().next().is_some()).unwrap_or(horizon);
     let mut lost = subtract(&[Span::new(duty, horizon)], &covered);
     lost.extend(lost_records);
@@ -212,5 +213,18 @@ mod tests {
         let found = at(&Facts { listings: vec![whole], lost: vec![ago(Age::hours(50))], ..Facts::default() });
         assert_eq!(found.lost, [Span::new(ago(Age::hours(50)), ago(Age::hours(49)))]);
         assert_eq!(found.gaps, []);
+    }
+
+    #[test]
+    fn a_first_run_that_died_and_ran_again_at_once_has_lost_nothing() {
+        let a_minute_ago = ago(Age::minutes(1));
+        let found = at(&Facts {
+            listings: vec![
+                listing(ago(Age::days(31)), NOW, a_minute_ago, false),
+                listing(ago(Age::days(31)), NOW, NOW, true),
+            ],
+            ..Facts::default()
+        });
+        assert_eq!((found.gaps, found.lost), (vec![], vec![]));
     }
 }

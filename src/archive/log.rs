@@ -93,4 +93,24 @@ mod tests {
             assert_eq!(columns, described, "{}", log.table);
         }
     }
+    #[test]
+    fn each_view_has_the_titles_of_its_description() {
+        let views = ["pstn_calls", "direct_routing_calls", "sms_messages", "blocked_users", "dial_outs"];
+        let connection = Connection::open_in_memory().unwrap();
+        for schema in
+            [include_str!("../../schema/rows.sql"), include_str!("../../schema/views.sql")].iter().chain(&SCHEMAS)
+        {
+            connection.execute_batch(schema).unwrap();
+        }
+        connection.execute_batch(include_str!("../../schema/0001_kept.sql")).unwrap();
+        let kinds = [Kind::Pstn, Kind::DirectRouting, Kind::Sms, Kind::BlockedUser, Kind::DialOut];
+        for (view, kind) in views.into_iter().zip(kinds) {
+            let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
+            let shown: Vec<String> =
+                statement.query_map([view], |row| row.get(0)).unwrap().map(|name| name.unwrap()).collect();
+            for column in log(kind).unwrap().columns {
+                assert!(shown.contains(&column.title().into_owned()), "{view} has no {}", column.title());
+            }
+        }
+    }
 }

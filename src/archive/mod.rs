@@ -13,6 +13,7 @@ pub mod frame;
 mod guid;
 pub mod inspect;
 pub mod ledger;
+pub mod links;
 pub mod listing;
 mod log;
 pub mod page;
@@ -38,6 +39,7 @@ use crate::{
         delta::Delta,
         frame::Dictionary,
         ledger::Entry,
+        links::Linked,
         listing::Listing,
         runs::Run,
         stats::{Counts, Sizes},
@@ -200,6 +202,12 @@ impl Archive {
     pub fn underived(&self) -> Result<u64> {
         let sql = "SELECT count(*) FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL";
         Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Calls that belong to a row of a log, rows that belong to a call, rows that a transfer ties: the surest first, at most
+    /// [`links::LINKS_MAX`]. Of the newest versions, as all rows are.
+    pub fn links(&self, key: &RecordKey) -> Result<Vec<Linked>> {
+        self.at_one_moment(|| links::of(&self.connection, key))
     }
 
     /// Listings of a source that reach past `from`, in the order in which they began.

@@ -24,7 +24,7 @@ pub(super) struct FilterArgs {
     /// Kind of record: call, pstn, direct-routing, blocked-user, dial-out, sms
     #[arg(long, value_name = "KIND")]
     pub kind: Vec<Kind>,
-    /// Type of call, such as groupCall or peerToPeer
+    /// Type of call or row, such as groupCall, peerToPeer, user_out or ByotIn
     #[arg(long = "type", value_name = "TYPE")]
     pub call_type: Vec<String>,
     /// Modality, such as audio, video or screenSharing
@@ -39,7 +39,7 @@ pub(super) struct FilterArgs {
     /// Lasted at least: 90s, 15m, 2h
     #[arg(long, value_name = "AGE")]
     pub min_duration: Option<Age>,
-    /// Only records with a failure in any session or segment
+    /// Only calls with a failure in any session or segment, and direct routing calls that were not set up
     #[arg(long)]
     pub failed: bool,
 }

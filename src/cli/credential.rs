@@ -1,9 +1,9 @@
 //! Which credential a run signs in with: the order of Azure's own libraries (`DefaultAzureCredential`), without guessing.
 //!
-//! What is set decides: a client secret, else a certificate, else a federated token, else a managed identity where the
-//! environment says that there is one. What the environment sets goes before what the config file sets. The instance metadata
-//! and the Azure command line are asked only when somebody chose them: the one is an address that nobody answers outside
-//! Azure, the other is a person.
+//! What is set decides: a client secret, else a certificate, else a federated token, else a managed identity, which the
+//! environment names or the instance metadata gives. What the environment sets goes before what the config file sets. Where nothing
+//! is set, the metadata is asked once and not for long: outside Azure nobody answers. The Azure command line is asked only when
+//! somebody chose it: it is a person.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,7 +15,11 @@ use crate::{
     },
     graph::{
         Credential,
-        credential::{certificate::CertificateFile, federated::TokenFile, managed::ManagedIdentity},
+        credential::{
+            certificate::CertificateFile,
+            federated::TokenFile,
+            managed::{ARC_KEYS, ManagedIdentity},
+        },
     },
 };
 
@@ -62,13 +66,20 @@ pub(super) fn choose(env: &Env, file: &GraphFile) -> Result<Credential> {
             let identity = ManagedIdentity::app_service(endpoint, header.clone(), client_id)?;
             Ok(Credential::Managed(identity))
         }
+        (Some(endpoint), None) if may_be_managed && env.imds_endpoint.is_some() => {
+            Ok(Credential::Managed(ManagedIdentity::arc(endpoint, ARC_KEYS.into())?))
+        }
         (Some(_), None) if may_be_managed => Err(unauthorised("IDENTITY_ENDPOINT is set without IDENTITY_HEADER")
-            .hint("managed identities of Azure Arc and Service Fabric are not supported; set another credential")),
+            .hint("managed identities of Service Fabric are not supported; set another credential")),
         _ if choice.is_some_and(|kinds| kinds.contains(&Managed)) => {
             let identity = ManagedIdentity::metadata(env.pod_identity_authority_host.as_deref(), client_id)?;
             Ok(Credential::Managed(identity))
         }
         _ if choice.is_some_and(|kinds| kinds.contains(&AzureCli)) => Ok(Credential::AzureCli),
+        _ if choice.is_none() => {
+            let identity = ManagedIdentity::metadata(env.pod_identity_authority_host.as_deref(), client_id)?;
+            Ok(Credential::Managed(identity.as_last_resort()))
+        }
         _ => Err(missing(kinds)),
     }
 }
@@ -169,9 +180,11 @@ mod tests {
         assert_eq!(name(&app_service(), &none), "managed identity of the App Service");
         let missing_file = Env { client_certificate_path: Some("/nowhere/a.pem".into()), ..app_service() };
         assert!(name(&missing_file, &in_file).contains("/nowhere/a.pem"), "a certificate that is set must be there");
-        assert!(name(&Env::default(), &none).contains("AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH"));
+        assert_eq!(name(&Env::default(), &none), "managed identity by instance metadata");
         let half = Env { identity_header: None, ..app_service() };
         assert!(name(&half, &none).contains("without IDENTITY_HEADER"));
+        let arc = Env { imds_endpoint: Some("http://localhost:40342".to_owned()), ..half };
+        assert_eq!(name(&arc, &none), "managed identity of Azure Arc");
     }
 
     #[test]

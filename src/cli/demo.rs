@@ -271,5 +271,5 @@ fn query_of(text: Option<&str>, participant: Option<&str>, from: Option<&str>) -
 }
 
 fn show_of(id: &str, versions: bool) -> show::Args {
-    show::Args { id: id.to_owned(), raw: false, version: None, versions, format: show::Format::Text }
+    show::Args { id: id.to_owned(), raw: false, version: None, versions, links: false, format: show::Format::Text }
 }

@@ -19,6 +19,8 @@ pub struct Env {
     pub federated_token_file: Option<PathBuf>,
     pub identity_endpoint: Option<String>,
     pub identity_header: Option<SecretString>,
+    /// Set beside `IDENTITY_ENDPOINT` by the agent of Azure Arc.
+    pub imds_endpoint: Option<String>,
     pub pod_identity_authority_host: Option<String>,
     /// Which kind of credential is to be taken.
     pub token_credentials: Option<String>,
@@ -51,6 +53,7 @@ impl Env {
             federated_token_file: path("AZURE_FEDERATED_TOKEN_FILE"),
             identity_endpoint: text("IDENTITY_ENDPOINT"),
             identity_header: secret("IDENTITY_HEADER"),
+            imds_endpoint: text("IMDS_ENDPOINT"),
             pod_identity_authority_host: text("AZURE_POD_IDENTITY_AUTHORITY_HOST"),
             token_credentials: text("AZURE_TOKEN_CREDENTIALS"),
             authority_host: text("AZURE_AUTHORITY_HOST"),

@@ -18,7 +18,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Format: ndjson carries the archived JSON, a line each; csv has one row a record
+    /// Format: ndjson carries the archived JSON, a line each; csv has one row a record, with a log's own columns where --kind
+    /// names one log
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Format,
     /// Write to this file instead of stdout; it appears once it is complete

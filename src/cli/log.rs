@@ -16,8 +16,9 @@ pub enum LogFormat {
 /// Starts logging: `verbosity` below 0 is errors alone, 0 warnings, 1 what is waited for and done, 2 every request.
 pub fn start(verbosity: i8, format: LogFormat, bars: &MultiProgress) {
     let filter = match verbosity {
-        ..0 => "error",
-        0 => "callvault=warn,error",
+        // The TLS verifier says again what our error says.
+        ..0 => "error,rustls_platform_verifier=off",
+        0 => "callvault=warn,error,rustls_platform_verifier=off",
         1 => "callvault=info,warn",
         _ => "callvault=debug,warn",
     };

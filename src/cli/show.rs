@@ -3,16 +3,18 @@
 use serde::Serialize;
 
 use crate::{
-    archive::versions::VersionInfo,
+    archive::{links::Linked, versions::VersionInfo},
     cli::{
         Context,
         exit::{Code, Result},
-        render::tree,
+        render::{self, Shown},
         to_stdout, usage,
     },
     model::{
         derive,
         id::{Seq, Version},
+        link::Confidence,
+        time::Timestamp,
     },
 };
 
@@ -30,6 +32,9 @@ pub(super) struct Args {
     /// List the versions that the archive holds
     #[arg(long, conflicts_with_all = ["raw", "version"])]
     pub versions: bool,
+    /// List the records that it is linked with: the call of a row of a log, the rows of a call
+    #[arg(long, conflicts_with_all = ["raw", "version", "versions"])]
+    pub links: bool,
     /// Format of the answer
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -54,12 +59,24 @@ struct VersionLine<'a> {
     frame_bytes: u64,
 }
 
+#[derive(Serialize)]
+struct LinkLine<'a> {
+    kind: &'a str,
+    id: &'a str,
+    start: Option<Timestamp>,
+    confidence: Confidence,
+    reason: &'a str,
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let archive = context.archive()?;
     let key = archive.find(&args.id)?.ok_or_else(|| usage(format!("the archive holds no record {}", args.id)))?;
     let versions = archive.versions(&key)?;
     if args.versions {
         return list(&versions, args.format);
+    }
+    if args.links {
+        return links(&archive.links(&key)?, args.format, context);
     }
     let wanted = match args.version {
         Some(number) => versions.iter().find(|info| info.version == Version(number)).ok_or_else(|| {
@@ -76,8 +93,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.raw || args.format == Format::Json {
         to_stdout(|out| writeln!(out, "{}", stored.json))?;
     } else {
-        let derived = derive::derive(&stored.document, &stored.json);
-        to_stdout(|out| tree::show(&stored.info, &versions, &derived, &stored.json, out))?;
+        let shown = Shown {
+            info: &stored.info,
+            versions: &versions,
+            derived: &derive::derive(&stored.document, &stored.json),
+            json: &stored.json,
+            asked: stored.document.asked_span(),
+            // Of an older version nothing is known but what it says.
+            linked: &if stored.info.newest { archive.links(&key)? } else { Vec::new() },
+        };
+        to_stdout(|out| render::record(&shown, out))?;
     }
     Ok(Code::Done)
 }
@@ -109,6 +134,30 @@ fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {
             )?;
         }
         Ok(())
+    })?;
+    Ok(Code::Done)
+}
+
+fn links(linked: &[Linked], format: Format, context: &Context) -> Result<Code> {
+    if linked.is_empty() && format == Format::Text {
+        context.note("nothing is linked with it");
+    }
+    to_stdout(|out| {
+        if format == Format::Text {
+            return render::links(linked, out);
+        }
+        let lines: Vec<LinkLine<'_>> = linked
+            .iter()
+            .map(|one| LinkLine {
+                kind: one.key.kind.name(),
+                id: &one.key.id,
+                start: one.start,
+                confidence: one.confidence,
+                reason: &one.reason,
+            })
+            .collect();
+        serde_json::to_writer(&mut *out, &lines)?;
+        writeln!(out)
     })?;
     Ok(Code::Done)
 }

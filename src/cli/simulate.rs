@@ -6,7 +6,7 @@ use crate::{
         exit::{Code, Result},
         to_stdout, usage,
     },
-    simulate::{Settings, Simulator, Weather},
+    simulate::{CALL_RECORDS_ROLE, Settings, Simulator, USERS_ROLE, Weather},
 };
 
 /// Serve a simulated Microsoft Graph on loopback, for trying things out
@@ -27,6 +27,12 @@ pub(super) struct Args {
     /// Days of calls before now; Graph keeps 30
     #[arg(long, default_value_t = 28, value_name = "N")]
     days: u32,
+    /// Days of telephony log rows before now; as many as of calls unless given
+    #[arg(long, value_name = "N")]
+    log_days: Option<u32>,
+    /// Permissions granted, with commas between; an empty list grants none
+    #[arg(long, value_name = "LIST", default_value_t = format!("{CALL_RECORDS_ROLE},{USERS_ROLE}"))]
+    roles: String,
     /// Share of requests that meet a fault, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     faults: f64,
@@ -45,6 +51,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         users: args.users,
         calls_per_day: args.calls_per_day,
         days: args.days,
+        log_days: args.log_days,
+        roles: args.roles.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect(),
         weather: if args.faults > 0.0 { Weather::faults(args.faults, args.seed) } else { Weather::calm() },
         ..Settings::default()
     };

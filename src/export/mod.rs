@@ -26,6 +26,7 @@ use crate::{
         kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
+        view::log::{Log, log},
     },
     query::{self, Reach},
     tables::{Row, Sink, csv::Csv, ndjson::Ndjson},
@@ -115,7 +116,7 @@ pub fn export(
     let bytes = Cell::new(0);
     let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
     let mut report = Report::default();
-    let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask.format, &mut counted)? };
+    let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask, &mut counted)? };
     let mut failure = None;
     let reach = query::for_each(archive, &ask.selection, &mut |hit| {
         let outcome = writing.record(&hit, &mut report).and_then(|()| {
@@ -137,11 +138,18 @@ pub fn export(
     Ok(Report { bytes: bytes.get(), reach, ..report })
 }
 
-fn sink<'a>(format: Format, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
-    Ok(match format {
-        Format::Ndjson => Box::new(Ndjson::new(out)),
-        Format::Csv => Box::new(Csv::new(out).map_err(Error::Write)?),
+fn sink<'a>(ask: &Ask, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
+    Ok(match (ask.format, only_log(&ask.selection)) {
+        (Format::Ndjson, _) => Box::new(Ndjson::new(out)),
+        (Format::Csv, Some(log)) => Box::new(Csv::of_log(out, log).map_err(Error::Write)?),
+        (Format::Csv, None) => Box::new(Csv::new(out).map_err(Error::Write)?),
     })
+}
+
+/// The log whose rows alone are selected.
+fn only_log(selection: &Selection) -> Option<&'static Log> {
+    let (first, others) = selection.filter.kinds.split_first()?;
+    others.iter().all(|kind| kind == first).then(|| log(*first)).flatten()
 }
 
 struct Writing<'a> {

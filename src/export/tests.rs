@@ -101,6 +101,34 @@ fn a_table_of_older_versions_says_what_each_version_said() {
 }
 
 #[test]
+fn one_log_alone_brings_its_own_columns_and_several_do_not() {
+    let (dir, _) = archive(&[1]);
+    let folder = Folder::new(&dir.path().join("archive"));
+    let mut writer = ArchiveWriter::open(&folder, Timestamp(0)).unwrap();
+    let mut frames = FrameWriter::new(writer.dictionary().unwrap().as_ref()).unwrap();
+    for (version, charge) in [(1, "0.00"), (2, "1.2400")] {
+        let body = format!(r#"{{"id":"p","startDateTime":"2026-11-02T08:00:00Z","charge":{charge},"currency":"EUR"}}"#);
+        let part = Part::new(What::Row, "https://graph/p".into(), None, Timestamp(0), body.into());
+        let key = RecordKey { kind: Kind::Pstn, id: "p".into() };
+        let document = Document { key, version: Version(version), parts: vec![part] };
+        writer.keep(&[Prepared::new(&document, &mut frames).unwrap()]).unwrap();
+    }
+    let archive = Archive::open(&folder).unwrap();
+    let of = |kinds: &[Kind], versions| {
+        let mut ask = ask(Format::Csv, versions);
+        ask.selection.filter.kinds = kinds.to_vec();
+        exported(&archive, &ask).0
+    };
+    let text = of(&[Kind::Pstn, Kind::Pstn], Versions::All);
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert!(lines[0].starts_with(&(COLUMNS.join(",") + ",log_id,call_id,")), "{}", lines[0]);
+    assert!(lines[1].contains(",0.00,,EUR,") && lines[2].contains(",1.2400,,EUR,"), "{text}");
+    for kinds in [&[Kind::Pstn, Kind::Sms][..], &[Kind::Call], &[]] {
+        assert_eq!(of(kinds, Versions::Latest).split("\r\n").next(), Some(COLUMNS.join(",").as_str()), "{kinds:?}");
+    }
+}
+
+#[test]
 fn a_hit_made_from_the_document_is_the_hit_that_a_query_gives() {
     let (_dir, archive) = archive(&[2]);
     let mut reader = archive.version_reader();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{ClientBuilder, RequestBuilder, Response, header};
+use rustls::CertificateError;
 use tokio::time::sleep;
 use url::Url;
 
@@ -34,6 +35,8 @@ pub(super) struct Answer {
     /// The sender's clock.
     pub(super) date: Option<Timestamp>,
     pub(super) retry_after: Option<Duration>,
+    /// What a 401 asks to be shown.
+    pub(super) challenge: Option<String>,
     pub(super) received: Timestamp,
     pub(super) body: Vec<u8>,
 }
@@ -121,9 +124,10 @@ impl Http {
         let date = text(header::DATE.as_str()).and_then(Timestamp::parse_http);
         let retry_after = text(header::RETRY_AFTER.as_str()).and_then(|wait| parse_retry_after(wait, date));
         let request_id = text("request-id").map(str::to_owned);
+        let challenge = text(header::WWW_AUTHENTICATE.as_str()).map(str::to_owned);
         let status = response.status().as_u16();
         let body = self.read(response).await?;
-        Ok(Answer { status, request_id, date, retry_after, received: Timestamp::now(), body })
+        Ok(Answer { status, request_id, date, retry_after, challenge, received: Timestamp::now(), body })
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
@@ -228,12 +232,25 @@ fn is_of_proxy(cause: &str) -> bool {
     cause.contains("tunnel error") || cause.contains("SOCKS error")
 }
 
+fn distrust(reason: &CertificateError) -> String {
+    use CertificateError as Reason;
+    match reason {
+        Reason::UnknownIssuer | Reason::BadSignature => "its issuer is not known here".to_owned(),
+        Reason::Expired | Reason::ExpiredContext { .. } => "it has expired by this machine's clock".to_owned(),
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => {
+            "it is not valid yet by this machine's clock".to_owned()
+        }
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "it is for another host".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// Why the other side's certificate is not accepted, if that is the trouble.
 fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
-            return Some(reason.to_string());
+            return Some(distrust(reason));
         }
         // An I/O error hides the error that it carries from `source`.
         let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -267,5 +284,18 @@ mod tests {
         assert_eq!(read("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
         assert_eq!(read("soon"), None);
         assert_eq!(read("-1"), None);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_not_there_is_named_and_may_come_back() {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        // Nobody listens on port 1.
+        let proxy = reqwest::Proxy::https("http://127.0.0.1:1").unwrap();
+        let builder = reqwest::Client::builder().proxy(proxy).tls_certs_only([]);
+        let sent = builder.build().unwrap().get("https://graph.example/v1.0").send().await;
+        let fault = no_answer(sent.unwrap_err());
+        let Fault::NoAnswer { cause } = &fault else { panic!("{fault:?}") };
+        assert!(is_of_proxy(cause), "{cause}");
+        assert_eq!(outcome(&Err(fault)), Outcome::NoAnswer);
     }
 }

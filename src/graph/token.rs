@@ -135,11 +135,14 @@ impl Tokens {
             let asked = Instant::now();
             // Made anew for each try: an assertion is good once, and a federated token may have been renewed meanwhile.
             let fields = self.fields()?;
-            let mut exchange = http.exchange(self.request(http, &fields)).await;
+            let mut exchange = match &self.credential {
+                Credential::Managed(identity) => identity.exchange(http, &self.resource).await?,
+                _ => http.exchange(self.request(http, &fields)).await,
+            };
             if let Ok(answer) = &mut exchange
                 && !is_success(answer)
             {
-                credential::scrub(&fields, &mut answer.body);
+                self.credential.scrub(&fields, &mut answer.body);
             }
             let exchange = match read_token(exchange, asked) {
                 Ok(token) if self.credential.asks_login_host() => return Ok(token),
@@ -177,9 +180,6 @@ impl Tokens {
     }
 
     fn request(&self, http: &Http, fields: &[Field]) -> RequestBuilder {
-        if let Credential::Managed(identity) = &self.credential {
-            return identity.request(http, &self.resource);
-        }
         let form = Bytes::from_owner(credential::form(fields));
         http.post(&self.url)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -201,7 +201,14 @@ impl Tokens {
 
     fn limits(&self, limits: Limits, outcome: Outcome) -> Limits {
         let is_silent = matches!(self.credential, Credential::Managed(_)) && outcome == Outcome::NoAnswer;
-        let attempts_max = if is_silent { SILENT_TRIES_MAX.min(limits.attempts_max) } else { limits.attempts_max };
+        let is_last_resort = matches!(&self.credential, Credential::Managed(identity) if identity.is_last_resort());
+        let attempts_max = if is_silent && is_last_resort {
+            1
+        } else if is_silent {
+            SILENT_TRIES_MAX.min(limits.attempts_max)
+        } else {
+            limits.attempts_max
+        };
         Limits { attempts_max, ..limits }
     }
 
@@ -273,6 +280,12 @@ fn clock_error(answer: &Answer) -> Option<String> {
 /// The error that a managed identity's endpoint leaves us with.
 fn refused_by_machine(identity: &ManagedIdentity, http: &Http, exchange: Exchange, verdict: Advice) -> Error {
     match exchange {
+        Err(_) | Ok(Answer { status: 400 | 404, .. }) if identity.is_last_resort() => Error::Credential {
+            what: format!("no credential is set, and no managed identity is to be had at {}", identity.url()),
+            hint: "set AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE in the environment; \
+                   on a machine in Azure, assign an identity to it"
+                .to_owned(),
+        },
         Err(Fault::NoAnswer { cause }) => Error::Credential {
             what: format!("there is no managed identity: {} does not answer ({cause})", identity.url()),
             hint: if identity.is_metadata() {
@@ -280,7 +293,8 @@ fn refused_by_machine(identity: &ManagedIdentity, http: &Http, exchange: Exchang
                  AZURE_FEDERATED_TOKEN_FILE"
                     .to_owned()
             } else {
-                "IDENTITY_ENDPOINT is set by App Service and its kin; unset it elsewhere".to_owned()
+                "IDENTITY_ENDPOINT is set by App Service and its kin, and by the agent of Azure Arc; unset it elsewhere"
+                    .to_owned()
             },
         },
         // A 404 that stays is as final as a 400.

@@ -7,6 +7,7 @@ pub mod filter;
 pub mod hit;
 pub mod id;
 pub mod kind;
+pub mod link;
 pub mod listed;
 pub mod name;
 pub mod phone;

@@ -189,3 +189,109 @@ fn public_key(certificate: &[u8]) -> Option<Vec<u8>> {
     let der = CertificateDer::from(certificate);
     ParsedCertificate::try_from(&der).ok().map(|parsed| parsed.subject_public_key_info().to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair},
+    };
+    use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+    use serde_json::json;
+
+    use super::*;
+
+    static KEY: LazyLock<KeyPair> =
+        LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap());
+
+    const NOW: i64 = 1_800_000_000;
+    const HERE: &str = "http://127.0.0.1:1/t/oauth2/v2.0/token";
+
+    fn certificate() -> Vec<u8> {
+        CertificateParams::new(Vec::new()).unwrap().self_signed(&*KEY).unwrap().der().to_vec()
+    }
+
+    fn signed(header: &Value, claims: &Value) -> String {
+        let code = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let text = format!("{}.{}", code(header), code(claims));
+        let key = RsaKeyPair::from_pkcs8(KEY.serialized_der()).unwrap();
+        let encoding: &'static dyn RsaEncoding =
+            if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(encoding, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn with(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
+        claims[name] = value.into();
+        claims
+    }
+
+    #[test]
+    fn a_statement_of_the_app_is_taken_once_and_only_as_it_should_be() {
+        let der = certificate();
+        let verifier = Verifier::new(vec![der.clone()], Vec::new());
+        let check = |header: &Value, claims: &Value| {
+            let addresses = ["https://elsewhere".to_owned(), HERE.to_owned()];
+            verifier.check(&signed(header, claims), "app", &addresses, Timestamp::from_second(NOW)).map(|_| ())
+        };
+        let newer = json!({ "alg": "PS256", "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)) });
+        let older = json!({ "alg": "RS256", "x5t": URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &der)) });
+        let claims = |id: &str| json!({ "iss": "app", "sub": "app", "aud": HERE, "jti": id, "nbf": NOW, "iat": NOW, "exp": NOW + 600 });
+        assert_eq!(check(&newer, &claims("1")), Ok(()));
+        assert_eq!(check(&older, &claims("2")), Ok(()));
+        assert_eq!(check(&newer, &claims("1")), Err(OUT_OF_TIME), "used before");
+        let refused = [
+            (with(claims("3"), "sub", "other"), OTHER_APP),
+            (with(claims("3"), "iss", "other"), OTHER_APP),
+            (with(claims("3"), "aud", "https://login.example/t/oauth2/v2.0/token"), WRONG_AUDIENCE),
+            (with(claims("3"), "exp", NOW + 601), OUT_OF_TIME),
+            (with(with(claims("3"), "nbf", NOW - 900), "exp", NOW - 400), OUT_OF_TIME),
+            (with(with(claims("3"), "nbf", NOW + 400), "exp", NOW + 900), OUT_OF_TIME),
+            (with(claims("3"), "exp", Value::Null), OUT_OF_TIME),
+            (with(claims("3"), "jti", ""), MALFORMED_ASSERTION),
+        ];
+        for (claims, refusal) in refused {
+            assert_eq!(check(&newer, &claims), Err(refusal), "{claims}");
+        }
+        assert_eq!(check(&with(newer.clone(), "x5t#S256", "AAAA"), &claims("4")), Err(UNKNOWN_CERTIFICATE));
+        assert_eq!(check(&with(newer.clone(), "alg", "none"), &claims("4")), Err(UNKNOWN_CERTIFICATE));
+        let text = signed(&newer, &claims("4"));
+        let forged = format!("{}.{}", text.rsplit_once('.').unwrap().0, URL_SAFE_NO_PAD.encode([1; 256]));
+        let check = |text: &str| verifier.check(text, "app", &[HERE.to_owned()], Timestamp::from_second(NOW)).err();
+        assert_eq!(check(&forged), Some(UNKNOWN_CERTIFICATE));
+        assert_eq!(check("no.jwt"), Some(MALFORMED_ASSERTION));
+    }
+
+    #[test]
+    fn another_issuers_token_has_to_match_what_the_app_was_told() {
+        let known = FederatedCredential {
+            issuer: "https://issuer".to_owned(),
+            subject: "me".to_owned(),
+            audience: "api://AzureADTokenExchange".to_owned(),
+            public_key: KEY.der_bytes().to_vec(),
+        };
+        let verifier = Verifier::new(Vec::new(), vec![known]);
+        let header = json!({ "alg": "RS256", "kid": "k" });
+        let good = json!({
+            "iss": "https://issuer", "sub": "me", "aud": ["api://AzureADTokenExchange"], "iat": NOW, "exp": NOW + 3600
+        });
+        let check = |text: &str| verifier.check(text, "app", &[], Timestamp::from_second(NOW)).err();
+        assert_eq!(check(&signed(&header, &good)), None);
+        assert_eq!(check(&signed(&header, &good)), None, "as often as it lives");
+        let refused = [
+            (with(good.clone(), "iss", "https://other"), NO_FEDERATION),
+            (with(good.clone(), "aud", "api://other"), NO_FEDERATION),
+            (with(good.clone(), "sub", "you"), NO_FEDERATED_SUBJECT),
+            (with(good.clone(), "exp", NOW - 301), OUT_OF_TIME),
+        ];
+        for (claims, refusal) in refused {
+            assert_eq!(check(&signed(&header, &claims)), Some(refusal), "{claims}");
+        }
+        let text = signed(&header, &good);
+        let forged = format!("{}.{}", text.rsplit_once('.').unwrap().0, URL_SAFE_NO_PAD.encode([1; 256]));
+        assert_eq!(check(&forged), Some(UNKNOWN_CERTIFICATE));
+    }
+}

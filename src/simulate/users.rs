@@ -94,9 +94,8 @@ impl Server {
             return Ok(self.delivered(body, fault));
         }
         let (place, round) = self.place(target, query, asked)?;
-        let fault = self.fault(&format!("{target:?} {place:?} {round}"), token, stamp, |fault| {
-            !matches!(fault, Fault::LaggingReplica | Fault::NotFoundYet)
-        })?;
+        let fault = self
+            .fault(&place.what(), token, stamp, |fault| !matches!(fault, Fault::LaggingReplica | Fault::NotFoundYet))?;
         Ok(self.delivered(self.page_of_users(&place, round, fault, asked), fault))
     }
 
@@ -195,6 +194,15 @@ impl Server {
 }
 
 impl Place {
+    /// What is asked for, in the same words each time: the weather goes by them.
+    fn what(&self) -> String {
+        match self {
+            Place::List { offset, size, .. } => format!("users {offset} {size}"),
+            Place::Delta { since_ns: None, offset, size, .. } => format!("users delta {offset} {size}"),
+            Place::Delta { since_ns: Some(_), offset, size, .. } => format!("users changed {offset} {size}"),
+        }
+    }
+
     fn moved_to(&self, to: usize) -> Self {
         let mut place = self.clone();
         let (Place::List { offset, .. } | Place::Delta { offset, .. }) = &mut place;

@@ -4,6 +4,9 @@
 //! does text that begins with an apostrophe. Taking one leading apostrophe away ([`restore`]) gives every text back exactly.
 //! Phone numbers (`+44…`) begin like a formula and get one too. Columns that hold numbers, times and words of our own
 //! (`kind`, `version`, `start`, `end`, `duration_s`, `sessions`, `failed`) are never touched.
+//!
+//! A table of one log goes on with that log's own columns, by its description. Instants there are RFC 3339 in UTC, truths `true` and
+//! `false`; numbers, money above all, stand digit by digit as Graph sent them.
 
 use std::{
     borrow::Cow,
@@ -11,7 +14,14 @@ use std::{
 };
 
 use crate::{
-    model::hit::{Hit, Person},
+    model::{
+        hit::{Hit, Person},
+        view::{
+            self,
+            leaf::Leaf,
+            log::{Holds, Log},
+        },
+    },
     tables::{Row, Sink},
 };
 
@@ -40,20 +50,40 @@ pub const COLUMNS: [&str; 16] = [
 
 pub struct Csv<W: Write> {
     writer: csv::Writer<W>,
+    log: Option<&'static Log>,
 }
 
 impl<W: Write> Csv<W> {
     /// Begins with the header.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-        writer.write_record(COLUMNS).map_err(io_error)?;
-        Ok(Self { writer })
+        Self::begin(out, None)
     }
+
+    /// A table whose rows are all of `log`: its own columns come after those of every hit. A row's `json` is read for them.
+    pub fn of_log(out: W, log: &'static Log) -> io::Result<Self> {
+        Self::begin(out, Some(log))
+    }
+
+    fn begin(out: W, log: Option<&'static Log>) -> io::Result<Self> {
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+        let own = log.map(titles).unwrap_or_default();
+        writer.write_record(COLUMNS.iter().map(|title| (*title).to_owned()).chain(own)).map_err(io_error)?;
+        Ok(Self { writer, log })
+    }
+}
+
+/// The titles of a log's own columns; `log_id` and the like where a hit has one of that name.
+fn titles(log: &'static Log) -> Vec<String> {
+    let title = |title: Cow<'static, str>| {
+        if COLUMNS.contains(&title.as_ref()) { format!("log_{title}") } else { title.into_owned() }
+    };
+    log.columns.iter().map(|column| title(column.title())).collect()
 }
 
 impl<W: Write> Sink for Csv<W> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.writer.write_record(cells(row.hit).iter().map(|cell| cell.as_bytes())).map_err(io_error)
+        let own = self.log.map(|log| own_cells(log, row.json)).unwrap_or_default();
+        self.writer.write_record(cells(row.hit).iter().chain(&own).map(|cell| cell.as_bytes())).map_err(io_error)
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
@@ -90,6 +120,30 @@ fn cells(hit: &Hit) -> [Cow<'_, str>; COLUMNS.len()] {
         ours(hit.sessions),
         ours(Some(hit.failed)),
     ]
+}
+
+fn own_cells<'a>(log: &Log, json: &'a str) -> Vec<Cow<'a, str>> {
+    let row = view::read::<view::log::Row<'_>>(json).0.unwrap_or_default();
+    log.columns.iter().map(|column| own_cell(row.get(column.member), column.holds)).collect()
+}
+
+fn own_cell(leaf: Leaf<'_>, holds: Holds) -> Cow<'_, str> {
+    let own = match holds {
+        Holds::Text => None,
+        Holds::Time => return ours(leaf.timestamp()),
+        Holds::Boolean => leaf.boolean().map(|truth| truth.to_string().into()),
+        // A number begins like a formula where it is below zero; as text it might be one.
+        Holds::Integer | Holds::Decimal => leaf.text().filter(|text| is_number(text)),
+        Holds::Json => leaf.json().filter(|json| *json != "[]").map(neutral),
+    };
+    own.unwrap_or_else(|| neutral(&leaf.text().unwrap_or_default()).into_owned().into())
+}
+
+/// Digits with at most a sign in front, a point and an exponent: what JSON calls a number.
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+        && text.bytes().all(|byte| b"+-.0123456789eE".contains(&byte))
+        && !text.starts_with('+')
 }
 
 fn ours<T: ToString>(value: Option<T>) -> Cow<'static, str> {
@@ -197,6 +251,94 @@ mod tests {
              \"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\",,,\"Vance, Adele; Zoë; +4420\",a;;+4420,3,true"
         );
         assert_eq!((lines.next(), lines.next()), (Some(""), None));
+    }
+
+    /// The cells of a row of a log, by their titles.
+    fn of_log(kind: Kind, json: &str) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        let mut sink = Box::new(Csv::of_log(&mut out, view::log::log(kind).unwrap()).unwrap());
+        sink.row(&Row { hit: &Hit { kind, ..hit() }, json }).unwrap();
+        sink.finish().unwrap();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
+        let lines: Vec<Vec<String>> =
+            reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
+        assert_eq!(lines.len(), 2);
+        lines[0].iter().cloned().zip(lines[1].iter().cloned()).collect()
+    }
+
+    fn cell<'a>(cells: &'a [(String, String)], title: &str) -> &'a str {
+        cells
+            .iter()
+            .find(|(own, _)| own == title)
+            .map(|(_, cell)| cell.as_str())
+            .unwrap_or_else(|| panic!("no {title}"))
+    }
+
+    #[test]
+    fn a_table_of_one_log_goes_on_with_its_own_columns() {
+        let cells = of_log(
+            Kind::Pstn,
+            r#"{"id":"p1","charge":0.00,"connectionCharge":1.2400,"duration":61,"startDateTime":"2026-11-01T08:00:00.50Z",
+            "callerNumber":"+4989123***","userDisplayName":"=cmd()","operator":null,"administrativeUnitInfos":[{"id":"a"}]}"#,
+        );
+        let titles: Vec<&str> = cells.iter().map(|(title, _)| title.as_str()).collect();
+        assert_eq!(titles[..COLUMNS.len()], COLUMNS);
+        assert_eq!(
+            titles[COLUMNS.len()..][..6],
+            ["log_id", "call_id", "call_type", "start_date_time", "end_date_time", "log_duration_s"]
+        );
+        let expected = [
+            ("kind", "pstn"),
+            ("log_id", "p1"),
+            ("log_duration_s", "61"),
+            ("start_date_time", "2026-11-01T08:00:00.5Z"),
+            ("end_date_time", ""),
+            // Letter for letter.
+            ("charge", "0.00"),
+            ("connection_charge", "1.2400"),
+            ("caller_number", "'+4989123***"),
+            ("user_display_name", "'=cmd()"),
+            ("operator", ""),
+            ("administrative_unit_infos", r#"[{"id":"a"}]"#),
+        ];
+        for (title, expected) in expected {
+            assert_eq!(cell(&cells, title), expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn no_two_columns_of_a_log_have_one_title() {
+        for log in Kind::HITS.into_iter().filter_map(view::log::log) {
+            let own = titles(log);
+            let all: std::collections::HashSet<&str> =
+                COLUMNS.into_iter().chain(own.iter().map(String::as_str)).collect();
+            assert_eq!(all.len(), COLUMNS.len() + log.columns.len(), "{}", log.table);
+        }
+    }
+
+    #[test]
+    fn numbers_stand_as_sent_and_what_only_looks_like_one_does_not_run() {
+        let cases = [
+            ("-1.20", "-1.20"),
+            ("1e-7", "1e-7"),
+            ("\"0.00\"", "0.00"),
+            ("\"-2\"", "-2"),
+            ("\"-2+cmd()\"", "'-2+cmd()"),
+            ("\"+1\"", "'+1"),
+            ("\"=1\"", "'=1"),
+            ("\"-inf\"", "'-inf"),
+            ("null", ""),
+        ];
+        for (json, expected) in cases {
+            let cells = of_log(Kind::Sms, &format!(r#"{{"callCharge":{json},"smsUnits":{json}}}"#));
+            assert_eq!([cell(&cells, "call_charge"), cell(&cells, "sms_units")], [expected; 2], "{json}");
+        }
+        let cells = of_log(
+            Kind::DirectRouting,
+            r#"{"successfulCall":false,"mediaBypassEnabled":"=1","failureDateTime":"0001-01-01T00:00:00Z"}"#,
+        );
+        let shown = ["successful_call", "media_bypass_enabled", "failure_date_time"].map(|title| cell(&cells, title));
+        assert_eq!(shown, ["false", "'=1", ""]);
     }
 
     #[test]

@@ -26,16 +26,16 @@ pub(crate) struct Signer {
 
 impl Signer {
     pub(crate) fn new() -> Self {
-        Self::with(CertificateParams::new(vec!["callvault".to_owned()]).unwrap())
+        Self::with(&CertificateParams::new(vec!["callvault".to_owned()]).unwrap())
     }
 
     pub(crate) fn ending_on(year: i32, month: u8, day: u8) -> Self {
         let mut params = CertificateParams::new(vec!["callvault".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, month, day);
-        Self::with(params)
+        Self::with(&params)
     }
 
-    fn with(params: CertificateParams) -> Self {
+    fn with(params: &CertificateParams) -> Self {
         Self { certificate: params.self_signed(&*KEY).unwrap() }
     }
 

@@ -24,4 +24,5 @@ mod resume;
 mod signing_in;
 mod support;
 mod time;
+mod tls;
 mod versions;

@@ -233,6 +233,17 @@ fn a_managed_identity_of_app_service_needs_neither_tenant_nor_secret() {
 }
 
 #[test]
+fn where_nothing_is_set_the_machine_s_own_identity_is_asked_for_once() {
+    let bench = bench(known(&Signer::new()));
+    run(&bench, "sync", &[("AZURE_TENANT_ID", ""), ("AZURE_CLIENT_ID", "")]).ends_with(0);
+    assert_eq!(last(&bench).kind, SignInKind::ManagedIdentity);
+    run(&bench, "sync", &[("AZURE_CLIENT_ID", ""), ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1")])
+        .ends_with(4)
+        .telling("no credential is set, and no managed identity is to be had")
+        .telling("AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE");
+}
+
+#[test]
 fn instance_metadata_is_asked_when_chosen_and_its_moods_are_borne() {
     let bench = bench(known(&Signer::new()));
     let url = bench.simulator.url();
@@ -356,8 +367,6 @@ fn no_secret_of_any_kind_reaches_output_or_archive() {
     let token_file = put(&bench, "token", &federated);
     let endpoint = bench.simulator.url() + APP_SERVICE_PATH;
     let secret = bench.simulator.client_secret().to_owned();
-    let in_file = put(&bench, "secret.toml", format!("[graph]\nclient_secret = \"{secret}\"\n"));
-    fs::set_permissions(&in_file, fs::Permissions::from_mode(0o600)).unwrap();
     let mut ways: Vec<(i32, Vec<(&str, &str)>)> = vec![
         (0, vec![("AZURE_CLIENT_SECRET", &secret)]),
         (4, vec![("AZURE_CLIENT_SECRET", "a-wr0ng-secret-value")]),
@@ -388,10 +397,13 @@ fn no_secret_of_any_kind_reaches_output_or_archive() {
             said.extend(ran.stderr.into_bytes());
         }
     }
-    let from_file = [("CALLVAULT_CONFIG", in_file.as_str())];
-    let ran = run(&bench, &format!("-v -v --config {in_file} sync"), &from_file);
-    said.extend(ran.stdout);
-    said.extend(ran.stderr.into_bytes());
+    let config = put(&bench, "config.toml", format!("[graph]\nclient_secret = \"{secret}\"\n"));
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    for line in ["-v -v sync", "-v -v --log-format json status"] {
+        let ran = run(&bench, line, &[]).ends_with(0);
+        said.extend(ran.stdout);
+        said.extend(ran.stderr.into_bytes());
+    }
     for file in files_under(&bench.archive()) {
         said.extend(fs::read(file).unwrap());
     }

@@ -94,6 +94,8 @@ impl Bench {
             .env("AZURE_CLIENT_SECRET", &self.secret)
             .env("AZURE_AUTHORITY_HOST", self.simulator.url())
             .env("CALLVAULT_GRAPH_ENDPOINT", self.simulator.url())
+            // Where nothing else is set the machine's metadata is asked: never a real one by a test.
+            .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.simulator.url())
             .arg("--archive")
             .arg(self.archive())
             .arg("--config")

@@ -1,9 +1,76 @@
 //! What people see.
 
+mod branch;
+mod figures;
+mod linked;
+mod log;
 pub mod table;
-pub mod tree;
+mod tree;
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, Write},
+};
+
+use crate::{
+    archive::{links::Linked, versions::VersionInfo},
+    model::{
+        kind::Kind,
+        rows::{Derived, Identity},
+        time::Span,
+    },
+};
+
+/// One version of a record, with all that is said of it.
+pub struct Shown<'a> {
+    pub info: &'a VersionInfo,
+    /// All versions of the record, this one among them.
+    pub versions: &'a [VersionInfo],
+    pub derived: &'a Derived,
+    /// The archived document.
+    pub json: &'a str,
+    /// Of a row of a log, the span that it was asked for with.
+    pub asked: Option<Span>,
+    pub linked: &'a [Linked],
+}
+
+impl Shown<'_> {
+    fn version(&self) -> String {
+        let place = self.versions.iter().position(|other| other.seq == self.info.seq).map_or(1, |place| place + 1);
+        let newest = if self.info.newest { ", the newest" } else { ", not the newest" };
+        let count = self.versions.len().max(1);
+        format!("{} ({place} of {count}{newest}; ledger entry {})", self.info.version, self.info.seq)
+    }
+}
+
+/// Writes a record as text.
+pub fn record(shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
+    match shown.info.key.kind {
+        Kind::Call => tree::show(shown, out)?,
+        _ => log::show(shown, out)?,
+    }
+    linked::section(shown.linked, out)
+}
+
+/// Writes what a record is linked with, and nothing else.
+pub fn links(linked: &[Linked], out: &mut dyn Write) -> io::Result<()> {
+    linked::list(linked, out)
+}
+
+/// `Adele Vance <adele@contoso.com>`, the number of a phone, or whatever is known; what is no user says what it is.
+fn person(identity: &Identity) -> String {
+    let mut text = match (&identity.display_name, &identity.user_principal_name) {
+        (Some(name), Some(upn)) => format!("{name} <{upn}>"),
+        (Some(name), None) => name.clone(),
+        (None, Some(upn)) => upn.clone(),
+        (None, None) => identity.id.clone().unwrap_or_else(|| "somebody unknown".to_owned()),
+    };
+    if !matches!(identity.set_key.as_str(), "" | "user") {
+        text = format!("{text} [{}]", identity.set_key);
+    }
+    text
+}
 
 /// The text with everything that could steer a terminal or turn the order of letters made visible: control characters of both
 /// sets, line and paragraph separators, marks and overrides of direction, invisible tags. They show as `\u{202e}`.

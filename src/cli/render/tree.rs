@@ -5,8 +5,6 @@
 //!
 //! [`plain`]: crate::cli::render::plain
 
-mod branch;
-mod figures;
 mod media;
 
 use std::{
@@ -15,57 +13,31 @@ use std::{
 };
 
 use crate::{
-    archive::versions::VersionInfo,
-    cli::render::tree::{
-        branch::{Branch, write_wrapped},
+    cli::render::{
+        Shown,
+        branch::{Branch, write_head, write_section},
         figures::{length, times},
+        person,
     },
     model::{
-        kind::{Kind, Roles},
-        raw,
+        kind::Roles,
         rows::{Derived, Endpoint, Failure, Identity, Party, Segment, Session, UserAgent},
         time::Timestamp,
         view::{self, call},
     },
 };
 
-/// Writes the version `info`, one of `versions`, as text: `derived` is what it derives to, `json` its archived document.
-pub fn show(
-    info: &VersionInfo,
-    versions: &[VersionInfo],
-    derived: &Derived,
-    json: &str,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    write_wrapped(&info.key.to_string(), "", "  ", out)?;
-    for (label, value) in header(info, versions, derived) {
-        write_wrapped(&value, &format!("  {label:<12}"), &" ".repeat(14), out)?;
-    }
-    if info.key.kind != Kind::Call {
-        return members(json, out);
-    }
-    section("participants", derived.parties.len(), &participants(derived), out)?;
-    let (call, _) = view::read::<call::Call<'_>>(json);
-    section("sessions", derived.sessions.len(), &sessions(derived, &call.unwrap_or_default()), out)
+/// Writes a call record as text.
+pub(super) fn show(shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let derived = shown.derived;
+    write_head(&shown.info.key.to_string(), &header(shown), out)?;
+    write_section("participants", &participants(derived), derived.parties.len(), out)?;
+    let (call, _) = view::read::<call::Call<'_>>(shown.json);
+    write_section("sessions", &sessions(derived, &call.unwrap_or_default()), derived.sessions.len(), out)
 }
 
-fn section(title: &str, count: usize, branches: &[Branch], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{title} ({count})")?;
-    branch::write(branches, "", out)
-}
-
-/// A row of a log: its members as they stand.
-fn members(json: &str, out: &mut dyn Write) -> io::Result<()> {
-    let members = raw::members(json).unwrap_or_default();
-    let branches: Vec<Branch> = members
-        .iter()
-        .filter(|member| member.value != "null")
-        .map(|member| Branch::new(format!("{}  {}", member.key.trim_matches('"'), member.value)))
-        .collect();
-    section("members", branches.len(), &branches, out)
-}
-
-fn header(info: &VersionInfo, versions: &[VersionInfo], derived: &Derived) -> Vec<(&'static str, String)> {
+fn header(shown: &Shown<'_>) -> Vec<(&'static str, String)> {
+    let derived = shown.derived;
     let record = &derived.record;
     let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
     let rows = [
@@ -77,16 +49,10 @@ fn header(info: &VersionInfo, versions: &[VersionInfo], derived: &Derived) -> Ve
         ("modalities", Some(record.modalities.join(", ")).filter(|text| !text.is_empty())),
         ("join URL", record.join_web_url.clone()),
         ("modified", record.last_modified.map(|time| time.to_string())),
-        ("version", Some(version(info, versions))),
+        ("version", Some(shown.version())),
         ("FAILED", failures(derived)),
     ];
     rows.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
-}
-
-fn version(info: &VersionInfo, versions: &[VersionInfo]) -> String {
-    let place = versions.iter().position(|other| other.seq == info.seq).map_or(1, |place| place + 1);
-    let newest = if info.newest { ", the newest" } else { ", not the newest" };
-    format!("{} ({place} of {}{newest}; ledger entry {})", info.version, versions.len().max(1), info.seq)
 }
 
 fn failures(derived: &Derived) -> Option<String> {
@@ -150,20 +116,6 @@ fn participant(party: &Party, presence: Option<&Presence>) -> Branch {
         branch.lines.push(ids.join(" · "));
     }
     branch
-}
-
-/// `Adele Vance <adele@contoso.com>`, the number of a phone, or whatever is known; what is no user says what it is.
-fn person(identity: &Identity) -> String {
-    let mut text = match (&identity.display_name, &identity.user_principal_name) {
-        (Some(name), Some(upn)) => format!("{name} <{upn}>"),
-        (Some(name), None) => name.clone(),
-        (None, Some(upn)) => upn.clone(),
-        (None, None) => identity.id.clone().unwrap_or_else(|| "somebody unknown".to_owned()),
-    };
-    if !matches!(identity.set_key.as_str(), "" | "user") {
-        text = format!("{text} [{}]", identity.set_key);
-    }
-    text
 }
 
 /// Sessions by who called, in the order in which they first did; somebody's several sessions hang below one line.

@@ -21,7 +21,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use rustls::pki_types::pem::{PemObject, SectionKind};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -226,6 +226,7 @@ fn from_pem(bytes: &[u8]) -> Result<Contents, String> {
 #[cfg(feature = "pfx")]
 fn from_pfx(bytes: &[u8], password: Option<&SecretString>) -> Result<Contents, String> {
     use p12_keystore::{Pkcs12Archive, error::Error as PfxError};
+    use secrecy::ExposeSecret;
 
     let archive = Pkcs12Archive::from_pkcs12(bytes, password.map_or("", |password| password.expose_secret()));
     let archive = archive.map_err(|error| match error {
@@ -285,6 +286,7 @@ mod tests {
 
     use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
     use rcgen::{CertificateParams, KeyPair as Pair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+    use secrecy::ExposeSecret;
     use serde_json::Value;
     use url::Url;
 

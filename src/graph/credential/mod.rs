@@ -105,6 +105,21 @@ impl Credential {
         matches!(self, Self::Secret(_) | Self::Certificate(_) | Self::Federated(_))
     }
 
+    /// Takes secret values out of an answer, should the other side have echoed them.
+    pub(super) fn scrub(&self, fields: &[Field], body: &mut Vec<u8>) {
+        let of_form = fields.iter().filter(|field| matches!(field.value, Value::Secret(_))).map(Field::value);
+        let of_header = match self {
+            Self::Managed(identity) => identity.secret(),
+            _ => None,
+        };
+        let mut text = String::from_utf8_lossy(body).into_owned();
+        for secret in of_form.chain(of_header).filter(|secret| !secret.is_empty()) {
+            let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            text = text.replace(secret, "[secret]").replace(&encoded, "[secret]");
+        }
+        *body = text.into_bytes();
+    }
+
     /// The fields that prove who asks, made afresh for each request; none for kinds that do not ask the login host.
     pub(super) fn fields(&self, occasion: &Occasion<'_>) -> Result<Vec<Field>> {
         match self {
@@ -138,17 +153,6 @@ pub(super) fn form(fields: &[Field]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(form.finish().into_bytes())
 }
 
-/// Takes secret values out of an answer, should the other side have echoed them.
-pub(super) fn scrub(fields: &[Field], body: &mut Vec<u8>) {
-    let secrets = fields.iter().filter(|field| matches!(field.value, Value::Secret(_)) && !field.value().is_empty());
-    let mut text = String::from_utf8_lossy(body).into_owned();
-    for secret in secrets {
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.value().as_bytes()).collect();
-        text = text.replace(secret.value(), "[secret]").replace(&encoded, "[secret]");
-    }
-    *body = text.into_bytes();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,8 +163,14 @@ mod tests {
         let sent = form(&fields);
         assert_eq!(std::str::from_utf8(&sent).unwrap(), "client_id=app&client_secret=s%7Ee+c%26r%3D%C3%A9");
         let mut echo = b"app: 's~e c&r=\xc3\xa9' or s%7Ee+c%26r%3D%C3%A9?".to_vec();
-        scrub(&fields, &mut echo);
+        Credential::AzureCli.scrub(&fields, &mut echo);
         assert_eq!(echo, b"app: '[secret]' or [secret]?");
+
+        let header = SecretString::from("h3ader".to_owned());
+        let identity = ManagedIdentity::app_service("http://127.0.0.1/token", header, None).unwrap();
+        let mut echo = b"X-IDENTITY-HEADER h3ader is wrong".to_vec();
+        Credential::Managed(identity).scrub(&[], &mut echo);
+        assert_eq!(echo, b"X-IDENTITY-HEADER [secret] is wrong");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     graph::{
         Credential, Error,
-        credential::federated::TokenFile,
+        credential::{federated::TokenFile, managed::ManagedIdentity},
         tests::stand_in::{RECORDS, Reply, SECRET, StandIn, TOKEN},
     },
     model::{
@@ -193,4 +193,46 @@ async fn an_echo_of_a_credential_is_taken_out_before_anything_is_made_of_an_answ
     let waits = format!("{:?}", server.waits());
     assert!(error.contains(&long) && waits.contains("[secret] [secret]"), "{error} {waits}");
     assert!(!error.contains("s3cr") && !waits.contains("s3cr"), "{error} {waits}");
+}
+
+#[tokio::test]
+async fn the_agent_of_azure_arc_is_shown_a_key_of_its_own_folder_and_of_no_other() {
+    let server = StandIn::start().await;
+    let (keys, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&keys, &elsewhere] {
+        std::fs::copy(scratch(b"a2V5\n").path(), folder.path().join("one.key")).unwrap();
+    }
+    let resource: String = url::form_urlencoded::byte_serialize(server.home.as_bytes()).collect();
+    let line = format!("GET /arc?api-version=2020-06-01&resource={resource}");
+    let challenge = |path: std::path::PathBuf| {
+        Reply::new(401, "{}").header("www-authenticate", format!("Basic realm={}", path.display()))
+    };
+    let client = || {
+        let endpoint = format!("{}/arc", server.home);
+        let mut settings = server.settings();
+        settings.tenant_id = None;
+        let identity = ManagedIdentity::arc(&endpoint, keys.path().to_owned()).unwrap();
+        settings.credential = Credential::Managed(identity);
+        server.client_with(settings)
+    };
+    let good = Reply::ok(r#"{"access_token":"t","expires_in":"3600"}"#);
+    server.script(&line, [challenge(keys.path().join("one.key")), good.clone()]);
+    client().sign_in().await.unwrap();
+    let seen = server.seen();
+    assert!(!seen[0].headers.contains_key("authorization") && seen[0].headers["metadata"] == "true");
+    assert_eq!(seen[1].headers["authorization"], "Basic a2V5");
+
+    let beside = keys.path().join("..").join(elsewhere.path().file_name().unwrap()).join("one.key");
+    for path in [elsewhere.path().join("one.key"), beside, keys.path().join("one.txt"), keys.path().join("two.key")] {
+        server.script(&line, [challenge(path), good.clone()]);
+        let error = client().sign_in().await.unwrap_err();
+        assert!(matches!(error, Error::Credential { .. }), "{error}");
+    }
+    assert_eq!(server.count(&line), 2 + 4);
+}
+
+fn scratch(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    file
 }

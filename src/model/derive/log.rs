@@ -31,7 +31,8 @@ fn record(row: &Row<'_>, window: Option<Span>, log: &Log) -> Record {
     let window = window.filter(|_| log.start.is_empty());
     Record {
         start: log.start.iter().find_map(|member| row.get(member).timestamp()).or(window.map(|span| span.from)),
-        end: log.end.and_then(|member| row.get(member).timestamp()).or(window.map(|span| span.to)),
+        // What is summed up over a day did not last a day.
+        end: log.end.and_then(|member| row.get(member).timestamp()),
         call_type: log.record_type.and_then(|member| row.get(member).owned()),
         failed: log.succeeded.is_some_and(|member| row.get(member).boolean() == Some(false)),
         ..Record::default()
@@ -91,5 +92,36 @@ fn value(leaf: Leaf<'_>, holds: Holds) -> LogValue {
         Holds::Boolean => integer(leaf.boolean().map(i64::from)),
         Holds::Time => integer(leaf.timestamp().map(|time| time.0)),
         Holds::Json => text(leaf.json().filter(|json| *json != "[]").map(str::to_owned)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        kind::Kind,
+        time::{Age, Timestamp},
+        view::log::log,
+    };
+
+    #[test]
+    fn a_sum_begins_with_its_day_and_has_no_length() {
+        let key = RecordKey { kind: Kind::DialOut, id: "k".into() };
+        let day = Span::new(Timestamp(0), Timestamp(0) + Age::days(1));
+        let json = r#"{"userId":"u","totalCalls":2,"totalCallSeconds":90,"totalCallCharge":1.2400,"currency":"EUR"}"#;
+        let derived = derive(&key, Some(day), json, log(Kind::DialOut).unwrap());
+        assert_eq!((derived.record.start, derived.record.end), (Some(day.from), None));
+        assert_eq!(derived.record.duration(), None);
+        assert_eq!(derived.log[5..8], [LogValue::Integer(2), LogValue::Integer(90), LogValue::Text("1.2400".into())]);
+    }
+
+    #[test]
+    fn a_call_that_was_not_set_up_failed_and_one_that_does_not_say_did_not() {
+        let key = RecordKey { kind: Kind::DirectRouting, id: "k".into() };
+        let failed = |json| derive(&key, None, json, log(Kind::DirectRouting).unwrap()).record.failed;
+        assert_eq!(
+            [r#"{"successfulCall":false}"#, r#"{"successfulCall":true}"#, "{}"].map(failed),
+            [true, false, false]
+        );
     }
 }

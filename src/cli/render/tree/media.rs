@@ -1,7 +1,7 @@
 //! The media of a segment: streams with their quality, networks and devices of both ends.
 
 use crate::{
-    cli::render::tree::{
+    cli::render::{
         branch::Branch,
         figures::{Figures, bits_per_second, known, milliseconds, percent, with_unit},
     },

@@ -1,10 +1,14 @@
 //! Trees of records as people see them.
 
 use super::*;
-use crate::model::{
-    derive,
-    document::Document,
-    id::{RecordKey, Seq, Version},
+use crate::{
+    archive::versions::VersionInfo,
+    cli::render,
+    model::{
+        derive,
+        document::Document,
+        id::{RecordKey, Seq, Version},
+    },
 };
 
 fn info(version: i64, newest: bool) -> VersionInfo {
@@ -17,7 +21,8 @@ fn shown(json: &str) -> String {
     let document = Document { key: versions[1].key.clone(), version: Version(2), parts: Vec::new() };
     let derived = derive::derive(&document, json);
     let mut out = Vec::new();
-    show(&versions[1], &versions, &derived, json, &mut out).unwrap();
+    let shown = Shown { info: &versions[1], versions: &versions, derived: &derived, json, asked: None, linked: &[] };
+    render::record(&shown, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -105,13 +110,4 @@ fn a_record_with_nothing_in_it_still_shows() {
         let text = shown(json);
         assert!(text.starts_with("call e523d2ed"), "{text}");
     }
-}
-
-#[test]
-fn a_row_of_a_log_shows_its_members() {
-    let mut info = info(1, true);
-    info.key.kind = Kind::Pstn;
-    let mut out = Vec::new();
-    show(&info, &[info.clone()], &Derived::default(), r#"{"id":"x","charge":0.00,"note":null}"#, &mut out).unwrap();
-    assert!(String::from_utf8(out).unwrap().ends_with("\nmembers (2)\n├─ id  \"x\"\n└─ charge  0.00\n"));
 }

@@ -48,6 +48,17 @@ pub struct Column {
     pub search: Option<SearchField>,
 }
 
+impl Column {
+    /// What people see over it, in views and exported tables, where an instant is text: `start_ns` is `start_date_time`.
+    #[must_use]
+    pub fn title(&self) -> Cow<'static, str> {
+        match self.name.strip_suffix("_ns") {
+            Some(stem) => format!("{stem}_date_time").into(),
+            None => self.name.into(),
+        }
+    }
+}
+
 /// What a member holds, and as what it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
@@ -99,6 +110,11 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn text(&self, member: &str) -> Option<Cow<'a, str>> {
         self.get(member).text()
+    }
+
+    /// Its members as they stand, in their order.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Leaf<'a>)> {
+        self.members.iter().map(|(name, leaf)| (name.as_str(), *leaf))
     }
 
     /// How many of its members no description has.

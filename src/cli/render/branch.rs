@@ -34,8 +34,22 @@ impl Branch {
     }
 }
 
-/// Writes what hangs below a heading.
-pub(super) fn write(branches: &[Branch], before: &str, out: &mut dyn Write) -> io::Result<()> {
+/// Writes a record's name and, a line each, what its labels say.
+pub(super) fn write_head(name: &str, rows: &[(&str, String)], out: &mut dyn Write) -> io::Result<()> {
+    write_wrapped(name, "", "  ", out)?;
+    for (label, value) in rows {
+        write_wrapped(value, &format!("  {label:<12}"), &" ".repeat(14), out)?;
+    }
+    Ok(())
+}
+
+/// Writes a heading with what hangs below it.
+pub(super) fn write_section(title: &str, branches: &[Branch], count: usize, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{title} ({count})")?;
+    write(branches, "", out)
+}
+
+fn write(branches: &[Branch], before: &str, out: &mut dyn Write) -> io::Result<()> {
     for (n, branch) in branches.iter().enumerate() {
         let is_last = n + 1 == branches.len();
         let (stroke, beside) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -52,7 +66,7 @@ pub(super) fn write(branches: &[Branch], before: &str, out: &mut dyn Write) -> i
 }
 
 /// Writes `line` in as many lines as it takes; a word that is longer than a line stays whole.
-pub(super) fn write_wrapped(line: &str, first: &str, further: &str, out: &mut dyn Write) -> io::Result<()> {
+fn write_wrapped(line: &str, first: &str, further: &str, out: &mut dyn Write) -> io::Result<()> {
     let line = plain(line);
     let mut row = first.to_owned();
     let mut used = columns(first);
