@@ -12,9 +12,11 @@
 mod contract;
 mod crash;
 mod damage;
+mod doctor;
 mod faults;
 mod fixtures;
 mod house;
+mod init;
 mod keys;
 mod letters;
 mod logs;

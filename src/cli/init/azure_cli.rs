@@ -117,13 +117,7 @@ fn credential(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{reset}")
         }
         Kind::Certificate => {
-            let path = choice.certificate.as_deref().map(quoted).unwrap_or_default();
-            writeln!(out, "# A certificate for a year, where there is none yet; keep the key where callvault runs:")?;
-            writeln!(
-                out,
-                "(umask 077; openssl req -x509 -newkey rsa:2048 -sha256 -days 365 -nodes -subj /CN=callvault -keyout callvault.key -out callvault.crt)"
-            )?;
-            writeln!(out, "(umask 077; cat callvault.key callvault.crt > {path})")?;
+            certificate(choice, out)?;
             writeln!(out, "# The public part goes to the app:")?;
             writeln!(out, "az ad app credential reset --id \"$app\" --append --cert @callvault.crt")
         }
@@ -150,6 +144,29 @@ fn credential(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
         }
         Kind::ManagedIdentity => Ok(()),
     }
+}
+
+/// Makes `callvault.crt`, and before it the certificate with its key where there is none.
+fn certificate(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
+    let Some(certificate) = choice.certificate.as_deref() else { return Ok(()) };
+    let path = quoted(certificate);
+    if certificate.exists() {
+        let is_pfx = certificate
+            .extension()
+            .is_some_and(|extension| ["pfx", "p12"].iter().any(|pfx| extension.eq_ignore_ascii_case(pfx)));
+        let read = if is_pfx { "pkcs12 -nokeys -clcerts" } else { "x509" };
+        return writeln!(out, "openssl {read} -in {path} -out callvault.crt");
+    }
+    writeln!(
+        out,
+        "# A certificate for a year; the file with the key is to be where callvault runs, and nowhere else:"
+    )?;
+    writeln!(out, "umask 077")?;
+    writeln!(
+        out,
+        "openssl req -x509 -newkey rsa:2048 -sha256 -days 365 -nodes -subj /CN=callvault -keyout callvault.key -out callvault.crt"
+    )?;
+    writeln!(out, "cat callvault.key callvault.crt > {path} && rm callvault.key")
 }
 
 /// For whom a foreign token has to be made out.
