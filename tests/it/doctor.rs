@@ -103,10 +103,16 @@ fn after_a_sync_all_is_well_and_nothing_is_changed_or_told() {
     }
     found.has("coverage-people", "ok", "directory").has("lock", "ok", "nobody writes");
     assert!(!found.typed.text().contains(bench.simulator.client_secret()) && !found.typed.text().contains("eyJ"));
-    // Hosts, token, seven sources, no more.
-    let seen = bench.simulator.requests();
+}
+
+#[test]
+fn each_source_is_asked_once_and_for_little() {
+    let bench = Bench::new(empty());
     doctor(&bench, &[], 0);
-    assert_eq!(bench.simulator.requests().faults, seen.faults);
+    let asked = bench.simulator.requests();
+    // Each examination of the two asks once.
+    assert_eq!((asked.token, asked.list, asked.users_delta), (2, 2, 2));
+    assert_eq!((asked.of_log(LogKind::Pstn), asked.of_log(LogKind::DialOut), asked.get), (2, 2, 0));
 }
 
 #[test]
