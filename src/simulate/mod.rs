@@ -105,7 +105,8 @@ pub struct Settings {
     pub log_retention: LogRetention,
     /// ISO code of the tenant's country: Germany's law stars the last digits of outside numbers.
     pub tenant_country: String,
-    /// Logs that Graph does not know any more, and the status (400 or 404) of requests for them.
+    /// Logs that Graph does not give, and the status of requests for them: 400 or 404 as for a function that it does not know,
+    /// 403, or any other.
     pub gone: Vec<(LogKind, u16)>,
     /// Logs that look as no schema says.
     pub reshaped: Vec<(LogKind, Reshape)>,
@@ -280,7 +281,7 @@ impl Simulator {
         self.server.world.change_user(id, What::Deleted { for_good: true }, at, self.now())
     }
 
-    /// Lets logs vanish from now on, with the status of requests for them; those not named come back.
+    /// Lets logs vanish from now on, as [`Settings::gone`] does from the start; those not named come back.
     pub fn set_gone(&self, gone: &[(LogKind, u16)]) {
         self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).gone = gone.to_vec();
     }

@@ -46,9 +46,7 @@ impl Server {
             return Err(Answer::bare(status, stamp));
         }
         if *target == Target::List && self.has_listed_enough() {
-            let wait = self.sky.look(|weather: &Weather| weather.retry_after).as_secs().to_string();
-            let refusal = Answer::error(503, "ServiceUnavailable", "The list has ended for today.", stamp);
-            return Err(Answer { retry_after: Some(wait), ..refusal });
+            return Err(self.ended_for_today("The list has ended for today.", stamp));
         }
         let record =
             target.record_id().map(|id| self.world.find(id).ok_or_else(|| Answer::not_found(stamp))).transpose()?;

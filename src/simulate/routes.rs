@@ -253,6 +253,12 @@ impl Server {
         }
     }
 
+    /// The refusal of one request too many for the weather.
+    pub(super) fn ended_for_today(&self, message: &str, stamp: &Stamp) -> Answer {
+        let wait = self.sky.look(|weather| weather.retry_after).as_secs().to_string();
+        Answer { retry_after: Some(wait), ..Answer::error(503, "ServiceUnavailable", message, stamp) }
+    }
+
     fn answer_of_fault(&self, fault: Fault, stamp: &Stamp) -> Option<Answer> {
         Answer::of_fault(fault, self.sky.look(|weather| weather.retry_after), stamp)
     }

@@ -105,6 +105,8 @@ pub struct Weather {
     pub slow_body: Duration,
     /// After this many list pages of the simulator's life every list answers 503: a sync stops in the middle.
     pub list_pages_max: Option<u64>,
+    /// The same for the pages of the log functions, all logs together.
+    pub log_pages_max: Option<u64>,
 }
 
 impl Weather {
@@ -118,6 +120,7 @@ impl Weather {
             retry_after: Duration::from_secs(1),
             slow_body: Duration::from_millis(300),
             list_pages_max: None,
+            log_pages_max: None,
         }
     }
 

@@ -12,7 +12,9 @@ use crate::simulate::{
         pages,
     },
     query::options,
+    resource::PSTN_CALLS_ROLE,
     routes::{Asked, Server},
+    tokens::CALL_RECORDS_ROLE,
     weather::Fault,
 };
 
@@ -41,7 +43,14 @@ impl Server {
             (gone, odd.reshaped.iter().find(|(log, _)| named(log)).map(|(_, reshape)| *reshape))
         };
         if let Some(status) = is_gone {
-            return Err(Answer::no_segment(status, function.log.function(), stamp));
+            return Err(match status {
+                400 | 404 => Answer::no_segment(status, function.log.function(), stamp),
+                403 => Answer::forbidden(&[CALL_RECORDS_ROLE, PSTN_CALLS_ROLE], stamp),
+                status => Answer::bare(status, stamp),
+            });
+        }
+        if self.has_logged_enough() {
+            return Err(self.ended_for_today("The logs have ended for today.", stamp));
         }
         let window = function.window().map_err(|(status, message)| error(status, &message))?;
         let skip = read_skip(&options(&asked.query)).map_err(|message| error(400, &message))?;
@@ -90,6 +99,13 @@ impl Server {
             json.raw("}");
         });
         Ok(self.delivered(body, fault))
+    }
+
+    fn has_logged_enough(&self) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked: u64 = LogKind::ALL.into_iter().map(|log| counts.of_log(log)).sum();
+        drop(counts);
+        self.sky.look(|weather| weather.log_pages_max.is_some_and(|max| asked > max))
     }
 
     fn log_page(

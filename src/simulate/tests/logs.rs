@@ -233,6 +233,23 @@ async fn a_client_that_tries_again_gets_every_row_through_any_storm() {
 }
 
 #[tokio::test]
+async fn logs_may_stop_in_the_middle_or_be_refused_one_by_one() {
+    let page_sizes = PageSizes { log: 10, ..PageSizes::default() };
+    let simulator = Simulator::start(Settings { page_sizes, ..company() }).unwrap();
+    let asker = Asker::new(&simulator).await;
+    simulator.set_weather(Weather { log_pages_max: Some(2), ..Weather::calm() });
+    let path = url(LogKind::Pstn, start() - Age::days(28), start());
+    let second = asker.read(&text(&asker.read(&path).await["@odata.nextLink"])).await;
+    let third = text(&second["@odata.nextLink"]);
+    assert_eq!(asker.get(&third).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    simulator.set_weather(Weather::calm());
+    assert_eq!(asker.get(&third).await.status(), StatusCode::OK);
+    simulator.set_gone(&[(LogKind::Pstn, 403)]);
+    assert_eq!(asker.get(&third).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(asker.get(&path.replace("PstnCalls", "DirectRoutingCalls")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn later_pages_may_grow_old() {
     let page_sizes = PageSizes { log: 5, ..PageSizes::default() };
     let life = Some(Age::hours(1));
