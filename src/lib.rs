@@ -3,7 +3,7 @@
 //! The rooms, floor by floor; each uses those below it only (docs/architecture.md):
 //!
 //! - doors: [`cli`]
-//! - verbs: [`sync`], [`reindex`], [`export`], [`verify`], [`status`]
+//! - verbs: [`sync`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
 //! - joins: [`query`], [`follow`], [`tables`]
 //! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
 //! - ground: [`model`]
@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod cli;
+pub mod doctor;
 pub mod export;
 pub mod follow;
 pub mod graph;

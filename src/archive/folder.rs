@@ -90,6 +90,11 @@ impl Folder {
         }
     }
 
+    /// Whether an archive may be made in the folder, which exists.
+    pub(crate) fn is_free_of_others(&self) -> bool {
+        self.path.join("FORMAT").exists() || self.has_foreign_files().is_ok_and(|foreign| !foreign)
+    }
+
     fn has_foreign_files(&self) -> Result<bool> {
         let entries = fs::read_dir(&self.path).map_err(|source| io(&self.path, source))?;
         let ours = |name: &str| name == "lock" || name == "lost+found" || name.starts_with(UNFINISHED);

@@ -17,11 +17,13 @@ pub mod links;
 pub mod listing;
 mod log;
 pub mod page;
+
 mod rows;
 pub mod rows_read;
 pub mod runs;
 mod schema;
 pub mod select;
+pub mod site;
 pub mod stats;
 pub mod todo;
 pub mod versions;
@@ -57,6 +59,7 @@ use crate::{
 pub use {
     error::{Error, Result},
     folder::Folder,
+    site::Site,
     writer::ArchiveWriter,
 };
 
@@ -86,6 +89,11 @@ impl Archive {
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// The number of its format, which is at most this program's.
+    pub fn format(&self) -> Result<i64> {
+        schema::format(&self.connection)
     }
 
     /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.

@@ -100,7 +100,7 @@ fn set(connection: &Connection, name: &str, value: i64) -> Result<()> {
     Ok(())
 }
 
-fn format(connection: &Connection) -> Result<i64> {
+pub(crate) fn format(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 

@@ -67,6 +67,13 @@ pub struct GraphFile {
     pub concurrency: Option<usize>,
 }
 
+/// What set a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub name: &'static str,
+    pub from: Option<&'static str>,
+}
+
 /// Settings of this run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -74,6 +81,10 @@ pub struct Config {
     /// Whether somebody named the archive, rather than the default.
     pub archive_is_named: bool,
     pub cloud_flag: Option<String>,
+    /// Which settings the flags gave, as against environment, file and default.
+    archive_is_flag: bool,
+    /// The config file read; the default one when none was there.
+    path: Option<PathBuf>,
     file: File,
     env: Env,
 }
@@ -94,16 +105,18 @@ impl Config {
                 default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default()
             }
         };
+        let path = named.or_else(default_config);
+        let archive_is_flag = archive.is_some();
         let named_archive = archive.or_else(|| env.archive.clone()).or_else(|| file.archive.clone());
         let archive_is_named = named_archive.is_some();
         let archive = named_archive.map_or_else(default_archive, Ok)?;
-        Ok(Self { archive, archive_is_named, cloud_flag: cloud, file, env })
+        Ok(Self { archive, archive_is_named, cloud_flag: cloud, archive_is_flag, path, file, env })
     }
 
     /// Settings that point at a given Graph, for the demo.
     #[must_use]
     pub fn of_demo(archive: PathBuf, env: Env, file: File) -> Self {
-        Self { archive, archive_is_named: true, cloud_flag: None, file, env }
+        Self { archive, archive_is_named: true, cloud_flag: None, archive_is_flag: true, path: None, file, env }
     }
 
     /// What the Graph client is to be told.
@@ -135,6 +148,59 @@ impl Config {
         allow(&mut settings.rates.record_first, file.record_requests_per_20s);
         allow(&mut settings.rates.record_following, file.record_pages_per_5min);
         Ok(settings)
+    }
+
+    /// The config file, whether it is there or not.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The variables set that say how the network is reached.
+    #[must_use]
+    pub fn network(&self) -> &[(&'static str, String)] {
+        &self.env.network
+    }
+
+    /// Each setting that says where and as whom, and what set it; `None` is one that nothing set.
+    #[must_use]
+    pub fn origins(&self) -> Vec<Origin> {
+        let (env, file) = (&self.env, &self.file.graph);
+        let origin = |name, variable: &'static str, flag: bool, env: bool, file: bool| Origin {
+            name,
+            from: match (flag, env, file) {
+                (true, ..) => Some("a flag"),
+                (_, true, _) => Some(variable),
+                (.., true) => Some("the config file"),
+                _ => None,
+            },
+        };
+        vec![
+            origin(
+                "archive",
+                "CALLVAULT_ARCHIVE",
+                self.archive_is_flag,
+                env.archive.is_some(),
+                self.file.archive.is_some(),
+            ),
+            origin("tenant_id", "AZURE_TENANT_ID", false, env.tenant_id.is_some(), file.tenant_id.is_some()),
+            origin("client_id", "AZURE_CLIENT_ID", false, env.client_id.is_some(), file.client_id.is_some()),
+            origin("cloud", "CALLVAULT_CLOUD", self.cloud_flag.is_some(), env.cloud.is_some(), file.cloud.is_some()),
+            origin(
+                "authority_host",
+                "AZURE_AUTHORITY_HOST",
+                false,
+                env.authority_host.is_some(),
+                file.authority_host.is_some(),
+            ),
+            origin(
+                "endpoint",
+                "CALLVAULT_GRAPH_ENDPOINT",
+                false,
+                env.graph_endpoint.is_some(),
+                file.endpoint.is_some(),
+            ),
+        ]
     }
 
     /// Records fetched at a time, where the file says so.
@@ -184,11 +250,11 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opt
     Ok(Some(SecretString::from(text)))
 }
 
-fn default_config() -> Option<PathBuf> {
+pub(super) fn default_config() -> Option<PathBuf> {
     choose_base_strategy().ok().map(|base| base.config_dir().join("callvault").join("config.toml"))
 }
 
-fn default_archive() -> Result<PathBuf> {
+pub(super) fn default_archive() -> Result<PathBuf> {
     choose_base_strategy().map(|base| base.data_dir().join("callvault")).map_err(|_| {
         Failure::new(Code::Usage, "there is no home folder to keep the archive in").hint("name it with --archive DIR")
     })

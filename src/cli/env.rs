@@ -30,6 +30,8 @@ pub struct Env {
     /// The proxy for https, to be shown: without user and password. The HTTP library reads the variable itself, as it does
     /// `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR` are read by the TLS library.
     pub proxy: Option<String>,
+    /// Each variable that is set of those that say how the network is reached, to be shown.
+    pub network: Vec<(&'static str, String)>,
 }
 
 impl Env {
@@ -57,13 +59,19 @@ impl Env {
             authority_host: text("AZURE_AUTHORITY_HOST"),
             graph_endpoint: text("CALLVAULT_GRAPH_ENDPOINT"),
             cloud: text("CALLVAULT_CLOUD"),
-            proxy: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+            network: PROXIES
                 .into_iter()
-                .find_map(text)
-                .map(|proxy| shown(&proxy)),
+                .filter_map(|name| text(name).map(|value| (name, shown(&value))))
+                .chain(NETWORK.into_iter().filter_map(|name| text(name).map(|value| (name, value))))
+                .collect(),
+            proxy: PROXIES.into_iter().find_map(text).map(|proxy| shown(&proxy)),
         }
     }
 }
+
+/// In the order in which the HTTP library asks for them.
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const NETWORK: [&str; 4] = ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// A proxy's address without what stands before its host.
 fn shown(proxy: &str) -> String {

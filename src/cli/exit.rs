@@ -2,7 +2,7 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use crate::{archive, follow, graph, query, search, simulate, sync};
+use crate::{archive, doctor, follow, graph, query, search, simulate, sync};
 
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,20 @@ pub enum Code {
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         ExitCode::from(code as u8)
+    }
+}
+
+impl From<doctor::Risk> for Code {
+    fn from(risk: doctor::Risk) -> Self {
+        use doctor::Risk;
+        match risk {
+            Risk::InUse => Code::InUse,
+            Risk::Incomplete => Code::Incomplete,
+            Risk::Settings => Code::Usage,
+            Risk::Unauthorised => Code::Unauthorised,
+            Risk::Integrity => Code::Integrity,
+            Risk::Lost => Code::Lost,
+        }
     }
 }
 

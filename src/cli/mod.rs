@@ -10,7 +10,9 @@ pub mod render;
 mod ask;
 mod credential;
 mod demo;
+mod doctor;
 mod export;
+mod init;
 mod paper;
 mod query;
 mod reindex;
@@ -68,6 +70,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
+    Doctor(doctor::Args),
     Sync(sync::Args),
     Query(query::Args),
     Show(show::Args),
@@ -155,9 +159,19 @@ fn run(args: Args) -> Result<Code> {
     let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(2) };
     log::start(verbosity, args.log_format, &bars);
     let env = Env::read();
-    let config = Config::resolve(args.archive, args.config, args.cloud, env)?;
+    if let Command::Init(init) = &args.command {
+        // It writes the config file that all others read.
+        return init::run(init, &init::Given { archive: args.archive, config: args.config, cloud: args.cloud, env });
+    }
+    let config = match (Config::resolve(args.archive, args.config, args.cloud, env), &args.command) {
+        (Err(failure), Command::Doctor(doctor)) => return doctor::without_config(doctor, &failure),
+        (resolved, _) => resolved?,
+    };
     let context = Context { config, quiet: args.quiet, log_format: args.log_format, bars, now: Timestamp::now() };
     match args.command {
+        // Was run above.
+        Command::Init(_) => Ok(Code::Done),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Sync(args) => sync::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),

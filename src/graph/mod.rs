@@ -11,7 +11,9 @@ pub mod error;
 pub mod retry;
 
 mod calls;
+mod claims;
 mod page;
+mod probe;
 mod refusal;
 mod request;
 mod rows;
@@ -38,10 +40,12 @@ use uuid::Uuid;
 
 pub use crate::graph::{
     calls::Whole,
+    claims::Claims,
     cloud::Cloud,
     credential::Credential,
     error::{Error, Refusal, Result},
     page::Page,
+    probe::{IMPATIENT, Reached},
     rows::Rows,
 };
 use crate::{

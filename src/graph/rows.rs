@@ -64,7 +64,7 @@ impl Client {
         self.rows(Source::People, &first, cursor).await
     }
 
-    async fn rows(&self, source: Source, first: &Url, cursor: Option<&Cursor>) -> Result<Rows> {
+    pub(super) async fn rows(&self, source: Source, first: &Url, cursor: Option<&Cursor>) -> Result<Rows> {
         let home = &self.shared.graph_host;
         let url = cursor.map_or_else(|| Ok(first.clone()), |cursor| check_link(home, first, &cursor.0))?;
         let permission = source.permission();

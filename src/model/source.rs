@@ -160,6 +160,13 @@ impl Source {
         self.facts().permissions[0]
     }
 
+    /// The application permission that lets one read the least besides it.
+    #[must_use]
+    pub fn least_permission(self) -> &'static str {
+        let permissions = self.facts().permissions;
+        permissions[permissions.len() - 1]
+    }
+
     /// Whether somebody with these roles may read it.
     #[must_use]
     pub fn is_permitted(self, roles: &[String]) -> bool {
@@ -202,6 +209,22 @@ impl Source {
         self.protocol() != Protocol::Delta
     }
 }
+
+/// The id by which Microsoft Graph's application permission is granted in the worldwide cloud.
+///
+/// Source: "Microsoft Graph permissions reference", column Application (2026-08).
+#[must_use]
+pub fn app_role_id(permission: &str) -> Option<&'static str> {
+    match permission {
+        CALL_RECORDS => Some("45bbb07e-7321-4fd7-a8f6-3ff27e6a81c8"),
+        "CallRecord-PstnCalls.Read.All" => Some("a2611786-80b3-417e-adaa-707d4261a5f0"),
+        "User.Read.All" => Some("df021288-bdef-4463-88db-98f22de89214"),
+        _ => None,
+    }
+}
+
+/// Microsoft Graph's own app id, the same in every tenant and cloud.
+pub const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
 
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
