@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     model::time::{Age, Timestamp},
-    simulate::{json::Json, weather::Fault},
+    simulate::{json::Json, tokens::CALL_RECORDS_ROLE, weather::Fault},
 };
 
 const JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
@@ -84,7 +84,7 @@ impl Answer {
     pub(super) fn bare(status: u16, stamp: &Stamp) -> Self {
         match status {
             404 => Self::not_found(stamp),
-            403 => Self::forbidden(stamp),
+            403 => Self::forbidden(&[CALL_RECORDS_ROLE], stamp),
             429 => Self::throttled(Some("1".to_owned()), stamp),
             _ => Self::error(status, "UnknownError", "", stamp),
         }
@@ -95,9 +95,22 @@ impl Answer {
         Self::error(404, "NotFound", message, stamp)
     }
 
-    pub(super) fn forbidden(stamp: &Stamp) -> Self {
-        let message = "Insufficient privileges to complete the operation. The application needs one of the roles: CallRecords.Read.All.";
-        Self::error(403, "Forbidden", message, stamp)
+    /// `roles` are those of which one was needed.
+    pub(super) fn forbidden(roles: &[&str], stamp: &Stamp) -> Self {
+        let message = format!(
+            "Insufficient privileges to complete the operation. The application needs one of the roles: {}.",
+            roles.join(", ")
+        );
+        // The directory says it in words of its own.
+        let is_directory = roles.iter().any(|role| role.starts_with("User."));
+        let code = if is_directory { "Authorization_RequestDenied" } else { "Forbidden" };
+        Self::error(403, code, &message, stamp)
+    }
+
+    /// What Graph says of a path that it does not know, usually with 400.
+    pub(super) fn no_segment(status: u16, segment: &str, stamp: &Stamp) -> Self {
+        let code = if status == 404 { "NotFound" } else { "BadRequest" };
+        Self::error(status, code, &format!("Resource not found for the segment '{segment}'."), stamp)
     }
 
     /// The answer that a fault gives in place of the true one; `None` when the true one is needed to do harm to.

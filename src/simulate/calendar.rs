@@ -45,6 +45,11 @@ impl Calendar {
         }
     }
 
+    /// Days since 1970 of the first day with calls.
+    pub(super) fn first_day(&self) -> i64 {
+        self.first_day
+    }
+
     /// Whether there is no call at all, ever.
     pub(super) fn is_empty(&self) -> bool {
         self.calls_per_workday == 0
@@ -110,7 +115,8 @@ impl Calendar {
         weeks * week + (day / 7 * 7..day).map(|day| self.calls_on(day)).sum::<u64>()
     }
 
-    fn calls_on(&self, day: i64) -> u64 {
+    /// How many calls begin on the `day`th day after the first.
+    pub(super) fn calls_on(&self, day: i64) -> u64 {
         // 1970-01-01 was a Thursday.
         if (self.first_day + day + 3).rem_euclid(7) < 5 { self.calls_per_workday } else { self.calls_per_restday }
     }

@@ -220,6 +220,11 @@ fn high_half(seed: u64, n: u64) -> u64 {
     Dice::of(seed, &[0x1d, n]).throw() & !0xf
 }
 
+/// The shape of call `n` without the rest of it.
+pub(super) fn shape_of(seed: u64, n: u64, crowd: Option<u64>) -> Shape {
+    shape(&mut Dice::of(seed, &[0xca11, n]), crowd)
+}
+
 fn shape(dice: &mut Dice, crowd: Option<u64>) -> Shape {
     let throw = dice.unit();
     if crowd.is_some() {

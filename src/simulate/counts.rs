@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::simulate::LogKind;
+
 /// Requests so far, refused ones and faults included in each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -16,6 +18,14 @@ pub struct Counts {
     pub participants: u64,
     /// Later pages of participants.
     pub participants_page: u64,
+    /// Pages of the log functions, by [`LogKind::ALL`](crate::simulate::LogKind::ALL).
+    logs: [u64; 5],
+    /// Pages of the list of users.
+    pub users: u64,
+    /// Single users.
+    pub user: u64,
+    /// Pages of the users' delta.
+    pub users_delta: u64,
     /// Answers with 429, whether by the limits or by the weather.
     pub refused_429: u64,
     /// Requests that met a fault of the weather or a planted one.
@@ -31,6 +41,10 @@ pub(super) enum Sort {
     SessionsPage,
     Participants,
     ParticipantsPage,
+    Log(LogKind),
+    Users,
+    User,
+    UsersDelta,
     Refused,
     Fault,
 }
@@ -39,6 +53,11 @@ impl Counts {
     /// All requests for anything of one record.
     pub fn of_record(&self, id: &str) -> u64 {
         self.by_record.get(id).copied().unwrap_or(0)
+    }
+
+    /// All requests for one log.
+    pub fn of_log(&self, log: LogKind) -> u64 {
+        self.logs[log as usize]
     }
 
     /// All requests for records and their pages, lists and tokens aside.
@@ -54,6 +73,10 @@ impl Counts {
             Sort::SessionsPage => &mut self.sessions_page,
             Sort::Participants => &mut self.participants,
             Sort::ParticipantsPage => &mut self.participants_page,
+            Sort::Log(log) => &mut self.logs[log as usize],
+            Sort::Users => &mut self.users,
+            Sort::User => &mut self.user,
+            Sort::UsersDelta => &mut self.users_delta,
             Sort::Refused => &mut self.refused_429,
             Sort::Fault => &mut self.faults,
         } += 1;

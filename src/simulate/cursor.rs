@@ -1,7 +1,7 @@
 //! What a skip token holds. Opaque to the client; it cannot be guessed or changed without being refused.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     model::time::{Age, Timestamp},
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Where the next page begins.
+/// Where the next page of call records, or of one, begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     List {
@@ -57,8 +57,8 @@ impl Place {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Token {
-    place: Place,
+struct Token<P> {
+    place: P,
     issued_ns: i64,
     /// Makes the link behind an empty page another one than the page's own.
     round: u32,
@@ -66,21 +66,26 @@ struct Token {
 }
 
 /// A token for `place`, issued at `now` for the `round`th time.
-pub(super) fn encode(seed: u64, place: Place, now: Timestamp, round: u32) -> String {
+pub(super) fn encode<P: Serialize>(seed: u64, place: P, now: Timestamp, round: u32) -> String {
     let mut token = Token { place, issued_ns: now.0, round, check: 0 };
     token.check = check(seed, &token);
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 
 /// The place of a token of ours and its round, unless it is older than `life`.
-pub(super) fn decode(seed: u64, text: &str, now: Timestamp, life: Option<Age>) -> Option<(Place, u32)> {
-    let mut token: Token = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+pub(super) fn decode<P: Serialize + DeserializeOwned>(
+    seed: u64,
+    text: &str,
+    now: Timestamp,
+    life: Option<Age>,
+) -> Option<(P, u32)> {
+    let mut token: Token<P> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let claimed = std::mem::take(&mut token.check);
     let fresh = life.is_none_or(|life| now - Timestamp(token.issued_ns) <= life);
     (fresh && claimed == check(seed, &token)).then_some((token.place, token.round))
 }
 
-fn check(seed: u64, token: &Token) -> u64 {
+fn check<P: Serialize>(seed: u64, token: &Token<P>) -> u64 {
     // 53 bits, for the sake of readers that take every number for a double.
     Dice::of(seed, &[mix_text(&serde_json::to_string(token).unwrap_or_default())]).throw() >> 11
 }
@@ -95,8 +100,8 @@ mod tests {
         let token = encode(1, place.clone(), Timestamp::from_second(100), 2);
         let later = Timestamp::from_second(400);
         assert_eq!(decode(1, &token, later, None), Some((place, 2)));
-        assert_eq!(decode(2, &token, later, None), None);
-        assert_eq!(decode(1, &token, later, Some(Age::seconds(200))), None);
-        assert_eq!(decode(1, &token[..20], later, None), None);
+        assert_eq!(decode::<Place>(2, &token, later, None), None);
+        assert_eq!(decode::<Place>(1, &token, later, Some(Age::seconds(200))), None);
+        assert_eq!(decode::<Place>(1, &token[..20], later, None), None);
     }
 }

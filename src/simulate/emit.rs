@@ -65,7 +65,7 @@ pub(super) const SELECTABLE: [&str; 13] = [
 impl Header {
     pub(super) fn generated(world: &World, call: &Call, edition: &Edition) -> Self {
         let organizer = match world.organizer(call) {
-            Some(party) => Json::new_with(|json| identity::participant(json, world, party)),
+            Some(party) => Json::new_with(|json| identity::participant(json, world, party, call.start)),
             None => "null".to_owned(),
         };
         Self {
@@ -184,8 +184,8 @@ pub(super) fn session(
 ) {
     let mut dice = Dice::of(session.seed, &[1]);
     let failure = Json::new_with(|json| failure(json, session));
-    let caller = Json::new_with(|json| endpoint(json, world, Some(session.caller), &mut dice, prefer));
-    let callee = Json::new_with(|json| endpoint(json, world, session.callee, &mut dice, prefer));
+    let caller = Json::new_with(|json| endpoint(json, world, (Some(session.caller), session.start), &mut dice, prefer));
+    let callee = Json::new_with(|json| endpoint(json, world, (session.callee, session.start), &mut dice, prefer));
     json.raw("{\"id\":").text(&session.id).raw(",\"modalities\":");
     modalities(json, session.lines);
     times(json, session.start, session.end);
@@ -237,7 +237,9 @@ const GATEWAY: &str = concat!(
     "\"role\":\"mediationServer\"}}"
 );
 
-fn endpoint(json: &mut Json, world: &World, party: Option<Party>, dice: &mut Dice, prefer: Prefer) {
+/// One end of a session, named as at the time it was joined.
+fn endpoint(json: &mut Json, world: &World, end: (Option<Party>, Timestamp), dice: &mut Dice, prefer: Prefer) {
+    let (party, at) = end;
     let Some(party) = party else {
         json.raw(SERVICE);
         return;
@@ -262,7 +264,7 @@ fn endpoint(json: &mut Json, world: &World, party: Option<Party>, dice: &mut Dic
         Party::User(_) | Party::Guest(_) | Party::External(_) => "teams",
     });
     json.raw(",\"communicationServiceId\":null,\"azureADAppId\":null},\"associatedIdentity\":");
-    identity::identity(json, world, party);
+    identity::identity(json, world, party, at);
     json.raw(",\"feedback\":");
     feedback(json, dice);
     json.raw("}");

@@ -1,17 +1,22 @@
 //! How Graph names people: flat in endpoints, as a set with one key filled in participants.
 
-use crate::simulate::{
-    World,
-    call::Party,
-    dice::Dice,
-    json::Json,
-    people::{self, TENANT_ID},
+use std::borrow::Cow;
+
+use crate::{
+    model::time::Timestamp,
+    simulate::{
+        World,
+        call::Party,
+        dice::Dice,
+        json::Json,
+        people::{self, TENANT_ID},
+    },
 };
 
-/// A participant, or the organizer, which is one by its members.
-pub(super) fn participant(json: &mut Json, world: &World, party: Party) {
+/// A participant, or the organizer, which is one by its members; under the names of the time `at`.
+pub(super) fn participant(json: &mut Json, world: &World, party: Party, at: Timestamp) {
     json.raw("{\"id\":").text(&world.id_of(party)).raw(",\"identity\":");
-    identity_set(json, world, party);
+    identity_set(json, world, party, at);
     match party {
         Party::User(place) => json
             .raw(",\"administrativeUnitInfos\":[{\"id\":\"")
@@ -22,14 +27,24 @@ pub(super) fn participant(json: &mut Json, world: &World, party: Party) {
 }
 
 /// The flat identity of an endpoint.
-pub(super) fn identity(json: &mut Json, world: &World, party: Party) {
+pub(super) fn identity(json: &mut Json, world: &World, party: Party, at: Timestamp) {
     if let Party::User(place) = party {
-        json.raw(&world.people()[place].identity);
+        json.raw(&user_identity(world, place, at));
         return;
     }
     let (name, tenant) = named(world, party);
     json.raw("{\"id\":").text(&world.id_of(party)).raw(",\"displayName\":").text_or_null(name.as_deref());
     json.raw(",\"tenantId\":").text_or_null(tenant.as_deref()).raw(",\"userPrincipalName\":null}");
+}
+
+/// The identity of somebody of ours, made once unless he was renamed.
+fn user_identity(world: &World, place: usize, at: Timestamp) -> Cow<'_, str> {
+    let person = &world.people()[place];
+    if !world.is_changed(place, at) {
+        return Cow::Borrowed(&person.identity);
+    }
+    let (name, upn) = world.named_at(place, at);
+    Cow::Owned(people::identity(&person.id, &name, &upn))
 }
 
 /// Display name and tenant as far as Graph gives them out.
@@ -65,7 +80,7 @@ const IDENTITY_KEYS: [&str; 14] = [
     "user",
 ];
 
-fn identity_set(json: &mut Json, world: &World, party: Party) {
+fn identity_set(json: &mut Json, world: &World, party: Party, at: Timestamp) {
     let key = match party {
         Party::User(_) | Party::External(_) => "user",
         Party::Phone(_) => "phone",
@@ -83,7 +98,7 @@ fn identity_set(json: &mut Json, world: &World, party: Party) {
         json.raw("\":");
         if let Party::User(place) = party {
             json.raw("{\"@odata.type\":\"#microsoft.graph.userIdentity\",");
-            json.raw(world.people()[place].identity.trim_start_matches('{'));
+            json.raw(user_identity(world, place, at).trim_start_matches('{'));
         } else {
             let (shown, tenant) = named(world, party);
             json.raw("{\"id\":").text(&world.id_of(party)).raw(",\"displayName\":").text_or_null(shown.as_deref());

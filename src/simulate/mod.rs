@@ -22,8 +22,10 @@ use crate::{
     model::time::{Age, Timestamp},
     simulate::{
         clock::Clock,
+        directory::What,
         limits::Gate,
-        routes::{Server, Trouble},
+        logs::Telephony,
+        routes::{OddLogs, Server, Trouble},
         tokens::{Login, Registration},
         weather::Sky,
     },
@@ -36,21 +38,26 @@ mod clock;
 mod counts;
 mod cursor;
 mod dice;
+mod directory;
 mod emit;
 mod equipment;
 mod expected;
 mod identity;
 mod json;
 mod limits;
+mod logs;
 mod media;
 mod pages;
 mod people;
 mod planted;
 mod query;
+mod records;
+mod resource;
 mod routes;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 mod weather;
 mod world;
 
@@ -58,9 +65,11 @@ mod world;
 pub use counts::Counts;
 pub use expected::ExpectedCall;
 pub use limits::{Limits, Rate};
+pub use logs::{ExpectedDialOut, ExpectedRow, LogKind, LogRetention, LogRow, PlantedRow, Reshape};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
+pub use resource::{PSTN_CALLS_ROLE, USERS_BASIC_ROLE, USERS_ROLE};
 pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET};
 pub use weather::{Fault, Weather};
 pub use world::World;
@@ -83,10 +92,22 @@ pub struct Settings {
     pub page_sizes: PageSizes,
     /// How long a next link works, in simulated time; `None` is for ever.
     pub skip_token_life: Option<Age>,
+    /// How long a delta link of users works, in simulated time; `None` is for ever.
+    pub delta_token_life: Option<Age>,
+    /// How many days of log rows lie before the start; `None` as many as of calls.
+    pub log_days: Option<u32>,
+    pub log_retention: LogRetention,
+    /// ISO code of the tenant's country: Germany's law stars the last digits of outside numbers.
+    pub tenant_country: String,
+    /// Logs that Graph does not know any more, and the status (400 or 404) of requests for them.
+    pub gone: Vec<(LogKind, u16)>,
+    /// Logs that look as no schema says.
+    pub reshaped: Vec<(LogKind, Reshape)>,
     pub tenant: String,
     pub client_id: String,
     pub client_secret: String,
-    /// What the application was granted; without [`CALL_RECORDS_ROLE`] every request gets 403.
+    /// What the application was granted. Call records want [`CALL_RECORDS_ROLE`], the logs that or [`PSTN_CALLS_ROLE`], users
+    /// [`USERS_ROLE`] or [`USERS_BASIC_ROLE`]; without them there is a 403.
     pub roles: Vec<String>,
     /// How long a token works, in real time.
     pub token_life: Duration,
@@ -97,7 +118,7 @@ pub struct Settings {
 impl Default for Settings {
     /// A month of a small company, in fair weather and under Graph's documented limits.
     fn default() -> Self {
-        let Registration { tenant, client_id, client_secret, roles, lifetime } = tokens::default_registration();
+        let Registration { tenant, client_id, client_secret, lifetime, .. } = tokens::default_registration();
         Self {
             port: 0,
             seed: 1,
@@ -109,10 +130,16 @@ impl Default for Settings {
             weather: Weather::calm(),
             page_sizes: PageSizes::default(),
             skip_token_life: None,
+            delta_token_life: None,
+            log_days: None,
+            log_retention: LogRetention::default(),
+            tenant_country: "DE".to_owned(),
+            gone: Vec::new(),
+            reshaped: Vec::new(),
             tenant,
             client_id,
             client_secret,
-            roles,
+            roles: vec![CALL_RECORDS_ROLE.to_owned(), USERS_ROLE.to_owned()],
             token_life: lifetime,
             gzip: true,
         }
@@ -211,6 +238,38 @@ impl Simulator {
         self.server.world.plant(call);
     }
 
+    /// Adds a row of a log made by hand.
+    pub fn plant_row(&self, row: PlantedRow) {
+        self.server.world.plant_row(row);
+    }
+
+    /// Gives somebody another name, address and mailbox from `at` on. Events before it keep the old name. False when nobody
+    /// has this id.
+    pub fn rename_user(&self, id: &str, display_name: &str, upn: &str, mail: Option<&str>, at: Timestamp) -> bool {
+        let (name, upn, mail) = (display_name.to_owned(), upn.to_owned(), mail.map(str::to_owned));
+        self.server.world.change_user(id, What::Renamed { name, upn, mail }, at, self.now())
+    }
+
+    /// Deletes somebody at `at`; an administrator could bring him back. His calls go on. False when nobody has this id.
+    pub fn delete_user(&self, id: &str, at: Timestamp) -> bool {
+        self.server.world.change_user(id, What::Deleted { for_good: false }, at, self.now())
+    }
+
+    /// Deletes somebody at `at`, the recycle bin passed over.
+    pub fn delete_user_for_good(&self, id: &str, at: Timestamp) -> bool {
+        self.server.world.change_user(id, What::Deleted { for_good: true }, at, self.now())
+    }
+
+    /// Lets logs vanish from now on, with the status of requests for them; those not named come back.
+    pub fn set_gone(&self, gone: &[(LogKind, u16)]) {
+        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).gone = gone.to_vec();
+    }
+
+    /// Lets logs look as no schema says from now on; those not named look as they should.
+    pub fn set_reshaped(&self, reshaped: &[(LogKind, Reshape)]) {
+        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).reshaped = reshaped.to_vec();
+    }
+
     /// Lets requests for a record fail from now on, whether the world made it or a test planted it.
     pub fn trouble(&self, id: &str, faults: PlantedFaults) {
         let mut troubles = self.server.troubles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -252,18 +311,24 @@ impl Server {
     fn new(settings: Settings, url: String) -> Self {
         let began = settings.start_clock.unwrap_or_else(Timestamp::now);
         let Settings { tenant, client_id, client_secret, roles, token_life: lifetime, .. } = settings;
+        let Settings { seed, users, calls_per_day, days, log_days, .. } = settings;
+        let first_row = began - Age::days(i64::from(log_days.unwrap_or(days)));
+        let telephony = Telephony::new(first_row, settings.log_retention, settings.tenant_country);
         Self {
-            world: World::new(settings.seed, settings.users, settings.calls_per_day, began, settings.days),
+            world: World::with_logs(seed, users, calls_per_day, began, days, telephony),
             clock: Clock::starting_at(began),
             login: Login::new(Registration { tenant, client_id, client_secret, roles, lifetime }),
             gate: Gate::new(settings.limits),
             sky: Sky::new(settings.weather),
             page_sizes: settings.page_sizes,
             skip_token_life: settings.skip_token_life,
+            delta_token_life: settings.delta_token_life,
             url,
             counts: Mutex::default(),
             troubles: Mutex::new(HashMap::new()),
             requests: AtomicU64::new(0),
+            odd_logs: Mutex::new(OddLogs { gone: settings.gone, reshaped: settings.reshaped }),
+            bookmarks: Mutex::default(),
         }
     }
 }

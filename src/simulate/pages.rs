@@ -20,12 +20,16 @@ pub struct PageSizes {
     pub list: usize,
     pub sessions: usize,
     pub participants: usize,
+    /// Rows of a log.
+    pub log: usize,
+    /// Users of a list or delta for which no `$top` is asked.
+    pub users: usize,
 }
 
 impl Default for PageSizes {
     /// Graph's.
     fn default() -> Self {
-        Self { list: 60, sessions: 60, participants: 130 }
+        Self { list: 60, sessions: 60, participants: 130, log: 1000, users: 100 }
     }
 }
 
@@ -186,7 +190,7 @@ pub(super) fn participants(world: &World, record: &Record, edition: usize, offse
             let mut parties: Vec<Party> = world.parties(call);
             parties.truncate(usize::try_from(call.people_in(&call.editions[edition])).unwrap_or(usize::MAX));
             json.list(parties.iter().skip(offset).take(size), |json, party| {
-                identity::participant(json, world, *party);
+                identity::participant(json, world, *party, call.start);
             });
             parties.len()
         }

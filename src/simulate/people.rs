@@ -139,6 +139,11 @@ pub(super) fn outside_phone(seed: u64, number: u64) -> String {
     phone(culture(&mut dice), &mut dice)
 }
 
+/// The country of [`outside_phone`], as its ISO code.
+pub(super) fn outside_country(seed: u64, number: u64) -> &'static str {
+    culture(&mut Dice::of(seed, &[0x0f0e, number])).country
+}
+
 /// A name that a guest typed when joining.
 pub(super) fn guest_name(seed: u64, number: u64) -> String {
     let mut dice = Dice::of(seed, &[0x90e5, number]);
@@ -185,19 +190,24 @@ fn phone(culture: &Culture, dice: &mut Dice) -> String {
 
 fn person(place: u64, culture: &'static Culture, name: String, upn: String, dice: &mut Dice) -> Person {
     let id = dice.guid();
-    let mut identity = Json::new();
-    identity.raw("{\"id\":\"").raw(&id).raw("\",\"displayName\":").text(&name);
-    identity.raw(",\"tenantId\":\"").raw(TENANT_ID).raw("\",\"userPrincipalName\":").text(&upn).raw("}");
     Person {
+        identity: identity(&id, &name, &upn),
         id,
         name,
         upn,
         phone: phone(culture, dice),
         country: culture.country,
-        identity: identity.into_string(),
         administrative_unit: Dice::of(0xad, &[dice.below(6)]).guid(),
         equipment: equipment(place, culture, dice),
     }
+}
+
+/// The identity of one of ours as JSON.
+pub(super) fn identity(id: &str, name: &str, upn: &str) -> String {
+    Json::new_with(|json| {
+        json.raw("{\"id\":\"").raw(id).raw("\",\"displayName\":").text(name);
+        json.raw(",\"tenantId\":\"").raw(TENANT_ID).raw("\",\"userPrincipalName\":").text(upn).raw("}");
+    })
 }
 
 fn equipment(place: u64, culture: &'static Culture, dice: &mut Dice) -> Equipment {

@@ -59,7 +59,7 @@ impl Planted {
     /// A group call of an hour whose version 1 is visible ten minutes after its end, with three sessions of three people.
     pub fn meeting(id: impl Into<String>, start: Timestamp) -> Self {
         let (id, end) = (id.into(), start + Age::hours(1));
-        let organizer = Json::new_with(|json| identity::participant(json, cast(), Party::User(0)));
+        let organizer = Json::new_with(|json| identity::participant(json, cast(), Party::User(0), start));
         let visible_at = end + Age::minutes(10);
         let first = PlantedVersion {
             version: 1,
@@ -85,8 +85,9 @@ impl Planted {
     /// Gives the newest version `count` generated participants.
     #[must_use]
     pub fn participants(self, count: usize) -> Self {
-        let participants =
-            (0..count).map(|place| Json::new_with(|json| identity::participant(json, cast(), party(place)))).collect();
+        let participants = (0..count)
+            .map(|place| Json::new_with(|json| identity::participant(json, cast(), party(place), self.start)))
+            .collect();
         self.newest(|version| version.participants = participants)
     }
 

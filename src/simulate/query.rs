@@ -5,7 +5,7 @@ use crate::{
     simulate::emit::{Prefer, SELECTABLE},
 };
 
-/// What a path leads to.
+/// Which call record, or what of it, a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     List,
@@ -69,12 +69,7 @@ pub(super) enum Query {
 impl Query {
     /// Reads a raw query; the error is the message of a 400.
     pub(super) fn of(target: &Target, raw: &str) -> Result<Self, String> {
-        let options: Vec<(String, String)> = raw
-            .split('&')
-            .filter(|option| !option.is_empty())
-            .map(|option| option.split_once('=').unwrap_or((option, "")))
-            .map(|(name, value)| (percent_decode(name), percent_decode(value)))
-            .collect();
+        let options = options(raw);
         if let Some((_, token)) = options.iter().find(|(name, _)| name == "$skiptoken") {
             return continued(&options, token);
         }
@@ -94,6 +89,15 @@ impl Query {
         }
         Ok(Query::Fresh { filter, expand, select })
     }
+}
+
+/// The options of a raw query in their order.
+pub(super) fn options(raw: &str) -> Vec<(String, String)> {
+    raw.split('&')
+        .filter(|option| !option.is_empty())
+        .map(|option| option.split_once('=').unwrap_or((option, "")))
+        .map(|(name, value)| (percent_decode(name), percent_decode(value)))
+        .collect()
 }
 
 /// What the `Prefer` headers ask for.
@@ -182,7 +186,7 @@ fn read_select(target: &Target, text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Decodes `%41`; a plus is a plus, as in a path.
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut left = text.as_bytes();
     while let [first, rest @ ..] = left {

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+mod logs;
+mod users;
+
 const LIST: &str = "/v1.0/communications/callRecords";
 
 fn start() -> Timestamp {
@@ -350,7 +353,7 @@ async fn what_graph_does_not_offer_is_a_bad_request() {
             (Some(&*id), Some("BadRequest"))
         );
     }
-    assert_eq!(asker.get("/v1.0/users").await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(asker.get("/v1.0/groups").await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(asker.get(&format!("{LIST}/nobody")).await.status(), StatusCode::NOT_FOUND);
 }
 

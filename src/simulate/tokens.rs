@@ -112,14 +112,14 @@ impl Login {
         }
     }
 
-    /// Looks a token up and counts the use.
-    pub(super) fn check(&self, token: &str) -> Bearer {
+    /// Looks a token up and counts the use. It must carry one of `roles`, unless these are none.
+    pub(super) fn check(&self, token: &str, roles: &[&str]) -> Bearer {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = issued.get_mut(token) else { return Bearer::Unknown };
         known.uses += 1;
         if known.expires <= Instant::now() {
             Bearer::Expired
-        } else if self.registration.roles.iter().any(|role| role == CALL_RECORDS_ROLE) {
+        } else if roles.is_empty() || self.registration.roles.iter().any(|role| roles.contains(&role.as_str())) {
             Bearer::Good
         } else {
             Bearer::WithoutRole

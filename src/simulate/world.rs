@@ -10,8 +10,10 @@ use crate::{
     model::time::{Age, Timestamp},
     simulate::{
         calendar::{CUT, Calendar},
-        call::{Call, Edition, Party, Session, Shape, id_of, number_of},
+        call::{self, Call, Edition, Party, Session, Shape, id_of, number_of},
         dice::Dice,
+        directory::Directory,
+        logs::{LogRetention, PlantedRow, Telephony},
         people::{self, Person},
         planted::Planted,
     },
@@ -19,6 +21,8 @@ use crate::{
 
 /// How long Graph gives out a record, from the call's start.
 pub(super) const RETENTION: Age = Age::days(30);
+/// The number of the first call before those that lists know: records of such calls are long gone, their log rows may not be.
+const BYGONE: u64 = 1 << 40;
 /// One call in this many workdays has a thousand sessions.
 const WORKDAYS_PER_CROWD: u64 = 20;
 
@@ -33,7 +37,11 @@ pub struct World {
     /// Running sum of how busy each person is.
     activity: Vec<f64>,
     calendar: Calendar,
+    /// Of the time before `calendar` begins, as far back as the logs reach.
+    bygone: Calendar,
     planted: RwLock<PlantedCalls>,
+    pub(super) telephony: Telephony,
+    pub(super) directory: Directory,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +59,21 @@ pub(super) enum Record {
 }
 
 impl World {
+    /// A world whose logs reach as far back as its calls.
     pub(super) fn new(seed: u64, users: u32, calls_per_workday: u32, began: Timestamp, days: u32) -> Self {
+        let first = began - Age::days(i64::from(days));
+        let telephony = Telephony::new(first, LogRetention::default(), "DE".to_owned());
+        Self::with_logs(seed, users, calls_per_workday, began, days, telephony)
+    }
+
+    pub(super) fn with_logs(
+        seed: u64,
+        users: u32,
+        calls_per_workday: u32,
+        began: Timestamp,
+        days: u32,
+        telephony: Telephony,
+    ) -> Self {
         let people = people::people(seed, users.max(2));
         let mut sum = 0.0;
         let activity = (0..people.len()).map(|place| {
@@ -62,8 +84,20 @@ impl World {
         });
         let activity = activity.collect();
         let calendar = Calendar::new(seed, began - Age::days(i64::from(days)), calls_per_workday);
+        let bygone = Calendar::new(seed ^ BYGONE, telephony.first(), calls_per_workday);
         let calls_per_workday = u64::from(calls_per_workday);
-        Self { seed, began, calls_per_workday, people, activity, calendar, planted: RwLock::default() }
+        Self {
+            seed,
+            began,
+            calls_per_workday,
+            people,
+            activity,
+            calendar,
+            bygone,
+            planted: RwLock::default(),
+            telephony,
+            directory: Directory::default(),
+        }
     }
 
     /// Everybody in the organisation.
@@ -82,6 +116,10 @@ impl World {
             calls.by_start.remove(&(replaced.start, replaced.id.clone()));
         }
         calls.by_start.insert((planted.start, planted.id.clone()), planted);
+    }
+
+    pub(super) fn plant_row(&self, row: PlantedRow) {
+        self.telephony.plant(row, &self.people[0]);
     }
 
     /// The planted calls after the one of this start and id, in that order.
@@ -106,14 +144,39 @@ impl World {
         (n..).map_while(|n| self.call(n))
     }
 
+    /// The calls drawn from `from` until before `to` that telephones may have taken part in, also those whose records are
+    /// long gone.
+    pub(super) fn telephone_calls(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Call> + '_ {
+        let first = Timestamp(self.calendar.first_day() * Age::days(1).0);
+        let numbers = |calendar: &Calendar, from, to| calendar.first_at(from)..calendar.first_at(to);
+        let bygone = numbers(&self.bygone, from, to.min(first)).map(|n| n | BYGONE);
+        let numbers = bygone.chain(numbers(&self.calendar, from.max(first), to.max(first)));
+        let may_have = |n: &u64| call::shape_of(self.seed, *n, self.crowd(*n)) != Shape::PeerToPeer;
+        numbers.filter(may_have).filter_map(|n| self.call(n))
+    }
+
+    pub(super) fn calls_per_workday(&self) -> u64 {
+        self.calls_per_workday
+    }
+
+    /// How many calls begin on a day, counted from 1970.
+    pub(super) fn calls_on(&self, day: i64) -> u64 {
+        self.calendar.calls_on(day - self.calendar.first_day())
+    }
+
+    /// One of ours, the busy ones more often.
+    pub(super) fn somebody(&self, dice: &mut Dice) -> Party {
+        self.busy_person(dice)
+    }
+
     pub(super) fn call(&self, n: u64) -> Option<Call> {
-        let start = self.calendar.start(n)?;
+        let start = if n < BYGONE { self.calendar.start(n) } else { self.bygone.start(n - BYGONE) }?;
         Some(Call::new(self.seed, n, start, self.crowd(n)))
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Record> {
         if let Some(n) = number_of(self.seed, id) {
-            return self.call(n).map(|call| Record::Generated(Box::new(call)));
+            return self.call(n).filter(|_| n < BYGONE).map(|call| Record::Generated(Box::new(call)));
         }
         let planted = self.planted.read().unwrap_or_else(PoisonError::into_inner);
         planted.by_id.get(id).cloned().map(Record::Planted)
@@ -228,6 +291,11 @@ impl World {
     pub fn ids(&self, from: u64, to: u64) -> Vec<String> {
         (from..to).map(|n| id_of(self.seed, n)).collect()
     }
+}
+
+/// The id of a call's record, if there ever was one to be asked for.
+pub(super) fn record_id(call: &Call) -> Option<String> {
+    (call.n < BYGONE).then(|| call.id.clone())
 }
 
 impl Record {

@@ -55,7 +55,7 @@ fn a_month_of_a_company_is_kept_whole() {
 
 #[test]
 fn small_pages_bring_the_same_as_large_ones() {
-    let page_sizes = PageSizes { list: 3, sessions: 2, participants: 2 };
+    let page_sizes = PageSizes { list: 3, sessions: 2, participants: 2, ..PageSizes::default() };
     let bench = Bench::new(Settings { page_sizes, ..company(12, 5) });
     let began = bench.sync();
     bench.assert_holds_the_world(began);
