@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod listing;
 mod log;
 pub mod page;
+pub mod people;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -37,6 +38,7 @@ use crate::{
         frame::Dictionary,
         ledger::Entry,
         listing::Listing,
+        people::PersonVersion,
         runs::Run,
         stats::{Counts, Sizes},
         todo::{Place, Todo},
@@ -160,6 +162,18 @@ impl Archive {
             )?
             .query_row(params![seq.0, rows::kind_code(Kind::Person)], |row| Ok((RecordId(row.get(0)?), row.get::<_, Option<bool>>(1)?.unwrap_or(false))))
             .optional()?)
+    }
+
+    /// Who somebody was in each version that the archive holds, oldest first.
+    pub fn person(&self, key: &RecordKey) -> Result<Vec<PersonVersion>> {
+        let record_id = self
+            .connection
+            .prepare_cached("SELECT record_id FROM record WHERE kind = ?1 AND id = ?2")?
+            .query_row(params![rows::kind_code(key.kind), guid::to_sql(&key.id)], |row| row.get(0).map(RecordId))
+            .optional()?;
+        record_id.map_or(Ok(Vec::new()), |record_id| {
+            people::history(&self.connection, &mut self.version_reader(), record_id)
+        })
     }
 
     /// Runs over the records that `filter` means, in the order of `sort`, until told to stop.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid, log, rows_read},
+    archive::{error::Result, guid, log, people, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         kind::{Kind, Roles},
@@ -36,7 +36,7 @@ impl RowWriter {
         *self = Self::default();
     }
 
-    /// Replaces the rows of `record_id` by those of the version at `seq`.
+    /// Replaces the rows of `record_id` by those of the version at `seq`. A person's older versions keep theirs.
     pub(crate) fn replace(
         &mut self,
         connection: &Connection,
@@ -46,7 +46,8 @@ impl RowWriter {
         derived: &Derived,
     ) -> Result<()> {
         if key.kind == Kind::Person {
-            return mark(connection, record_id);
+            let is_whole = people::append(connection, record_id, version, derived.person.as_ref())?;
+            return if is_whole { mark(connection, record_id) } else { people::forget(connection, record_id) };
         }
         remove(connection, record_id, key.kind)?;
         let record = &derived.record;
@@ -309,7 +310,7 @@ fn remove(connection: &Connection, record_id: RecordId, kind: Kind) -> Result<()
 }
 
 /// Notes which derivation a record's rows are of.
-fn mark(connection: &Connection, record_id: RecordId) -> Result<()> {
+pub(crate) fn mark(connection: &Connection, record_id: RecordId) -> Result<()> {
     connection
         .prepare_cached("UPDATE record SET derived = ?2 WHERE record_id = ?1")?
         .execute(params![record_id.0, DERIVE_VERSION])?;
