@@ -25,6 +25,7 @@ pub mod select;
 pub mod stats;
 pub mod todo;
 pub mod versions;
+mod who;
 mod writer;
 
 use std::ops::ControlFlow;
@@ -40,6 +41,7 @@ use crate::{
         listing::Listing,
         people::PersonVersion,
         runs::Run,
+        select::Wanted,
         stats::{Counts, Sizes},
         todo::{Place, Todo},
         versions::{VersionInfo, VersionReader},
@@ -176,6 +178,11 @@ impl Archive {
         })
     }
 
+    /// Makes a filter ready, for any number of questions.
+    pub fn wanted(&self, filter: &Filter) -> Result<Wanted> {
+        select::wanted(&self.connection, filter)
+    }
+
     /// Runs over the records that `filter` means, in the order of `sort`, until told to stop.
     pub fn for_each(
         &self,
@@ -184,22 +191,22 @@ impl Archive {
         limit: Option<usize>,
         on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
     ) -> Result<()> {
-        select::for_each(&self.connection, filter, sort, limit, on)
+        select::for_each(&self.connection, &self.wanted(filter)?, sort, limit, on)
     }
 
     /// How many records `filter` means.
     pub fn count(&self, filter: &Filter) -> Result<u64> {
-        select::count(&self.connection, filter)
+        select::count(&self.connection, &self.wanted(filter)?)
     }
 
-    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that `filter` means, in no order.
-    pub fn among(&self, filter: &Filter, seqs: &[Seq]) -> Result<Vec<Hit>> {
-        select::among(&self.connection, filter, seqs)
+    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that are wanted, in no order.
+    pub fn among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
+        select::among(&self.connection, wanted, seqs)
     }
 
-    /// How many of the versions named are newest ones that `filter` means.
-    pub fn count_among(&self, filter: &Filter, seqs: &[Seq]) -> Result<u64> {
-        select::count_among(&self.connection, filter, seqs)
+    /// How many of the versions named are newest ones that are wanted.
+    pub fn count_among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<u64> {
+        select::count_among(&self.connection, wanted, seqs)
     }
 
     /// How many records have no rows yet; more than none only while rows are made again.

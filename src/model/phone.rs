@@ -26,7 +26,7 @@ pub fn reversed_digits(stored: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masked {
     /// How many digits the first star and all behind it stand for.
-    pub hidden: usize,
+    pub hidden: u32,
     /// The digits before the first star, last first.
     pub visible_reversed: String,
 }
@@ -37,7 +37,8 @@ impl Masked {
     pub fn of(stored: &str) -> Option<Self> {
         let number = stored_pattern(stored);
         let visible = number.iter().position(|digit| *digit == '*').filter(|visible| *visible >= DIGITS_MIN)?;
-        Some(Self { hidden: number.len() - visible, visible_reversed: number[..visible].iter().rev().collect() })
+        let hidden = u32::try_from(number.len() - visible).ok()?;
+        Some(Self { hidden, visible_reversed: number[..visible].iter().rev().collect() })
     }
 }
 
@@ -94,10 +95,10 @@ impl PhoneQuery {
     pub fn maskings(&self) -> impl Iterator<Item = Masked> {
         let digits: Vec<char> = self.digits.chars().collect();
         let is_number = is_whole(&digits) && !digits.contains(&'*');
-        let most_hidden = if is_number { digits.len() - DIGITS_MIN } else { 0 };
-        (1..=most_hidden).map(move |hidden| {
-            let visible = digits[..digits.len() - hidden].iter().rev().collect();
-            Masked { hidden, visible_reversed: visible }
+        let most_visible = if is_number { digits.len() } else { 0 };
+        (DIGITS_MIN..most_visible).rev().zip(1..).map(move |(visible, hidden)| {
+            let visible_reversed = digits[..visible].iter().rev().collect();
+            Masked { hidden, visible_reversed }
         })
     }
 
