@@ -90,7 +90,7 @@ fn by_id(connection: &Connection, text: &str, who: &mut Who, people: &mut People
 
 fn by_address(connection: &Connection, text: &str, who: &mut Who, people: &mut People) -> Result<()> {
     let lower = text.to_lowercase();
-    let sql = "SELECT identity_id FROM identity WHERE lower(user_principal_name) = ?1";
+    let sql = "SELECT identity_id FROM identity WHERE lower(user_principal_name) = ?1 AND user_principal_name IS NOT NULL";
     for identity_id in column(connection, sql, [&lower])? {
         who.add(identity_id, By::Upn, None);
     }
@@ -303,3 +303,6 @@ fn column(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> 
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
+
+#[cfg(test)]
+mod tests;
