@@ -7,12 +7,13 @@ use crate::{
     cli::{
         Context,
         exit::{Code, Result},
-        render::tree,
+        render::{person, tree},
         to_stdout, usage,
     },
     model::{
         derive,
         id::{Seq, Version},
+        kind::Kind,
     },
 };
 
@@ -75,6 +76,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let stored = archive.version_reader().read(wanted.seq)?;
     if args.raw || args.format == Format::Json {
         to_stdout(|out| writeln!(out, "{}", stored.json))?;
+    } else if key.kind == Kind::Person {
+        let mut history = archive.person(&key)?;
+        history.retain(|version| version.info.version <= wanted.version);
+        to_stdout(|out| person::show(&versions, &history, out))?;
     } else {
         let derived = derive::derive(&stored.document, &stored.json);
         to_stdout(|out| tree::show(&stored.info, &versions, &derived, &stored.json, out))?;

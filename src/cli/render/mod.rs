@@ -1,5 +1,7 @@
 //! What people see.
 
+pub mod matched;
+pub mod person;
 pub mod table;
 pub mod tree;
 
