@@ -182,9 +182,8 @@ pub(crate) fn person_of(row: &Row<'_>) -> rusqlite::Result<Person> {
 }
 
 fn before(connection: &Connection, record_id: RecordId, version: Version) -> Result<Option<Person>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM person WHERE record_id = ?1 AND version < ?2 ORDER BY version DESC LIMIT 1"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM person WHERE record_id = ?1 AND version < ?2 ORDER BY version DESC LIMIT 1");
     let found = connection.prepare_cached(&sql)?.query_row(params![record_id.0, version.0], person_of);
     Ok(found.optional()?)
 }
@@ -192,8 +191,9 @@ fn before(connection: &Connection, record_id: RecordId, version: Version) -> Res
 /// The rows of a person, oldest version first.
 pub(crate) fn rows(connection: &Connection, record_id: RecordId) -> Result<Vec<PersonRow>> {
     let sql = format!("SELECT {COLUMNS}, version FROM person WHERE record_id = ?1 ORDER BY version");
-    let mut terms = connection
-        .prepare_cached("SELECT what, term FROM person_term WHERE record_id = ?1 AND version = ?2 ORDER BY what, term")?;
+    let mut terms = connection.prepare_cached(
+        "SELECT what, term FROM person_term WHERE record_id = ?1 AND version = ?2 ORDER BY what, term",
+    )?;
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query([record_id.0])?;
     let mut rows = Vec::new();

@@ -72,8 +72,8 @@ impl Conditions {
         )
     }
 
-    fn bound_with<'a>(&'a self, seqs: &'a String) -> Vec<&'a dyn ToSql> {
-        self.values.iter().map(AsRef::as_ref).chain([seqs as &dyn ToSql, seqs as &dyn ToSql]).collect()
+    fn bound_with<'a>(&'a self, seqs: &'a dyn ToSql) -> Vec<&'a dyn ToSql> {
+        self.values.iter().map(AsRef::as_ref).chain([seqs, seqs]).collect()
     }
 }
 

@@ -54,12 +54,14 @@ pub(crate) fn who(connection: &Connection, asked: &str) -> Result<Who> {
     let number = PhoneQuery::parse(text);
     let mut who = Who { asked: asked.to_owned(), found: BTreeMap::new() };
     let mut people = People::new();
+    // Numbers first: in records they stand as ids.
+    if let Some(number) = &number {
+        by_number(connection, number, &mut who, &mut people)?;
+    }
     by_id(connection, text, &mut who, &mut people)?;
     by_address(connection, text, &mut who, &mut people)?;
-    match &number {
-        Some(number) => by_number(connection, number, &mut who, &mut people)?,
-        None if !text.contains('@') => by_name(connection, text, &mut who, &mut people)?,
-        None => {}
+    if number.is_none() && !text.contains('@') {
+        by_name(connection, text, &mut who, &mut people)?;
     }
     also_in_records(connection, &who, &mut people)?;
     for (object_id, (by, through)) in &people {
@@ -83,14 +85,15 @@ fn by_id(connection: &Connection, text: &str, who: &mut Who, people: &mut People
     }
     // Their numbers are meant as well, even where no record names them.
     if let Some(object_id) = guid::object_id(text) {
-        people.insert(object_id, (By::Id, None));
+        people.entry(object_id).or_insert((By::Id, None));
     }
     Ok(())
 }
 
 fn by_address(connection: &Connection, text: &str, who: &mut Who, people: &mut People) -> Result<()> {
     let lower = text.to_lowercase();
-    let sql = "SELECT identity_id FROM identity WHERE lower(user_principal_name) = ?1 AND user_principal_name IS NOT NULL";
+    let sql =
+        "SELECT identity_id FROM identity WHERE lower(user_principal_name) = ?1 AND user_principal_name IS NOT NULL";
     for identity_id in column(connection, sql, [&lower])? {
         who.add(identity_id, By::Upn, None);
     }
@@ -181,7 +184,8 @@ fn by_name(connection: &Connection, text: &str, who: &mut Who, people: &mut Peop
     }
     // All words in one version: a name made of the first name before and the last name after a wedding is nobody's.
     let exact = "SELECT record_id, version FROM person_term WHERE what = 1 AND term = ?1";
-    let prefix = "SELECT record_id, version FROM person_term WHERE what = 1 AND term >= ?1 AND term < ?1 || char(0x10ffff)";
+    let prefix =
+        "SELECT record_id, version FROM person_term WHERE what = 1 AND term >= ?1 AND term < ?1 || char(0x10ffff)";
     let mut versions: BTreeMap<i64, BTreeSet<Option<String>>> = BTreeMap::new();
     for (record_id, version) in with_all_words(connection, text, exact, prefix)? {
         let sql = "SELECT display_name FROM person WHERE record_id = ?1 AND version = ?2";

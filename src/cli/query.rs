@@ -160,7 +160,9 @@ fn table_of(
         context.note("no record matches");
     } else {
         table::hits(&hits, out)?;
-        matched::notes(&hits).iter().for_each(|note| context.note(note));
+        for note in matched::notes(&hits) {
+            context.note(&note);
+        }
     }
     if selection.limit == Some(hits.len()) {
         context

@@ -17,6 +17,7 @@ mod fixtures;
 mod house;
 mod letters;
 mod paging;
+mod people;
 mod query;
 mod resume;
 mod support;

@@ -120,9 +120,16 @@ fn two_annas() -> Bench {
 #[test]
 fn somebody_is_found_by_every_name_and_address_they_ever_had() {
     let bench = two_annas();
-    for asked in
-        [ANNA, "anna.meyer@X.org", "anna.schmidt@x.org", "am@x.org", "as@x.org", "Anna@Home.net", "Anna Schmidt", "schmidt"]
-    {
+    for asked in [
+        ANNA,
+        "anna.meyer@X.org",
+        "anna.schmidt@x.org",
+        "am@x.org",
+        "as@x.org",
+        "Anna@Home.net",
+        "Anna Schmidt",
+        "schmidt",
+    ] {
         assert_eq!(bench.found(asked), ["new", "old"], "{asked}");
     }
     assert_eq!(bench.found("anna.meyer2@x.org"), ["other"]);
@@ -223,7 +230,10 @@ fn rows_made_again_are_the_rows_that_were() {
         let connection = Connection::open(bench.folder.database()).unwrap();
         let mut statement = connection.prepare("SELECT record_id FROM record WHERE kind = 7 ORDER BY 1").unwrap();
         let people: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().map(|row| row.unwrap()).collect();
-        people.into_iter().map(|id| people::rows(&connection, crate::model::id::RecordId(id)).unwrap()).collect::<Vec<_>>()
+        people
+            .into_iter()
+            .map(|id| people::rows(&connection, crate::model::id::RecordId(id)).unwrap())
+            .collect::<Vec<_>>()
     };
     let before = rows(&bench);
     assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
@@ -234,7 +244,10 @@ fn rows_made_again_are_the_rows_that_were() {
     bench.writer.derive_more(crate::model::id::RecordId(0), 99).unwrap();
     let after = rows(&bench);
     assert_eq!((&after[0][..2], &after[1]), (&before[0][..], &before[1]));
-    assert_eq!((after[0][2].person.mail.as_deref(), after[0][2].person.display_name.as_deref()), (None, Some("Anna Schmidt")));
+    assert_eq!(
+        (after[0][2].person.mail.as_deref(), after[0][2].person.display_name.as_deref()),
+        (None, Some("Anna Schmidt"))
+    );
     assert_eq!(bench.found("as@x.org"), ["new", "old"]);
 }
 

@@ -131,7 +131,13 @@ mod tests {
                 ],
                 None,
             ),
-            (vec![PersonMember::DisplayName(text("Anna\u{202e} Schmidt")), PersonMember::BusinessPhones(vec!["+49 2".into()])], None),
+            (
+                vec![
+                    PersonMember::DisplayName(text("Anna\u{202e} Schmidt")),
+                    PersonMember::BusinessPhones(vec!["+49 2".into()]),
+                ],
+                None,
+            ),
             (vec![], Some("changed")),
             (vec![], Some("deleted")),
         ]);

@@ -149,7 +149,10 @@ mod tests {
 
     #[test]
     fn odd_members_read_as_nothing_and_hurt_no_other() {
-        let saying = said(7, r#"{"id":5,"businessPhones":"+49","otherMails":{"a":1},"displayName":[],"mail":"m@x","@removed":{}}"#);
+        let saying = said(
+            7,
+            r#"{"id":5,"businessPhones":"+49","otherMails":{"a":1},"displayName":[],"mail":"m@x","@removed":{}}"#,
+        );
         assert_eq!((saying.id.as_deref(), saying.removed.as_deref()), (Some("5"), Some("changed")));
         let person = person(&saying, None);
         assert_eq!((person.display_name, person.business_phones, person.mail.as_deref()), (None, vec![], Some("m@x")));

@@ -37,11 +37,17 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE person SET seen_ns = 7, mail = 'x' WHERE version = 2", "person version 2 (seen_ns mail)"),
     ("UPDATE person SET other_mails = 'x' WHERE version = 2", "person version 2 (other_mails)"),
     ("UPDATE person SET business_phones = '[]' WHERE version = 2", "person version 2 (business_phones)"),
-    ("UPDATE person SET mobile_phone = NULL, department = NULL, account_enabled = 0", "(department mobile_phone account_enabled)"),
+    (
+        "UPDATE person SET mobile_phone = NULL, department = NULL, account_enabled = 0",
+        "(department mobile_phone account_enabled)",
+    ),
     ("UPDATE person SET id = 'x' WHERE version = 2", "person version 2 (id)"),
     ("UPDATE person SET removed = NULL WHERE version = 3", "person version 3 (removed)"),
     ("DELETE FROM person_term WHERE term = 'meyer'", "person version 1 (person_term)"),
-    ("INSERT INTO person_term SELECT record_id, version, 1, 'eve' FROM person WHERE version = 2", "person version 2 (person_term)"),
+    (
+        "INSERT INTO person_term SELECT record_id, version, 1, 'eve' FROM person WHERE version = 2",
+        "person version 2 (person_term)",
+    ),
     ("DELETE FROM person_term WHERE version = 1; DELETE FROM person WHERE version = 1", "person (2 rows instead of 3)"),
     ("DELETE FROM person_term; DELETE FROM person", "its rows are missing"),
 ];
