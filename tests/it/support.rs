@@ -166,7 +166,7 @@ impl Bench {
 
     /// The newest version of each record, read from what `export` writes.
     fn newest(&self) -> Vec<ExpectedCall> {
-        let lines = self.run("export --format ndjson").ends_with(0).text();
+        let lines = self.run("export --kind call --format ndjson").ends_with(0).text();
         lines.lines().map(|line| told(&serde_json::from_str(line).unwrap())).collect()
     }
 }

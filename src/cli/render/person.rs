@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     archive::{people::PersonVersion, versions::VersionInfo},
-    cli::render::{plain, tree},
+    cli::render::plain,
     model::{rows::Person, time::Timestamp},
 };
 
@@ -25,7 +25,7 @@ pub fn show(versions: &[VersionInfo], history: &[PersonVersion], out: &mut dyn W
         ("department", text(&person.department)),
         ("account", account),
         ("REMOVED", removed(history)),
-        ("version", Some(tree::version(info, versions))),
+        ("version", Some(place(info, versions))),
     ] {
         if let Some(value) = value {
             writeln!(out, "  {label:<12}{}", plain(&value))?;
@@ -37,6 +37,12 @@ pub fn show(versions: &[VersionInfo], history: &[PersonVersion], out: &mut dyn W
     section("mails", &periods(history, |person| person.mails().map(str::to_owned).collect()), out)?;
     section("numbers", &periods(history, |person| person.numbers().map(str::to_owned).collect()), out)?;
     section("departments", &periods(history, |person| one(&person.department)), out)
+}
+
+fn place(info: &VersionInfo, versions: &[VersionInfo]) -> String {
+    let place = versions.iter().position(|other| other.seq == info.seq).map_or(1, |place| place + 1);
+    let newest = if info.newest { ", the newest" } else { ", not the newest" };
+    format!("{} ({place} of {}{newest}; ledger entry {})", info.version, versions.len().max(1), info.seq)
 }
 
 /// Since when they are removed, and whether for good.

@@ -83,7 +83,7 @@ fn header(info: &VersionInfo, versions: &[VersionInfo], derived: &Derived) -> Ve
     rows.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
 }
 
-pub(super) fn version(info: &VersionInfo, versions: &[VersionInfo]) -> String {
+fn version(info: &VersionInfo, versions: &[VersionInfo]) -> String {
     let place = versions.iter().position(|other| other.seq == info.seq).map_or(1, |place| place + 1);
     let newest = if info.newest { ", the newest" } else { ", not the newest" };
     format!("{} ({place} of {}{newest}; ledger entry {})", info.version, versions.len().max(1), info.seq)
