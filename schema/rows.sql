@@ -16,11 +16,14 @@ CREATE TABLE identity (
     display_name        TEXT,
     user_principal_name TEXT,
     tenant_id           ANY,
-    phone_reversed      TEXT                  -- digits of a number, last first: a number is found by its end
+    phone_reversed      TEXT,                 -- digits of a number, last first: a number is found by its end
+    masked_count        INTEGER,              -- of a number that ends in stars: how many digits they hide
+    masked_reversed     TEXT                  -- of a number that ends in stars: the digits before them, last first
 ) STRICT;
 CREATE INDEX identity_id_of ON identity (id) WHERE id IS NOT NULL;                                                        -- --participant ID
 CREATE INDEX identity_upn ON identity (lower(user_principal_name)) WHERE user_principal_name IS NOT NULL;                 -- --participant UPN
 CREATE INDEX identity_phone ON identity (phone_reversed) WHERE phone_reversed IS NOT NULL;                                -- --participant NUMBER
+CREATE INDEX identity_masked ON identity (masked_count, masked_reversed) WHERE masked_count IS NOT NULL;                  -- --participant NUMBER, that the logs star
 
 -- Folded words of display names; for scripts without spaces every ending of a run, so that any part is found by its beginning.
 CREATE TABLE identity_word (

@@ -70,17 +70,18 @@ pub fn count(archive: &Archive, selection: &Selection) -> Result<(u64, Reach)> {
             return Ok((archive.count(&selection.filter)?, reach(archive, 0)?));
         };
         let query = Query::parse(text)?;
+        let wanted = archive.wanted(&selection.filter)?;
         let sought = Sought::open(archive)?;
         let mut count = 0;
         let mut seqs = Vec::with_capacity(select::SEQS_MAX);
         for found in sought.matches(&query, selection) {
             seqs.push(found?.seq);
             if seqs.len() == select::SEQS_MAX {
-                count += archive.count_among(&selection.filter, &seqs)?;
+                count += archive.count_among(&wanted, &seqs)?;
                 seqs.clear();
             }
         }
-        count += archive.count_among(&selection.filter, &seqs)?;
+        count += archive.count_among(&wanted, &seqs)?;
         Ok((count, reach(archive, sought.not_searched)?))
     })
 }
@@ -133,6 +134,7 @@ fn look_up(
     mut matches: Matches<'_>,
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
+    let wanted = archive.wanted(&selection.filter)?;
     let mut left = selection.limit.unwrap_or(usize::MAX);
     let mut sizes = LOOK_UPS.iter().copied().chain(std::iter::repeat(LOOK_UPS[1]));
     while left > 0 {
@@ -146,7 +148,7 @@ fn look_up(
             break;
         }
         let mut hits: HashMap<Seq, Hit> =
-            archive.among(&selection.filter, &seqs)?.into_iter().map(|hit| (hit.seq, hit)).collect();
+            archive.among(&wanted, &seqs)?.into_iter().map(|hit| (hit.seq, hit)).collect();
         for hit in seqs.iter().filter_map(|seq| hits.remove(seq)) {
             if on(hit).is_break() {
                 return Ok(());

@@ -11,6 +11,8 @@ CREATE TABLE blocked_user (
     user_display_name     TEXT,
     user_telephone_number TEXT
 ) STRICT;
+CREATE INDEX blocked_user_of_user ON blocked_user (user_id, user_telephone_number) WHERE user_telephone_number IS NOT NULL;    -- --participant: numbers of somebody
+CREATE INDEX blocked_user_number ON blocked_user (user_telephone_number, user_id) WHERE user_telephone_number IS NOT NULL;     -- --participant NUMBER: there are few, all are looked at
 
 CREATE VIEW blocked_users AS
 SELECT

@@ -23,6 +23,12 @@ pub(crate) fn from_sql(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
+/// The object id that an id is, in its usual spelling; `None` of numbers, guests' ids, and the GUID of zeros that stands for nobody.
+pub(crate) fn object_id(id: &str) -> Option<String> {
+    let lower = id.to_ascii_lowercase();
+    parse(&lower).filter(|bytes| *bytes != [0; 16]).map(|_| lower)
+}
+
 /// The bytes of a GUID, only if they give back the very same text.
 fn parse(id: &str) -> Option<[u8; 16]> {
     if id.len() != 36 || id.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -7,6 +7,7 @@ use crate::{
         Archive,
         error::Result,
         guid,
+        people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
         rows_read::{RowReader, Rows},
         schema, versions,
@@ -187,6 +188,11 @@ impl Archive {
     pub fn row_reader(&self) -> impl FnMut(RecordId) -> Result<Option<Rows>> + '_ {
         let mut reader = RowReader::new(&self.connection);
         move |record_id| reader.read(record_id)
+    }
+
+    /// The rows of a person, oldest version first.
+    pub fn person_rows(&self, record_id: RecordId) -> Result<Vec<PersonRow>> {
+        people::rows(&self.connection, record_id)
     }
 
     /// The key of a record by its row number, and its newest version.

@@ -17,7 +17,7 @@ pub mod links;
 pub mod listing;
 mod log;
 pub mod page;
-
+pub mod people;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -27,6 +27,7 @@ pub mod site;
 pub mod stats;
 pub mod todo;
 pub mod versions;
+mod who;
 mod writer;
 
 use std::ops::ControlFlow;
@@ -41,7 +42,9 @@ use crate::{
         ledger::Entry,
         links::Linked,
         listing::Listing,
+        people::PersonVersion,
         runs::Run,
+        select::Wanted,
         stats::{Counts, Sizes},
         todo::{Place, Todo},
         versions::{VersionInfo, VersionReader},
@@ -172,6 +175,23 @@ impl Archive {
             .optional()?)
     }
 
+    /// Who somebody was in each version that the archive holds, oldest first.
+    pub fn person(&self, key: &RecordKey) -> Result<Vec<PersonVersion>> {
+        let record_id = self
+            .connection
+            .prepare_cached("SELECT record_id FROM record WHERE kind = ?1 AND id = ?2")?
+            .query_row(params![rows::kind_code(key.kind), guid::to_sql(&key.id)], |row| row.get(0).map(RecordId))
+            .optional()?;
+        record_id.map_or(Ok(Vec::new()), |record_id| {
+            people::history(&self.connection, &mut self.version_reader(), record_id)
+        })
+    }
+
+    /// Makes a filter ready, for any number of questions.
+    pub fn wanted(&self, filter: &Filter) -> Result<Wanted> {
+        select::wanted(&self.connection, filter)
+    }
+
     /// Runs over the records that `filter` means, in the order of `sort`, until told to stop.
     pub fn for_each(
         &self,
@@ -180,22 +200,22 @@ impl Archive {
         limit: Option<usize>,
         on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
     ) -> Result<()> {
-        select::for_each(&self.connection, filter, sort, limit, on)
+        select::for_each(&self.connection, &self.wanted(filter)?, sort, limit, on)
     }
 
     /// How many records `filter` means.
     pub fn count(&self, filter: &Filter) -> Result<u64> {
-        select::count(&self.connection, filter)
+        select::count(&self.connection, &self.wanted(filter)?)
     }
 
-    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that `filter` means, in no order.
-    pub fn among(&self, filter: &Filter, seqs: &[Seq]) -> Result<Vec<Hit>> {
-        select::among(&self.connection, filter, seqs)
+    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that are wanted, in no order.
+    pub fn among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
+        select::among(&self.connection, wanted, seqs)
     }
 
-    /// How many of the versions named are newest ones that `filter` means.
-    pub fn count_among(&self, filter: &Filter, seqs: &[Seq]) -> Result<u64> {
-        select::count_among(&self.connection, filter, seqs)
+    /// How many of the versions named are newest ones that are wanted.
+    pub fn count_among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<u64> {
+        select::count_among(&self.connection, wanted, seqs)
     }
 
     /// How many records have no rows yet; more than none only while rows are made again.

@@ -5,11 +5,12 @@ use std::{collections::HashMap, hash::Hash};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid, log, rows_read},
+    archive::{error::Result, guid, log, people, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         kind::{Kind, Roles},
-        name, phone,
+        name,
+        phone::{self, Masked},
         rows::{
             DERIVE_VERSION, Derived, Endpoint, Failure, Feedback, Identity, Party, Record, Segment, Session, UserAgent,
         },
@@ -36,7 +37,7 @@ impl RowWriter {
         *self = Self::default();
     }
 
-    /// Replaces the rows of `record_id` by those of the version at `seq`.
+    /// Replaces the rows of `record_id` by those of the version at `seq`. A person's older versions keep theirs.
     pub(crate) fn replace(
         &mut self,
         connection: &Connection,
@@ -46,7 +47,8 @@ impl RowWriter {
         derived: &Derived,
     ) -> Result<()> {
         if key.kind == Kind::Person {
-            return mark(connection, record_id);
+            let is_whole = people::append(connection, record_id, version, derived.person.as_ref())?;
+            return if is_whole { mark(connection, record_id) } else { people::forget(connection, record_id) };
         }
         remove(connection, record_id, key.kind)?;
         let record = &derived.record;
@@ -309,7 +311,7 @@ fn remove(connection: &Connection, record_id: RecordId, kind: Kind) -> Result<()
 }
 
 /// Notes which derivation a record's rows are of.
-fn mark(connection: &Connection, record_id: RecordId) -> Result<()> {
+pub(crate) fn mark(connection: &Connection, record_id: RecordId) -> Result<()> {
     connection
         .prepare_cached("UPDATE record SET derived = ?2 WHERE record_id = ?1")?
         .execute(params![record_id.0, DERIVE_VERSION])?;
@@ -351,10 +353,11 @@ fn insert_parties(
 }
 
 fn insert_identity(connection: &Connection, identity: &Identity, fingerprint: [u8; 16]) -> Result<i64> {
+    let masked = identity.phone().and_then(Masked::of);
     let id = connection
         .prepare_cached(
-            "INSERT INTO identity (fingerprint, set_key, id, display_name, user_principal_name, tenant_id, phone_reversed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO identity (fingerprint, set_key, id, display_name, user_principal_name, tenant_id, phone_reversed,
+             masked_count, masked_reversed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .insert(params![
             fingerprint,
@@ -364,6 +367,8 @@ fn insert_identity(connection: &Connection, identity: &Identity, fingerprint: [u
             identity.user_principal_name,
             identity.tenant_id.as_deref().map(guid::to_sql),
             identity.phone().map(phone::reversed_digits),
+            masked.as_ref().map(|masked| masked.hidden),
+            masked.as_ref().map(|masked| &masked.visible_reversed),
         ])?;
     let mut insert =
         connection.prepare_cached("INSERT OR IGNORE INTO identity_word (word, identity_id) VALUES (?1, ?2)")?;
@@ -420,7 +425,8 @@ fn says_something(feedback: &Feedback) -> bool {
 /// Identities whose fingerprint, digits or words are not those that [`insert_identity`] writes.
 pub(crate) fn identity_faults(connection: &Connection) -> Result<Vec<i64>> {
     let mut statement = connection.prepare(
-        "SELECT set_key, id, display_name, user_principal_name, tenant_id, identity_id, fingerprint, phone_reversed FROM identity",
+        "SELECT set_key, id, display_name, user_principal_name, tenant_id, identity_id, fingerprint, phone_reversed,
+                masked_count, masked_reversed FROM identity",
     )?;
     let mut words_of = connection.prepare("SELECT count(*) FROM identity_word WHERE identity_id = ?1 AND word = ?2")?;
     let mut rows = statement.query([])?;
@@ -430,12 +436,17 @@ pub(crate) fn identity_faults(connection: &Connection) -> Result<Vec<i64>> {
         let identity = rows_read::identity_of(row)?;
         let identity_id: i64 = row.get(5)?;
         let digits: Option<String> = row.get(7)?;
+        let masked: Option<Masked> = match row.get(8)? {
+            Some(hidden) => Some(Masked { hidden, visible_reversed: row.get::<_, Option<_>>(9)?.unwrap_or_default() }),
+            None => None,
+        };
         let mut words = identity.display_name.as_deref().map(name::words).unwrap_or_default();
         words.sort();
         words.dedup();
         words_expected += count(words.len());
         let mut is_right = row.get::<_, Vec<u8>>(6)? == identity_fingerprint(&identity)
-            && digits == identity.phone().map(phone::reversed_digits);
+            && digits == identity.phone().map(phone::reversed_digits)
+            && masked == identity.phone().and_then(Masked::of);
         for word in &words {
             is_right &= words_of.query_row(params![identity_id, word], |row| row.get::<_, i64>(0))? == 1;
         }

@@ -7,7 +7,7 @@ use crate::{
         error::{Error, Result},
         frame::Dictionary,
         ledger::{self, Entry},
-        log,
+        log, people,
     },
     model::{id::Sha256, rows::DERIVE_VERSION, time::Timestamp},
 };
@@ -76,12 +76,12 @@ pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
     for view in names(connection, "view")? {
         connection.execute_batch(&format!("DROP VIEW \"{view}\""))?;
     }
-    for table in DERIVED_TABLES.into_iter().chain(log::tables()) {
+    for table in DERIVED_TABLES.into_iter().chain(log::tables()).chain(people::TABLES) {
         connection.execute_batch(&format!("DROP TABLE IF EXISTS \"{table}\""))?;
     }
     connection.execute_batch(ROWS)?;
     connection.execute_batch(VIEWS)?;
-    for schema in log::SCHEMAS {
+    for schema in log::SCHEMAS.into_iter().chain([people::SCHEMA]) {
         connection.execute_batch(schema)?;
     }
     connection.execute("UPDATE record SET derived = NULL WHERE derived IS NOT NULL", [])?;

@@ -2,27 +2,35 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use crate::{
     archive::{
-        error::Result,
+        error::{Error, Result},
         guid,
         rows::{kind_code, kind_of},
+        who::{self, Who},
     },
     model::{
         filter::{Filter, Sort},
-        hit::{Hit, Person},
+        hit::{Hit, Matched, Person},
         id::{RecordId, Seq, Version},
         kind::Kind,
-        name,
-        phone::PhoneQuery,
         time::{Age, Timestamp},
     },
 };
 
 /// Longest list of ledger numbers that one statement looks up.
 pub const SEQS_MAX: usize = 4096;
+
+/// A filter made ready: who is meant was looked up, and the rest is a condition.
+#[derive(Default)]
+pub struct Wanted {
+    conditions: Conditions,
+    /// For each participant asked for, in their order.
+    participants: Vec<Who>,
+    organizers: Vec<Who>,
+}
 
 /// The conditions of a statement and the values bound to them.
 #[derive(Default)]
@@ -54,17 +62,42 @@ impl Conditions {
     fn bound(&self) -> Vec<&dyn ToSql> {
         self.values.iter().map(AsRef::as_ref).collect()
     }
+
+    /// The clause with one more condition, on ledger numbers that [`Self::bound_with`] binds.
+    fn clause_among(&self) -> String {
+        format!(
+            "{} AND hit.record_id IN (SELECT record_id FROM version WHERE seq IN (SELECT value FROM json_each(?)))
+             AND hit.seq IN (SELECT value FROM json_each(?))",
+            self.clause()
+        )
+    }
+
+    fn bound_with<'a>(&'a self, seqs: &'a dyn ToSql) -> Vec<&'a dyn ToSql> {
+        self.values.iter().map(AsRef::as_ref).chain([seqs, seqs]).collect()
+    }
 }
 
-/// Runs over the records that `filter` means, in the order of `sort`, until told to stop.
+/// Looks up who is meant by `filter`.
+pub(crate) fn wanted(connection: &Connection, filter: &Filter) -> Result<Wanted> {
+    let people = |asked: &[String]| asked.iter().map(|asked| who::who(connection, asked)).collect::<Result<Vec<_>>>();
+    let mut wanted = Wanted {
+        conditions: Conditions::default(),
+        participants: people(&filter.participants)?,
+        organizers: people(&filter.organizers)?,
+    };
+    wanted.conditions = conditions(connection, filter, &wanted)?;
+    Ok(wanted)
+}
+
+/// Runs over the records that `wanted` means, in the order of `sort`, until told to stop.
 pub(crate) fn for_each(
     connection: &Connection,
-    filter: &Filter,
+    wanted: &Wanted,
     sort: Sort,
     limit: Option<usize>,
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
-    let conditions = conditions(connection, filter)?;
+    let conditions = &wanted.conditions;
     let order = match sort {
         Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
         Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
@@ -75,53 +108,46 @@ pub(crate) fn for_each(
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
-        if on(hit(connection, row)?).is_break() {
+        if on(hit(connection, row, wanted)?).is_break() {
             break;
         }
     }
     Ok(())
 }
 
-/// How many records `filter` means.
-pub(crate) fn count(connection: &Connection, filter: &Filter) -> Result<u64> {
-    let conditions = conditions(connection, filter)?;
+/// How many records `wanted` means.
+pub(crate) fn count(connection: &Connection, wanted: &Wanted) -> Result<u64> {
+    let conditions = &wanted.conditions;
     let sql = format!("SELECT count(*) FROM hit WHERE {}", conditions.clause());
     let count: i64 = connection.prepare(&sql)?.query_row(conditions.bound().as_slice(), |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
-/// Of the versions named, those that are their record's newest and that `filter` means, in no order.
+/// Of the versions named, those that are their record's newest and that `wanted` means, in no order.
 ///
 /// At most [`SEQS_MAX`] at a time.
-pub(crate) fn among(connection: &Connection, filter: &Filter, seqs: &[Seq]) -> Result<Vec<Hit>> {
-    let mut conditions = conditions(connection, filter)?;
-    push_seqs(&mut conditions, seqs);
-    let mut statement = connection.prepare_cached(&format!("{HIT} WHERE {}", conditions.clause()))?;
-    let mut rows = statement.query(conditions.bound().as_slice())?;
+pub(crate) fn among(connection: &Connection, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
+    let (conditions, seqs) = (&wanted.conditions, numbers(seqs));
+    let mut statement = connection.prepare_cached(&format!("{HIT} WHERE {}", conditions.clause_among()))?;
+    let mut rows = statement.query(conditions.bound_with(&seqs).as_slice())?;
     let mut hits = Vec::new();
     while let Some(row) = rows.next()? {
-        hits.push(hit(connection, row)?);
+        hits.push(hit(connection, row, wanted)?);
     }
     Ok(hits)
 }
 
-/// How many of the versions named are their record's newest and meant by `filter`.
-pub(crate) fn count_among(connection: &Connection, filter: &Filter, seqs: &[Seq]) -> Result<u64> {
-    let mut conditions = conditions(connection, filter)?;
-    push_seqs(&mut conditions, seqs);
-    let sql = format!("SELECT count(*) FROM hit WHERE {}", conditions.clause());
-    let count: i64 = connection.prepare_cached(&sql)?.query_row(conditions.bound().as_slice(), |row| row.get(0))?;
+/// How many of the versions named are their record's newest and meant by `wanted`.
+pub(crate) fn count_among(connection: &Connection, wanted: &Wanted, seqs: &[Seq]) -> Result<u64> {
+    let (conditions, seqs) = (&wanted.conditions, numbers(seqs));
+    let sql = format!("SELECT count(*) FROM hit WHERE {}", conditions.clause_among());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let count: i64 = statement.query_row(conditions.bound_with(&seqs).as_slice(), |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
-fn push_seqs(conditions: &mut Conditions, seqs: &[Seq]) {
-    let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
-    let text = json(&seqs);
-    conditions.push(
-        "hit.record_id IN (SELECT record_id FROM version WHERE seq IN (SELECT value FROM json_each(?))) \
-         AND hit.seq IN (SELECT value FROM json_each(?))",
-        [Box::new(text.clone()) as Box<dyn ToSql>, Box::new(text)],
-    );
+fn numbers(seqs: &[Seq]) -> String {
+    json(&seqs.iter().map(|seq| seq.0).collect::<Vec<_>>())
 }
 
 /// The columns that [`hit`] reads.
@@ -130,14 +156,17 @@ const HIT: &str = "SELECT hit.record_id, hit.seq, hit.kind, record.id, version.v
     JOIN version ON version.seq = hit.seq LEFT JOIN text AS type ON type.text_id = hit.type_id \
     LEFT JOIN text AS modalities ON modalities.text_id = hit.modalities_id";
 
-fn hit(connection: &Connection, row: &Row<'_>) -> Result<Hit> {
+fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
     let start = row.get::<_, Option<i64>>(5)?.map(Timestamp);
     let end = row.get::<_, Option<i64>>(6)?.map(Timestamp);
     let duration: Option<Age> = start.zip(end).map(|(start, end)| end - start);
     let modalities: Option<String> = row.get(8)?;
     let organizer: Option<i64> = row.get(9)?;
     let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
+    let organizer = organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?))).transpose()?;
+    let participants = participants(connection, RecordId(row.get(0)?))?;
     Ok(Hit {
+        matched: matched(wanted, &participants, organizer.as_ref()),
         kind,
         id: guid::from_sql(row.get_ref(3)?).unwrap_or_default(),
         version: Version(row.get(4)?),
@@ -147,21 +176,41 @@ fn hit(connection: &Connection, row: &Row<'_>) -> Result<Hit> {
         call_type: row.get(7)?,
         modalities: (kind == Kind::Call)
             .then(|| modalities.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()),
-        organizer: organizer.map(|id| person(connection, id)).transpose()?,
-        participants: participants(connection, RecordId(row.get(0)?))?,
+        organizer: organizer.map(|(_, person)| person),
+        participants: participants.into_iter().map(|(_, person)| person).collect(),
         sessions: (kind == Kind::Call).then(|| row.get(10)).transpose()?,
         failed: row.get(11)?,
         seq: Seq(row.get(1)?),
     })
 }
 
-fn participants(connection: &Connection, record_id: RecordId) -> Result<Vec<Person>> {
+/// Everybody in a record, each with the number of their identity.
+fn participants(connection: &Connection, record_id: RecordId) -> Result<Vec<(i64, Person)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, display_name, user_principal_name, set_key FROM party JOIN identity USING (identity_id)
+        "SELECT id, display_name, user_principal_name, set_key, identity_id FROM party JOIN identity USING (identity_id)
          WHERE record_id = ?1 ORDER BY n",
     )?;
-    let people = statement.query_map([record_id.0], person_of)?.collect::<rusqlite::Result<_>>()?;
-    Ok(people)
+    let people = statement.query_map([record_id.0], |row| Ok((row.get(4)?, person_of(row)?)))?;
+    Ok(people.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Who of a record's people was asked for, in the order in which it was asked.
+fn matched(wanted: &Wanted, participants: &[(i64, Person)], organizer: Option<&(i64, Person)>) -> Vec<Matched> {
+    let of = |who: &Who, (identity_id, person): &(i64, Person)| {
+        let why = who.found.get(identity_id)?.clone();
+        let (asked, person) = (who.asked.clone(), person.clone());
+        Some(Matched { asked, person, by: why.by, masked: why.masked, through: why.through })
+    };
+    let as_participant =
+        wanted.participants.iter().flat_map(|who| participants.iter().filter_map(move |party| of(who, party)));
+    let as_organizer = wanted.organizers.iter().filter_map(|who| of(who, organizer?));
+    let mut matched: Vec<Matched> = Vec::new();
+    for one in as_participant.chain(as_organizer) {
+        if !matched.contains(&one) {
+            matched.push(one);
+        }
+    }
+    matched
 }
 
 fn person(connection: &Connection, identity_id: i64) -> Result<Person> {
@@ -178,7 +227,7 @@ fn person_of(row: &Row<'_>) -> rusqlite::Result<Person> {
     Ok(Person { phone: id.clone().filter(|_| is_phone), id, name: row.get(1)?, upn: row.get(2)? })
 }
 
-fn conditions(connection: &Connection, filter: &Filter) -> Result<Conditions> {
+fn conditions(connection: &Connection, filter: &Filter, wanted: &Wanted) -> Result<Conditions> {
     let mut conditions = Conditions::default();
     if let Some(from) = filter.from {
         conditions.push_one("hit.start_ns >= ?", from.0);
@@ -206,11 +255,11 @@ fn conditions(connection: &Connection, filter: &Filter) -> Result<Conditions> {
     if filter.failed {
         conditions.push("hit.failed = 1", []);
     }
-    for participant in &filter.participants {
+    for who in &wanted.participants {
         let mut sql =
             "hit.record_id IN (SELECT record_id FROM party WHERE identity_id IN (SELECT value FROM json_each(?))"
                 .to_owned();
-        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(json(&identities(connection, participant)?))];
+        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(identities([who]))];
         for (time, condition) in [(filter.from, " AND start_ns >= ?"), (filter.to, " AND start_ns < ?")] {
             if let Some(time) = time {
                 sql.push_str(condition);
@@ -221,13 +270,15 @@ fn conditions(connection: &Connection, filter: &Filter) -> Result<Conditions> {
         conditions.push(sql, values);
     }
     if !filter.organizers.is_empty() {
-        let mut ids = Vec::new();
-        for organizer in &filter.organizers {
-            ids.extend(identities(connection, organizer)?);
-        }
-        conditions.push_among("hit.organizer_id", &ids);
+        conditions
+            .push_one("hit.organizer_id IN (SELECT value FROM json_each(?))", identities(wanted.organizers.iter()));
     }
     Ok(conditions)
+}
+
+/// The identities of any of these people, as one JSON array.
+fn identities<'a>(people: impl IntoIterator<Item = &'a Who>) -> String {
+    json(&people.into_iter().flat_map(|who| who.found.keys().copied()).collect::<Vec<_>>())
 }
 
 fn same(a: &str, b: &str) -> bool {
@@ -245,56 +296,6 @@ fn texts(connection: &Connection, wanted: impl Fn(&str) -> bool) -> Result<Vec<i
         }
     }
     Ok(found)
-}
-
-/// All identities that a person's way of naming somebody means: an id, a UPN, a number in any spelling, words of a name.
-pub(crate) fn identities(connection: &Connection, text: &str) -> Result<Vec<i64>> {
-    let text = text.trim();
-    let lower = text.to_lowercase();
-    let mut found = column(
-        connection,
-        "SELECT identity_id FROM identity WHERE id = ?1 UNION SELECT identity_id FROM identity WHERE id = ?2
-         UNION SELECT identity_id FROM identity WHERE lower(user_principal_name) = ?3",
-        params![guid::to_sql(text), guid::to_sql(&lower), lower],
-    )?;
-    if let Some(query) = PhoneQuery::parse(text) {
-        let reversed: String = query.digits.chars().rev().collect();
-        let mut statement = connection.prepare_cached(
-            "SELECT identity_id, id FROM identity WHERE phone_reversed >= ?1 AND phone_reversed < ?1 || ':'",
-        )?;
-        let mut rows = statement.query([reversed])?;
-        while let Some(row) = rows.next()? {
-            if guid::from_sql(row.get_ref(1)?).is_some_and(|id| query.matches(&id)) {
-                found.push(row.get(0)?);
-            }
-        }
-    } else if !text.contains('@') {
-        found.extend(named(connection, text)?);
-    }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
-}
-
-/// Identities whose display name has all the words of `text`.
-fn named(connection: &Connection, text: &str) -> Result<Vec<i64>> {
-    let mut found: Option<Vec<i64>> = None;
-    for word in name::query_words(text) {
-        let exact = "SELECT identity_id FROM identity_word WHERE word = ?1 ORDER BY identity_id";
-        let prefix = "SELECT DISTINCT identity_id FROM identity_word WHERE word >= ?1 AND word < ?1 || char(0x10ffff) ORDER BY identity_id";
-        let with_word = column(connection, if word.prefix { prefix } else { exact }, [&word.text])?;
-        found = Some(match found {
-            None => with_word,
-            Some(before) => before.into_iter().filter(|id| with_word.binary_search(id).is_ok()).collect(),
-        });
-    }
-    Ok(found.unwrap_or_default())
-}
-
-fn column(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(values, |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn json(values: &[i64]) -> String {

@@ -15,7 +15,8 @@ use crate::{
         ledger::{self, Entry},
         listing::{self, Listing, PageOutcome},
         page::{self, RowsOutcome, Taken},
-        rows::{RowWriter, kind_code},
+        people,
+        rows::{self, RowWriter, kind_code, kind_of},
         runs, schema,
         todo::{self, Todo},
         versions::{self, VersionReader},
@@ -55,6 +56,7 @@ pub struct DerivedMore {
 struct Underived {
     record_id: RecordId,
     seq: Seq,
+    is_person: bool,
 }
 
 impl ArchiveWriter {
@@ -235,18 +237,12 @@ impl ArchiveWriter {
             let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
             let mut reader = VersionReader::new(transaction);
             let mut more = DerivedMore { last, made: 0, damaged: Vec::new() };
-            for Underived { record_id, seq } in underived {
-                let stored = match reader.read(seq) {
-                    Ok(stored) => stored,
-                    Err(error) if error.is_damage() => {
-                        more.damaged.push(error);
-                        continue;
-                    }
+            for underived in underived {
+                match remake(transaction, rows, &mut reader, &underived) {
+                    Ok(()) => more.made += 1,
+                    Err(error) if error.is_damage() => more.damaged.push(error),
                     Err(error) => return Err(error),
-                };
-                let derived = derive::derive(&stored.document, &stored.json);
-                rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)?;
-                more.made += 1;
+                }
             }
             Ok(Some(more))
         })
@@ -288,6 +284,9 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
                     .prepare_cached("UPDATE record SET newest_seq = ?2 WHERE record_id = ?1")?
                     .execute(params![record_id.0, seq.0])?;
                 rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
+            } else if key.kind == Kind::Person {
+                // What later versions leave out may now be another.
+                people::forget(transaction, record_id)?;
             }
             Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
         }
@@ -360,13 +359,30 @@ fn entry(prepared: &Prepared) -> Entry {
     }
 }
 
+/// Makes the rows of a record anew: of its newest version, of a person all.
+fn remake(
+    transaction: &Transaction<'_>,
+    rows: &mut RowWriter,
+    reader: &mut VersionReader<'_>,
+    &Underived { record_id, seq, is_person }: &Underived,
+) -> Result<()> {
+    if is_person {
+        people::remake(transaction, reader, record_id)?;
+        return rows::mark(transaction, record_id);
+    }
+    let stored = reader.read(seq)?;
+    let derived = derive::derive(&stored.document, &stored.json);
+    rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)
+}
+
 fn underived(transaction: &Transaction<'_>, after: RecordId, limit: usize) -> Result<Vec<Underived>> {
     let mut statement = transaction.prepare_cached(
-        "SELECT record_id, newest_seq FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL AND record_id > ?1
+        "SELECT record_id, newest_seq, kind FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL AND record_id > ?1
          ORDER BY record_id LIMIT ?2",
     )?;
     let rows = statement.query_map(params![after.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?) })
+        let is_person = kind_of(row.get(2)?) == Some(Kind::Person);
+        Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?), is_person })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

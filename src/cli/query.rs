@@ -10,7 +10,7 @@ use crate::{
         Context,
         ask::FilterArgs,
         exit::{Code, Failure, Result},
-        render::table,
+        render::{matched, table},
         to_stdout,
     },
     model::{
@@ -160,6 +160,9 @@ fn table_of(
         context.note("no record matches");
     } else {
         table::hits(&hits, out)?;
+        for note in matched::notes(&hits) {
+            context.note(&note);
+        }
     }
     if selection.limit == Some(hits.len()) {
         context

@@ -13,6 +13,7 @@ use crate::{
     model::{
         derive,
         id::{Seq, Version},
+        kind::Kind,
         link::Confidence,
         time::Timestamp,
     },
@@ -92,6 +93,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let stored = archive.version_reader().read(wanted.seq)?;
     if args.raw || args.format == Format::Json {
         to_stdout(|out| writeln!(out, "{}", stored.json))?;
+    } else if key.kind == Kind::Person {
+        let mut history = archive.person(&key)?;
+        history.retain(|version| version.info.version <= wanted.version);
+        to_stdout(|out| render::person::show(&versions, &history, out))?;
     } else {
         let shown = Shown {
             info: &stored.info,

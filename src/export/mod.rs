@@ -176,7 +176,8 @@ impl Writing<'_> {
                         Format::Csv if info.newest => self.row(hit, &stored, report)?,
                         Format::Csv => {
                             let derived = derive::derive(&stored.document, &stored.json);
-                            self.row(&hit_of(&stored, &derived), &stored, report)?;
+                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&stored, &derived) };
+                            self.row(&older, &stored, report)?;
                         }
                     }
                 }
@@ -211,6 +212,7 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         participants: derived.parties.iter().map(|party| person(&party.identity)).collect(),
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
+        matched: Vec::new(),
         seq: stored.info.seq,
     }
 }

@@ -94,7 +94,7 @@ fn a_table_of_older_versions_says_what_each_version_said() {
     assert_eq!(rows[0], COLUMNS.join(","));
     let row = |v| {
         format!(
-            "call,c0,{v},2026-11-01T00:00:00Z,2026-11-01T00:30:00.5Z,1800.5,groupCall,audio,o,'=Adele,a@x,,'=Adele; 李明,o;p{v},1,false"
+            "call,c0,{v},2026-11-01T00:00:00Z,2026-11-01T00:30:00.5Z,1800.5,groupCall,audio,o,'=Adele,a@x,,'=Adele; 李明,o;p{v},1,false,"
         )
     };
     assert_eq!(rows[1..], [row(1), row(2), String::new()]);

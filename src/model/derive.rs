@@ -6,6 +6,7 @@
 
 mod log;
 mod parties;
+pub mod person;
 mod search;
 
 use crate::model::{
@@ -22,8 +23,8 @@ use parties::Parties;
 pub fn derive(document: &Document, assembled: &str) -> Derived {
     match (document.key.kind, view::log::log(document.key.kind)) {
         (_, Some(log)) => log::derive(&document.key, document.asked_span(), assembled, log),
-        (Kind::Call, None) => call(&document.key, assembled),
-        (_, None) => Derived::default(),
+        (Kind::Person, None) => person::derive(document, assembled),
+        (_, None) => call(&document.key, assembled),
     }
 }
 
@@ -37,7 +38,7 @@ fn call(key: &RecordKey, assembled: &str) -> Derived {
     parties.add_endpoints(&mut sessions);
     let record = record(&call, &sessions);
     let search = search::texts(key, &call, &record, parties.named(), &sessions);
-    Derived { record, parties: parties.into_vec(), sessions, log: Vec::new(), search, unknown_members }
+    Derived { record, parties: parties.into_vec(), sessions, search, unknown_members, ..Derived::default() }
 }
 
 fn record(call: &call::Call<'_>, sessions: &[Session]) -> Record {

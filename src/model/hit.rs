@@ -29,6 +29,9 @@ pub struct Hit {
     pub sessions: Option<u32>,
     /// Some session or segment has a failure; of a row of a log: it says that the call was not successful.
     pub failed: bool,
+    /// Who of its people `--participant` or `--organizer` meant, and why; without such a filter nobody, and no key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<Matched>,
     /// Where the newest version stands in the ledger.
     #[serde(skip)]
     pub seq: Seq,
@@ -41,6 +44,45 @@ pub struct Person {
     pub name: Option<String>,
     pub upn: Option<String>,
     pub phone: Option<String>,
+}
+
+/// Somebody in a hit who is meant by what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Matched {
+    /// As it was typed.
+    pub asked: String,
+    /// As the record names them.
+    #[serde(flatten)]
+    pub person: Person,
+    pub by: By,
+    /// The record's number has stars in place of digits that the number asked for has: it may be the one.
+    pub masked: bool,
+    /// How it is known, where the record itself does not say what was asked for.
+    #[serde(skip)]
+    pub through: Option<Through>,
+}
+
+/// What of somebody is what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    Id,
+    Upn,
+    Mail,
+    Name,
+    Phone,
+}
+
+/// What tells that somebody is meant whom the record names otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Through {
+    /// The directory knew them by this: since the archive has known them, where `from` is not said, and until today, where
+    /// `until` is not.
+    Directory { known_as: String, from: Option<Timestamp>, until: Option<Timestamp> },
+    /// Other records name the same object id so.
+    Records { known_as: String },
+    /// It is a number that is or was this person's.
+    NumberOf(String),
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -16,10 +16,30 @@ pub fn digits(text: &str) -> String {
 }
 
 /// The digits (and stars) of a stored number from last to first, so that "ends with" is a search for a prefix. Empty when
-/// `stored` is no number. Typed digits never meet the stars at the front: starred numbers are to be looked at one by one.
+/// `stored` is no number. Typed digits never meet the stars at the front: starred numbers are found as [`Masked`].
 #[must_use]
 pub fn reversed_digits(stored: &str) -> String {
     stored_pattern(stored).into_iter().rev().collect()
+}
+
+/// A stored number whose end is starred: what is left of it, in a form in which a whole number finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masked {
+    /// How many digits the first star and all behind it stand for.
+    pub hidden: u32,
+    /// The digits before the first star, last first.
+    pub visible_reversed: String,
+}
+
+impl Masked {
+    /// `None` of a number that is not starred, or of which so little is left that no number can be told to be it.
+    #[must_use]
+    pub fn of(stored: &str) -> Option<Self> {
+        let number = stored_pattern(stored);
+        let visible = number.iter().position(|digit| *digit == '*').filter(|visible| *visible >= DIGITS_MIN)?;
+        let hidden = u32::try_from(number.len() - visible).ok()?;
+        Some(Self { hidden, visible_reversed: number[..visible].iter().rev().collect() })
+    }
 }
 
 /// A phone number, or the end of one, as somebody typed it.
@@ -58,6 +78,34 @@ impl PhoneQuery {
     #[must_use]
     pub fn reversed(&self) -> String {
         self.digits.chars().rev().collect()
+    }
+
+    /// With what [`reversed_digits`] of every number that this query matches begin, starred ones aside: also of one that is kept
+    /// without its country code, which has seven digits at least.
+    #[must_use]
+    pub fn end_reversed(&self) -> String {
+        let digits = if self.exact { NATIONAL_DIGITS_MIN } else { usize::MAX };
+        self.digits.chars().rev().take(digits).collect()
+    }
+
+    /// This number with 1, 2, 3, … of its last digits starred. One that was typed without its country code may be longer, one that
+    /// is kept without it shorter by as much: [`Self::matches`] decides.
+    ///
+    /// Empty for what is no whole number, for the last digits of a number are just those that the stars hide.
+    pub fn maskings(&self) -> impl Iterator<Item = Masked> {
+        let digits: Vec<char> = self.digits.chars().collect();
+        let is_number = is_whole(&digits) && !digits.contains(&'*');
+        let most_visible = if is_number { digits.len() } else { 0 };
+        (DIGITS_MIN..most_visible).rev().zip(1..).map(move |(visible, hidden)| {
+            let visible_reversed = digits[..visible].iter().rev().collect();
+            Masked { hidden, visible_reversed }
+        })
+    }
+
+    /// The number in one spelling: `+` and all its digits, or the digits that there are.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        if self.exact { format!("+{}", self.digits) } else { self.digits.clone() }
     }
 
     /// Whether the number `stored` is the one meant.
@@ -201,6 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_knows_how_it_looks_starred() {
+        let masked = |hidden, visible: &str| Some(Masked { hidden, visible_reversed: visible.into() });
+        assert_eq!(Masked::of("+49 89 123***"), masked(3, "3219894"));
+        assert_eq!(Masked::of("089123****"), masked(4, "321980"));
+        assert_eq!(Masked::of("+4989*2*"), masked(3, "9894"));
+        assert_eq!((Masked::of("+498***"), Masked::of("+4989123456"), Masked::of("anonymous***")), (None, None, None));
+        let maskings = |typed| PhoneQuery::parse(typed).unwrap().maskings().collect::<Vec<_>>();
+        assert!(maskings("+49 89 123456").contains(&Masked::of("+4989123***").unwrap()));
+        assert_eq!(maskings("+49 89 123456").len(), 6);
+        assert_eq!((maskings("3456"), maskings("+4989123***")), (vec![], vec![]));
+    }
+
+    #[test]
     fn digits_are_kept_and_turned_round() {
         assert_eq!(digits("tel:+44 (20) 7946-0018;ext=1"), "442079460018");
         assert_eq!(digits("Internal Revenue Service 1040"), "");
@@ -225,6 +286,18 @@ mod tests {
             let query = PhoneQuery::parse(&number[number.len() - length..]).unwrap();
             assert!(query.matches(&stored));
             assert!(reversed_digits(&stored).starts_with(&query.reversed()));
+        }
+
+        #[test]
+        fn whatever_matches_is_found_by_its_end(typed in "(\\+|00|0)?[0-9]{4,13}", stored in "(\\+|0)?[0-9]{4,13}", tail in 4_usize..12) {
+            // Numbers that end alike are what matters, and chance seldom makes them.
+            let kin = format!("{}{}", &stored[..1], &typed[typed.len().saturating_sub(tail)..]);
+            let Some(query) = PhoneQuery::parse(&typed) else { return Ok(()) };
+            for stored in [stored, kin] {
+                if query.matches(&stored) {
+                    assert!(reversed_digits(&stored).starts_with(&query.end_reversed()), "{typed} {stored}");
+                }
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Derived {
     pub sessions: Vec<Session>,
     /// Of a row of a log, its own columns, in the order of its description.
     pub log: Vec<LogValue>,
+    /// Of somebody of the directory, what this version says of them.
+    pub person: Option<Saying>,
     /// What a text search finds, field by field.
     pub search: Vec<(SearchField, String)>,
     /// Members that no documented type has, counted over the whole document.
@@ -30,6 +32,49 @@ pub enum LogValue {
     Null,
     Integer(i64),
     Text(String),
+}
+
+/// What one version says of somebody of the directory: of what changed alone, as a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saying {
+    /// When the answer that says it was in.
+    pub seen: Timestamp,
+    /// The object id.
+    pub id: Option<String>,
+    /// The members that stand in it, be it as null.
+    pub members: Vec<PersonMember>,
+    /// Why they are in the directory no more: `changed` (deleted, and may come back) or `deleted` (for good).
+    pub removed: Option<String>,
+}
+
+/// A member of a user and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PersonMember {
+    DisplayName(Option<String>),
+    UserPrincipalName(Option<String>),
+    Mail(Option<String>),
+    OtherMails(Vec<String>),
+    Department(Option<String>),
+    BusinessPhones(Vec<String>),
+    MobilePhone(Option<String>),
+    AccountEnabled(Option<bool>),
+}
+
+/// Somebody of the directory as known since `seen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub seen: Timestamp,
+    pub id: Option<String>,
+    pub display_name: Option<String>,
+    pub user_principal_name: Option<String>,
+    pub mail: Option<String>,
+    pub other_mails: Vec<String>,
+    pub department: Option<String>,
+    pub business_phones: Vec<String>,
+    pub mobile_phone: Option<String>,
+    pub account_enabled: Option<bool>,
+    /// As in [`Saying`]; a version without it says that they are there.
+    pub removed: Option<String>,
 }
 
 /// The record's own columns.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::{
     model::{
         name::{self, QueryWord},
-        phone,
+        phone::{self, Masked},
         rows::SearchField,
     },
     search::terms::{self, Class, REVERSED, TERM_LEN_MAX, class},
@@ -95,8 +95,15 @@ fn number(sought: &Sought) -> Option<Reading> {
     }
     // An address of a machine or a version has digits and dots as well.
     let query = phone::PhoneQuery::parse(text).filter(|_| text.parse::<Ipv4Addr>().is_err())?;
-    let term = format!("{REVERSED}{}", query.reversed());
-    Some(if query.exact { Reading::Term(term) } else { Reading::Prefix(term) })
+    let read = |term| if query.exact { Reading::Term(term) } else { Reading::Prefix(term) };
+    // As the logs show it, and typed so: that very number.
+    if let Some(masked) = Masked::of(&query.plain()) {
+        return Some(read(terms::starred(&masked)));
+    }
+    let whole = read(format!("{REVERSED}{}", query.reversed()));
+    // The logs may have starred its last digits.
+    let starred = query.maskings().map(|masked| read(terms::starred(&masked)));
+    any([whole].into_iter().chain(starred).collect())
 }
 
 fn codes(sought: &Sought, addresses: bool) -> Option<Reading> {
@@ -143,11 +150,16 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_number_reads_alike() {
-        let whole = Some(Reading::Term("<810064970244".to_owned()));
+        let term = |text: &str| Reading::Term(text.to_owned());
+        let starred = ["*1<10064970244", "*2<0064970244", "*3<064970244", "*4<64970244", "*5<4970244", "*6<970244"];
+        let starred = starred.into_iter().chain(["*7<70244", "*8<0244"]).map(term);
+        let whole = Some(Reading::Any([term("<810064970244")].into_iter().chain(starred).collect()));
         for spelling in ["+442079460018", "+44 20 7946 0018", "+44 (0)20 7946-0018", "0044 20 7946 0018"] {
             assert_eq!(read(SearchField::Phone, spelling), whole, "{spelling}");
         }
-        assert_eq!(read(SearchField::Phone, "02079460018"), Some(Reading::Prefix("<8100649702".to_owned())));
+        let Some(Reading::Any(national)) = read(SearchField::Phone, "02079460018") else { panic!("one reading") };
+        assert_eq!(national[0], Reading::Prefix("<8100649702".to_owned()));
+        assert!(national.contains(&Reading::Prefix("*3<0649702".to_owned())));
         assert_eq!(read(SearchField::Phone, "0018"), Some(Reading::Prefix("<8100".to_owned())));
         assert_eq!(read(SearchField::Phone, "+44 20*"), Some(Reading::Prefix("+4420".to_owned())));
         assert_eq!(read(SearchField::Phone, "018"), None);

@@ -6,7 +6,11 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::{
-    model::{name, phone, rows::SearchField},
+    model::{
+        name,
+        phone::{self, Masked},
+        rows::SearchField,
+    },
     search::fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
 };
 
@@ -211,11 +215,17 @@ fn id(text: &str) -> Vec<String> {
 /// Stands before digits in reverse, lest they be taken for a word or an identifier.
 pub(crate) const REVERSED: char = '<';
 
+/// A starred number: how many digits are hidden, and those before them in reverse, lest it be taken for a shorter number.
+pub(crate) fn starred(masked: &Masked) -> String {
+    format!("*{}{REVERSED}{}", masked.hidden, masked.visible_reversed)
+}
+
 fn numbers(text: &str) -> Vec<String> {
     // Of a number whose end is starred, only the beginning is known.
     if text.contains('*') {
         let visible = text.split('*').next().unwrap_or_default();
-        return vec![format!("+{}", phone::digits(visible))];
+        let beginning = visible.trim_start().starts_with('+').then(|| format!("+{}", phone::digits(visible)));
+        return beginning.into_iter().chain(Masked::of(text).as_ref().map(starred)).collect();
     }
     let digits = phone::digits(text);
     if digits.is_empty() {
@@ -394,6 +404,8 @@ mod tests {
     #[test]
     fn starred_numbers_are_found_by_what_is_left() {
         assert_eq!(terms(SearchField::Phone, "+442079460018"), ["+442079460018", "<810064970244"]);
-        assert_eq!(terms(SearchField::Phone, "+4420794****"), ["+4420794"]);
+        assert_eq!(terms(SearchField::Phone, "+4420794****"), ["*4<4970244", "+4420794"]);
+        assert_eq!(terms(SearchField::Phone, "020794****"), ["*4<497020"]);
+        assert_eq!(terms(SearchField::Phone, "+44****"), ["+44"]);
     }
 }

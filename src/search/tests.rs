@@ -194,6 +194,26 @@ fn numbers_are_found_in_any_spelling_and_by_their_last_digits() {
 }
 
 #[test]
+fn a_full_number_finds_the_starred_ones_that_may_be_it() {
+    assert_found(
+        SearchField::Phone,
+        &["+4989123***", "+4989123****", "+4989123456", "089123***", "+4989124***", "+4989123"],
+        &[
+            ("+4989123456", &[1, 3]),
+            ("phone:+4989123456", &[1, 3]),
+            ("phone:\"+49 (0)89 123456\"", &[1, 3]),
+            ("089 123456", &[1, 3, 4]),
+            ("organizer:+4989123456", &[]),
+            ("+49891234567", &[2]),
+            ("+4989123", &[6]),
+            ("phone:3456", &[3]),
+            ("phone:+4989123*", &[1, 2, 3, 6]),
+            ("phone:\"+4989123***\"", &[1]),
+        ],
+    );
+}
+
+#[test]
 fn machines_addresses_and_identifiers_are_found_whole_and_by_their_beginning() {
     let (_dir, index) = on_disk(&[
         entry(1, &[(SearchField::Network, "10.1.2.3"), (SearchField::Device, "FRA-LT00123")]),

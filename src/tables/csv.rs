@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     model::{
-        hit::{Hit, Person},
+        hit::{Hit, Matched, Person},
         view::{
             self,
             leaf::Leaf,
@@ -28,8 +28,8 @@ use crate::{
 /// The columns: the contract's hit, flattened.
 ///
 /// `modalities` and `participant_ids` are joined by `;`, `participants` by `; ` with the first of name, UPN, number and id
-/// that is known. A person without an id has an empty place in `participant_ids`, so both lists have the same order.
-pub const COLUMNS: [&str; 16] = [
+/// that is known; `matched` is a JSON array. A person without an id has an empty place in `participant_ids`, so both lists have the same order.
+pub const COLUMNS: [&str; 17] = [
     "kind",
     "id",
     "version",
@@ -46,6 +46,7 @@ pub const COLUMNS: [&str; 16] = [
     "participant_ids",
     "sessions",
     "failed",
+    "matched",
 ];
 
 pub struct Csv<W: Write> {
@@ -119,6 +120,7 @@ fn cells(hit: &Hit) -> [Cow<'_, str>; COLUMNS.len()] {
         joined(hit.participants.iter().map(|person| person.id.as_deref().unwrap_or_default()), ";"),
         ours(hit.sessions),
         ours(Some(hit.failed)),
+        matched(&hit.matched),
     ]
 }
 
@@ -144,6 +146,11 @@ fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite)
         && text.bytes().all(|byte| b"+-.0123456789eE".contains(&byte))
         && !text.starts_with('+')
+}
+
+/// Who was asked for, as JSON, the contract's own; nothing where nobody was.
+fn matched(matched: &[Matched]) -> Cow<'_, str> {
+    if matched.is_empty() { "".into() } else { serde_json::to_string(matched).unwrap_or_default().into() }
 }
 
 fn ours<T: ToString>(value: Option<T>) -> Cow<'static, str> {
@@ -226,6 +233,7 @@ mod tests {
             ],
             sessions: Some(3),
             failed: true,
+            matched: Vec::new(),
             seq: Seq(7),
         }
     }
@@ -248,7 +256,7 @@ mod tests {
         assert_eq!(
             lines.next().unwrap(),
             "call,e523d2ed-2966-4b6b-925b-754a88034cc5,2,2026-11-01T10:00:00.5Z,,-1.5,groupCall,audio;video,a,\
-             \"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\",,,\"Vance, Adele; Zoë; +4420\",a;;+4420,3,true"
+             \"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\",,,\"Vance, Adele; Zoë; +4420\",a;;+4420,3,true,"
         );
         assert_eq!((lines.next(), lines.next()), (Some(""), None));
     }

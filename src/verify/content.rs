@@ -14,8 +14,11 @@ use std::{
 
 use crate::{
     archive::{self, Archive, Folder, inspect::VersionRow, rows_read::Rows, versions::VersionReader},
-    model::id::{RecordId, Seq},
-    verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, rows},
+    model::{
+        id::{RecordId, Seq},
+        kind::Kind,
+    },
+    verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows},
 };
 
 /// Ledger entries that are read in one transaction.
@@ -179,7 +182,7 @@ fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Resul
             .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq));
         for row in to_read {
             let rows: Option<&mut RowReader<'_>> = if compare_rows { Some(&mut row_reader) } else { None };
-            version(row, &mut reader, rows, &mut tally)?;
+            version(archive, row, &mut reader, rows, &mut tally)?;
         }
         Ok(tally)
     })
@@ -188,6 +191,7 @@ fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Resul
 type RowReader<'a> = dyn FnMut(RecordId) -> archive::Result<Option<Rows>> + 'a;
 
 fn version(
+    archive: &Archive,
     row: &VersionRow,
     reader: &mut VersionReader<'_>,
     row_reader: Option<&mut RowReader<'_>>,
@@ -211,8 +215,12 @@ fn version(
         return Ok(());
     }
     tally.rows += 1;
-    match row_reader(row.record_id) {
-        Ok(rows) => tally.findings.extend(rows::check(&stored, rows.as_ref())),
+    let outcome = match stored.info.key.kind {
+        Kind::Person => people::check(archive, row),
+        _ => row_reader(row.record_id).map(|rows| rows::check(&stored, rows.as_ref())),
+    };
+    match outcome {
+        Ok(finding) => tally.findings.extend(finding),
         Err(error) => tally.findings.push(about(Finding::of_error(error, What::Rows)?)),
     }
     Ok(())

@@ -7,6 +7,7 @@ pub mod content;
 pub mod finding;
 pub mod index;
 pub mod ledger;
+mod people;
 pub mod rows;
 mod structure;
 

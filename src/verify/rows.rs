@@ -4,7 +4,6 @@ use crate::{
     archive::{rows_read::Rows, versions::Stored},
     model::{
         derive,
-        kind::Kind,
         rows::{Derived, Endpoint, Segment, Session},
     },
     verify::{Finding, What},
@@ -13,9 +12,6 @@ use crate::{
 /// Compares the rows of a record with what `stored`, its newest version, derives to. One finding names all that differs.
 pub(super) fn check(stored: &Stored, rows: Option<&Rows>) -> Option<Finding> {
     let info = &stored.info;
-    if info.key.kind == Kind::Person {
-        return None;
-    }
     let finding =
         |message: String| Finding::new(What::Rows, message).record(Some(&info.key)).version(info.version).seq(info.seq);
     let Some(rows) = rows else {

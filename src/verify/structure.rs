@@ -42,7 +42,7 @@ fn identity_fault(identity_id: i64) -> String {
     match identity_id {
         0 => "table identity_word has words that no identity's name has".to_owned(),
         id => format!(
-            "row {id} of table identity is not found by its own name or number (fingerprint, phone_reversed, identity_word)"
+            "row {id} of table identity is not found by its own name or number (fingerprint, phone_reversed, masked_count, masked_reversed, identity_word)"
         ),
     }
 }

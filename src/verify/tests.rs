@@ -1,5 +1,7 @@
 //! Damage × place: each is found and named, and an archive that nobody touched has none.
 
+mod people;
+
 use std::{fs, io::Write, path::Path};
 
 use rusqlite::{Connection, params};
@@ -270,6 +272,10 @@ const DAMAGE: &[(&str, &[(What, &str)])] = &[
     ("UPDATE user_agent SET role = 'x' WHERE role IS NOT NULL", &[(What::Rows, "session 0 (callee)")]),
     ("UPDATE identity SET display_name = 'Eve' WHERE display_name IS NOT NULL", &[(What::Rows, "identity")]),
     ("UPDATE identity SET phone_reversed = '1' WHERE phone_reversed IS NOT NULL", &[(What::Rows, "table identity")]),
+    (
+        "UPDATE identity SET masked_count = 3, masked_reversed = '1234' WHERE phone_reversed IS NOT NULL",
+        &[(What::Rows, "table identity")],
+    ),
     ("DELETE FROM identity_word WHERE word = 'vance'", &[(What::Rows, "table identity")]),
     ("INSERT INTO identity_word SELECT 'eve', identity_id FROM identity LIMIT 1", &[(What::Rows, "identity_word")]),
     ("DELETE FROM text WHERE value = 'midcall'", &[(What::Reference, "session"), (What::Rows, "session 0 (failure)")]),

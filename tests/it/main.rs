@@ -23,6 +23,7 @@ mod letters;
 mod links;
 mod logs;
 mod paging;
+mod people;
 mod query;
 mod resume;
 mod signing_in;

@@ -149,8 +149,11 @@ fn a_hit_has_exactly_the_keys_of_the_contract() {
     let hit = &hits[0];
     assert_eq!(
         keys(hit),
-        set("kind id version start end duration_s type modalities organizer participants sessions failed")
+        set("kind id version start end duration_s type modalities organizer participants sessions failed matched")
     );
+    assert_eq!(keys(&hit["matched"][0]), set("asked id name upn phone by masked"));
+    let unasked = bench.args(&["query", "--failed", "--format", "json"]).ends_with(0).json();
+    assert!(unasked[0].get("matched").is_none(), "nobody was asked for");
     assert_eq!(keys(&hit["organizer"]), set("id name upn phone"));
     assert!(hit["participants"].as_array().unwrap().iter().all(|person| keys(person) == set("id name upn phone")));
     assert_eq!(hit["kind"], "call");

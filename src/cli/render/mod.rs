@@ -4,6 +4,8 @@ mod branch;
 mod figures;
 mod linked;
 mod log;
+pub mod matched;
+pub mod person;
 pub mod table;
 mod tree;
 

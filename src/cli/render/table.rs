@@ -106,6 +106,7 @@ mod tests {
             participants: ["Adele", "+4989123***"].map(person).into(),
             sessions: None,
             failed: kind == Kind::DirectRouting,
+            matched: Vec::new(),
             seq: Seq(1),
         }
     }

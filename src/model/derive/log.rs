@@ -21,9 +21,9 @@ pub(super) fn derive(key: &RecordKey, window: Option<Span>, json: &str, log: &Lo
         record: record(&row, window, log),
         search: search(key, &row, &parties, log),
         parties: parties.into_vec(),
-        sessions: Vec::new(),
         log: log.columns.iter().map(|column| value(row.get(column.member), column.holds)).collect(),
         unknown_members: row.unknown_members(log),
+        ..Derived::default()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod leaf;
 pub mod log;
 pub mod media;
+pub mod person;
 
 use leaf::{Leaf, unquoted};
 
