@@ -115,7 +115,7 @@ pub fn link(row: &LogRow, call: &Call) -> Option<Link> {
         return None;
     }
     let who = Who::of(row, call)?;
-    let legs = call.legs.iter().filter(|leg| who.is_in(leg)).map(|leg| (leg.span, " from a session of the call"));
+    let legs = who.legs(call).into_iter().map(|leg| (leg.span, " from a session of the call"));
     std::iter::once((call.span, " apart"))
         .chain(legs)
         .filter_map(|(span, what)| at_the_same_time(row, &who, span, what))
@@ -181,9 +181,14 @@ impl<'a> Who<'a> {
         ((user.is_some() || number.is_some()) && !is_another).then_some(Self { user, number })
     }
 
-    fn is_in(&self, leg: &Leg) -> bool {
-        let ids = [self.user, self.number.as_ref().map(|number| number.of_call)];
-        ids.into_iter().flatten().any(|id| leg.who.iter().any(|who| same(who, id)))
+    /// The sessions that the row may be one of: the number's, or the user's where no session names the number.
+    fn legs<'b>(&self, call: &'b Call) -> Vec<&'b Leg> {
+        let of = |id: Option<&str>| -> Vec<&'b Leg> {
+            let is_in = |leg: &&Leg| id.is_some_and(|id| leg.who.iter().any(|who| same(who, id)));
+            call.legs.iter().filter(is_in).collect()
+        };
+        let of_number = of(self.number.as_ref().map(|number| number.of_call));
+        if of_number.is_empty() { of(self.user) } else { of_number }
     }
 
     fn has_starred_number(&self) -> bool {

@@ -267,11 +267,8 @@ mod tests {
     }
 
     fn cell<'a>(cells: &'a [(String, String)], title: &str) -> &'a str {
-        cells
-            .iter()
-            .find(|(own, _)| own == title)
-            .map(|(_, cell)| cell.as_str())
-            .unwrap_or_else(|| panic!("no {title}"))
+        let found = cells.iter().find(|(own, _)| own == title);
+        found.map(|(_, cell)| cell.as_str()).unwrap()
     }
 
     #[test]

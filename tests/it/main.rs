@@ -11,6 +11,7 @@
 
 mod contract;
 mod crash;
+mod csdl;
 mod damage;
 mod doctor;
 mod faults;
@@ -19,6 +20,7 @@ mod house;
 mod init;
 mod keys;
 mod letters;
+mod links;
 mod logs;
 mod paging;
 mod query;

@@ -33,7 +33,12 @@ fn meeting() -> Call {
         call_type: Some("groupCall".into()),
         span: stretch(0, 3600),
         people: vec![USER.into(), "somebody else".into()],
-        legs: vec![leg(USER, 0, 3600), leg("+4989123456", 1200, 1800), leg("somebody else", 600, 900)],
+        legs: vec![
+            leg(USER, 0, 3600),
+            leg("+4989123456", 1200, 1800),
+            leg("somebody else", 600, 900),
+            leg(USER, 2400, 2700),
+        ],
         ..call()
     }
 }
@@ -114,6 +119,16 @@ fn what_speaks_for_a_link_is_weighed_and_said() {
             Some((High, format!("{shown}, started 1 s from a session of the call, same length"))),
         ),
         (from(row(), 602, 902), meeting(), None),
+        (
+            numbers(from(row(), 2401, 2701), &["anonymous"]),
+            meeting(),
+            Some((
+                Medium,
+                "same user, no number to compare, started 1 s from a session of the call, same length".into(),
+            )),
+        ),
+        // The user's own time in the meeting is not the telephone's.
+        (from(row(), 2401, 2701), meeting(), None),
         (
             of_type(from(row(), 602, 902), "conf_in"),
             meeting(),
