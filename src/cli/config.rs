@@ -156,6 +156,12 @@ impl Config {
         self.path.as_deref()
     }
 
+    /// The proxy for https, as it may be shown.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.env.proxy.as_deref()
+    }
+
     /// The variables set that say how the network is reached.
     #[must_use]
     pub fn network(&self) -> &[(&'static str, String)] {

@@ -185,10 +185,7 @@ impl Demo {
                 out,
                 "  sqlite3 {folder}/archive.db 'SELECT name, count(*) FROM participations GROUP BY name ORDER BY 2 DESC LIMIT 5'"
             )?;
-            writeln!(
-                out,
-                "For your own tenant, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, then: callvault sync"
-            )
+            writeln!(out, "For your own tenant, which it tells you how to set up: callvault init")
         })?;
         Ok([first, second, whole, state].into_iter().max().unwrap_or(Code::Done))
     }

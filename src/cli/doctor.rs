@@ -160,7 +160,9 @@ fn hosts(config: &Config, settings: &graph::Settings) -> Check {
 /// The HTTP library obeys them for https alone.
 fn proxy(config: &Config) -> Check {
     let set: Vec<_> = config.network().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if set.is_empty() { Check::ok("proxy", "none is set") } else { Check::ok("proxy", set.join(", ")) }
+    let has_proxy = config.proxy().is_some();
+    let none = if has_proxy { None } else { Some("no proxy is set".to_owned()) };
+    Check::ok("proxy", none.into_iter().chain(set).collect::<Vec<_>>().join(", "))
 }
 
 fn origin(config: &Config, name: &'static str) -> Origin {
