@@ -1,6 +1,7 @@
 //! `demo`: the whole round on simulated data, in one command, with nothing to set up.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,8 +18,13 @@ use crate::{
         progress::Progress,
         query, show, status, sync, to_stdout, usage, verify,
     },
-    model::time::{Age, Timestamp},
-    simulate::{ExpectedCall, Limits, Person, Planted, Settings, Simulator},
+    model::{
+        filter::{Filter, Sort},
+        id::RecordKey,
+        kind::Kind,
+        time::{Age, Timestamp},
+    },
+    simulate::{ExpectedCall, Limits, LogKind, Person, Planted, Settings, Simulator},
 };
 
 /// Try the whole round on a simulated month of a small company
@@ -130,14 +136,15 @@ impl Demo {
             )?;
             writeln!(out, "The archive is made in {}", folder.display())
         })?;
-        let first = self.sync("Pull the month, over HTTP, two requests a record")?;
-        self.simulator.advance(LATER);
-        let second = self.sync("Five hours later: new calls, and corrections of earlier ones")?;
-
+        let first = self.sync("Pull the month, over HTTP: calls, the telephony logs, the people")?;
         let person = self.busiest()?;
-        let typed = format!("query --participant '{}' --from 7d --limit 5", person.name);
-        step("What did somebody take part in this week?", &typed)?;
-        self.query(&query::Args { limit: 5, ..query_of(None, Some(&person.name), Some("7d")) })?;
+        let renamed = self.rename(&person)?;
+        self.simulator.advance(LATER);
+        let second = self.sync("Five hours later: new calls, corrections of earlier ones, and somebody has married")?;
+
+        let typed = format!("query --participant '{renamed}' --from 7d --limit 5");
+        step("What did somebody take part in this week? Found under each name that was ever theirs", &typed)?;
+        self.query(&query::Args { limit: 5, ..query_of(None, Some(&renamed), Some("7d")) })?;
         step(
             "Full text: failed calls from a headset, by a word of its name",
             "query 'device:jabra' --failed --limit 3",
@@ -152,12 +159,14 @@ impl Demo {
         step("Both of its versions are kept", &format!("show {} --versions", call.id))?;
         show::run(&show_of(&call.id, true), &self.context)?;
 
+        self.logs()?;
+
         let output = folder.join("export-for-audit.ndjson");
         step(
             "Everything about that person, for an audit",
-            &format!("export --participant '{}' --format ndjson --output {}", person.name, output.display()),
+            &format!("export --participant '{renamed}' --format ndjson --output {}", output.display()),
         )?;
-        let filter = query_of(None, Some(&person.name), None).filter;
+        let filter = query_of(None, Some(&renamed), None).filter;
         export::run(
             &export::Args {
                 filter,
@@ -174,7 +183,7 @@ impl Demo {
         let state = status::run(&status::Args { format: show::Format::Text }, &self.context)?;
         self.compare()?;
 
-        let name = &person.name;
+        let name = &renamed;
         let folder = folder.display();
         to_stdout(|out| {
             writeln!(out, "\nThe archive stays in {folder}. Type next:")?;
@@ -221,13 +230,49 @@ impl Demo {
         busiest.ok_or_else(|| Failure::new(Code::Unexpected, "the simulated company has no people"))
     }
 
+    /// Gives somebody another family name, as the directory learns it between the two syncs.
+    fn rename(&self, person: &Person) -> Result<String> {
+        let given = person.name.split(' ').next().unwrap_or(&person.name);
+        let name = format!("{given} Vance");
+        let (_, domain) = person.upn.split_once('@').unwrap_or((&person.upn, "contoso.com"));
+        let upn = format!("vance.{}@{domain}", &person.id[..4]);
+        if self.simulator.rename_user(&person.id, &name, &upn, Some(&upn), self.simulator.now()) {
+            return Ok(name);
+        }
+        Err(Failure::new(Code::Unexpected, format!("the simulated company has nobody called {}", person.name)))
+    }
+
+    /// The latest of each log, and a row with the call that it belongs to.
+    fn logs(&self) -> Result<()> {
+        for kind in Kind::HITS.into_iter().filter(|kind| *kind != Kind::Call) {
+            step(&format!("The latest of a log: {kind}"), &format!("query --kind {kind} --limit 1"))?;
+            let mut latest = query_of(None, None, None);
+            latest.filter.kind.push(kind);
+            self.query(&query::Args { limit: 1, ..latest })?;
+        }
+        let archive = self.context.archive()?;
+        let filter = Filter { kinds: vec![Kind::DirectRouting], ..Filter::default() };
+        let mut linked = None;
+        archive.for_each(&filter, Sort::Newest, None, &mut |hit| {
+            let has_link =
+                archive.links(&RecordKey { kind: hit.kind, id: hit.id.clone() }).is_ok_and(|l| !l.is_empty());
+            linked = has_link.then_some(hit.id);
+            if linked.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let Some(id) = linked {
+            step("A row of the direct routing log, and the call that it belongs to", &format!("show {id}"))?;
+            show::run(&show_of(&id, false), &self.context)?;
+        }
+        Ok(())
+    }
+
     /// The latest small meeting of which both syncs brought a version.
     fn corrected(&self) -> Result<ExpectedCall> {
         let archive = self.context.archive()?;
         let calls = self.simulator.world().expected(self.simulator.now());
         let mut best = None;
         for call in calls {
-            let held = archive.versions(&crate::model::id::RecordKey::call(call.id.clone()))?.len();
+            let held = archive.versions(&RecordKey::call(call.id.clone()))?.len();
             let rank = (held.min(2), usize::from((3..=5).contains(&call.session_ids.len())), call.start);
             if best.as_ref().is_none_or(|(other, _)| rank > *other) {
                 best = Some((rank, call));
@@ -242,20 +287,39 @@ impl Demo {
         let expected = self.simulator.world().expected(self.context.now);
         let mut missing = 0;
         for call in &expected {
-            let versions = archive.versions(&crate::model::id::RecordKey::call(call.id.clone()))?;
+            let versions = archive.versions(&RecordKey::call(call.id.clone()))?;
             missing += usize::from(versions.iter().all(|version| version.version.0 < call.version));
         }
+        let mut rows = 0;
+        for (log, kind) in EVENT_LOGS {
+            let shown = self.simulator.world().expected_rows(log, self.context.now).len() as u64;
+            let held = archive.count(&Filter { kinds: vec![kind], ..Filter::default() })?;
+            rows += shown;
+            missing += usize::try_from(shown.abs_diff(held)).unwrap_or(usize::MAX);
+        }
         let verdict =
-            if missing == 0 { "the archive holds each in its last version" } else { "the archive LACKS some" };
+            if missing == 0 { "the archive holds each, in its last version" } else { "the archive LACKS some" };
         to_stdout(|out| {
-            writeln!(out, "\nThe simulated company had {} calls that Graph showed: {verdict}.", expected.len())
+            writeln!(
+                out,
+                "\nThe simulated company had {} calls and {rows} rows of logs that Graph showed: {verdict}.",
+                expected.len()
+            )
         })?;
         if missing == 0 {
             return Ok(());
         }
-        Err(Failure::new(Code::Unexpected, format!("{missing} calls are missing in the archive")))
+        Err(Failure::new(Code::Unexpected, format!("{missing} records are missing in the archive")))
     }
 }
+
+/// The logs whose rows the simulator counts; the dial-out report is a sum, and has none.
+const EVENT_LOGS: [(LogKind, Kind); 4] = [
+    (LogKind::Pstn, Kind::Pstn),
+    (LogKind::DirectRouting, Kind::DirectRouting),
+    (LogKind::Sms, Kind::Sms),
+    (LogKind::BlockedUsers, Kind::BlockedUser),
+];
 
 fn query_of(text: Option<&str>, participant: Option<&str>, from: Option<&str>) -> query::Args {
     let filter = super::ask::FilterArgs {

@@ -165,8 +165,8 @@ fn table_of(
         }
     }
     if selection.limit == Some(hits.len()) {
-        context
-            .note(&format!("the first {} are shown; --limit 0 shows all, --count says how many there are", hits.len()));
+        let shown = if hits.len() == 1 { "one is".to_owned() } else { format!("the first {} are", hits.len()) };
+        context.note(&format!("{shown} shown; --limit 0 shows all, --count says how many there are"));
     }
     Ok(reach)
 }

@@ -1,7 +1,6 @@
 //! One row of a log: what a person asks first at the top, then every other member under the name that Graph documents.
 //!
-//! What is null or empty is left out. Somebody of the directory is shown here too: all members, none of them told first. All text
-//! from Graph passes [`plain`] on its way out, where the lines are written.
+//! What is null or empty is left out. All text from Graph passes [`plain`] on its way out, where the lines are written.
 //!
 //! [`plain`]: crate::cli::render::plain
 
