@@ -19,6 +19,9 @@ pub enum Error {
     InUse(PathBuf),
     #[error("the archive has format {found}, this program knows formats up to {known}")]
     Newer { found: i64, known: i64 },
+    /// Nothing is lost: rows are derived.
+    #[error("another version of this program made the rows of the archive in {}", .0.display())]
+    OtherRows(PathBuf),
     #[error("version {version} of {key} (ledger entry {seq}): {what}")]
     Damaged { key: RecordKey, version: Version, seq: Seq, what: String },
     #[error("ledger entry {seq}: {what}")]

@@ -99,6 +99,17 @@ impl Archive {
         schema::format(&self.connection)
     }
 
+    /// Refuses an archive whose rows another version of this program made: it has other tables.
+    ///
+    /// # Errors
+    /// [`Error::OtherRows`]; the next writer makes them anew.
+    pub fn require_rows(&self) -> Result<()> {
+        if self.rows_are_current()? {
+            return Ok(());
+        }
+        Err(Error::OtherRows(self.folder.path().to_path_buf()))
+    }
+
     /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.
     pub fn at_one_moment<T, E: From<Error>>(
         &self,

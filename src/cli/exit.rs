@@ -92,6 +92,9 @@ impl From<archive::Error> for Failure {
             Error::Newer { .. } => {
                 Self::new(Code::Usage, message).hint("use the callvault that made it, or a later one")
             }
+            Error::OtherRows(_) => {
+                Self::new(Code::Incomplete, message).hint("make them anew, from the records, with: callvault reindex")
+            }
             Error::InUse(_) => {
                 Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile")
             }

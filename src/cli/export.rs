@@ -61,6 +61,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     };
     let ask = Ask { selection: args.filter.selection(Sort::Newest, None, context.now)?, format, versions };
     let archive = context.archive()?;
+    archive.require_rows()?;
     let mut on = |_: &Report| ControlFlow::Continue(());
     let report = match &args.output {
         Some(path) => export::export_to_file(&archive, &ask, path, &mut on)?,

@@ -73,6 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let selection = args.filter.selection(args.sort.into(), limit, context.now)?;
     let archive = context.archive()?;
+    archive.require_rows()?;
     let reach = if args.count {
         let (count, reach) = query::count(&archive, &selection)?;
         to_stdout(|out| writeln!(out, "{count}"))?;

@@ -76,6 +76,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.versions {
         return list(&versions, args.format);
     }
+    if args.links || !(args.raw || args.format == Format::Json) {
+        archive.require_rows()?;
+    }
     if args.links {
         return links(&archive.links(&key)?, args.format, context);
     }

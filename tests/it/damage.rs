@@ -134,6 +134,27 @@ fn with_one_file_of_the_index_missing_reindex_makes_it_again() {
 }
 
 #[test]
+fn rows_of_another_version_of_the_program_are_named_and_made_anew() {
+    let bench = bench();
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE setting SET value = 1 WHERE name = 'derive_version'; DROP VIEW pstn_calls; DROP TABLE pstn",
+        )
+        .unwrap();
+    drop(connection);
+    let id = bench.simulator.world().expected(bench.simulator.now())[0].id.clone();
+    for line in ["query".to_owned(), "export --format csv".to_owned(), format!("show {id}")] {
+        bench.run(&line).ends_with(3).telling("another version of this program").telling("callvault reindex");
+    }
+    bench.run(&format!("show {id} --raw")).ends_with(0);
+    bench.run("verify").ends_with(0);
+    bench.sync();
+    assert_answers(&bench);
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
 fn a_folder_with_other_files_is_not_taken_for_an_archive() {
     let bench = Bench::new(empty());
     fs::create_dir(bench.archive()).unwrap();
