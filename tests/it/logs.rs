@@ -251,6 +251,25 @@ fn rows_without_an_id_or_with_one_that_repeats_are_all_kept_under_keys_that_stay
 }
 
 #[test]
+fn rows_without_an_id_that_are_about_the_same_do_not_multiply_when_they_are_read_again() {
+    let bench = Bench::new(empty());
+    let then = bench.simulator.now().floor_to(DAY) - Age::days(2);
+    for charge in ["0.10", "0.20"] {
+        bench.simulator.plant_row(PlantedRow::new(LogKind::Sms, then).without_id().call_id("same").charge(charge));
+    }
+    let count = || {
+        bench.sync();
+        bench.run("query --kind sms --count").ends_with(0).line()
+    };
+    assert_eq!(count(), "2");
+    // Of another length each day is the span that they are asked for with.
+    for _ in 0..2 {
+        bench.simulator.advance(DAY);
+        assert_eq!(count(), "2");
+    }
+}
+
+#[test]
 fn a_missing_permission_leaves_its_sources_out_and_stops_no_other() {
     let bench = Bench::new(Settings { roles: vec![PSTN_CALLS_ROLE.into()], ..telephoning() });
     let ran = bench.run("sync --format json").ends_with(0).telling("CallRecords.Read.All").telling("User.Read.All");
