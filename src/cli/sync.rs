@@ -281,13 +281,13 @@ fn unpermitted(source: Source) -> Failure {
 /// What passed Graph's retention uncovered since the last run that could say so. Records lost one by one are in the report of
 /// their own run.
 fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp, retention: &Retention) -> Result<Vec<Span>> {
-    // Microsoft's clock comes in whole seconds and may seem to go back by one.
-    let before = archive.last_reporting_sync()?.map(|ended| ended + Age::seconds(2));
     let mut lost = Vec::new();
     let meant = |source: &Source| source.is_of_events() && (named.is_empty() || named.contains(source));
     for source in Source::ALL.into_iter().filter(meant) {
         let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
         let spans = coverage(source, &facts, now, retention).lost;
+        // Microsoft's clock comes in whole seconds and may seem to go back by one.
+        let before = archive.last_reporting_sync(source)?.map(|ended| ended + Age::seconds(2));
         let known = before
             .map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - retention.certain(source))]);
         lost.extend(subtract(&spans, &known));

@@ -46,8 +46,8 @@ pub(super) async fn pull(
         let span = window.span();
         match read(context, source, span, local_now, report).await? {
             Ended::Whole | Ended::Stopped => failures = 0,
-            Ended::Refused(error) if span.to < context.now(local_now) - certain => {
-                // Graph may have forgotten it, and refuses the time altogether.
+            Ended::Refused(error) if span.to < context.now(local_now) - certain && error.is_final() => {
+                // Graph may have forgotten it, and refuses the time altogether. An outage says nothing of the time.
                 tracing::info!(%source, window = %span, %error, "not available any more");
             }
             Ended::Refused(cause) if !was_had && report.windows == 0 && is_not_served(&cause) => {

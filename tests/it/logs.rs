@@ -308,6 +308,17 @@ fn a_beta_log_that_was_never_there_is_left_out_and_one_that_disappears_is_missed
 }
 
 #[test]
+fn old_windows_that_fail_in_an_outage_are_not_taken_for_forgotten() {
+    let bench = Bench::new(Settings { gone: vec![(LogKind::Pstn, 500)], ..empty() });
+    let summary = bench.run("sync --source pstn --from 364d --to 300d --format json").ends_with(3).json();
+    assert!(summary["sources"][0]["windows_failed"].as_u64().unwrap() > 0, "{summary}");
+
+    bench.simulator.set_gone(&[(LogKind::Pstn, 406)]);
+    let summary = bench.run("sync --source pstn --from 364d --to 300d --format json").ends_with(0).json();
+    assert_eq!(summary["sources"][0]["windows"], 0, "Graph refuses that time for good");
+}
+
+#[test]
 fn a_log_of_another_shape_is_kept_as_it_comes() {
     let bench = Bench::new(Settings {
         reshaped: vec![
@@ -390,4 +401,15 @@ fn an_outage_longer_than_a_log_is_kept_ends_with_7() {
     bench.run("sync --source direct-routing").ends_with(7).telling("");
     let status = bench.run("status --format json");
     assert_eq!(status.json()["sources"][2]["source"], "direct-routing");
+}
+
+#[test]
+fn a_sync_of_one_source_does_not_hide_what_another_lost() {
+    let bench = Bench::new(empty());
+    bench.run("sync").ends_with(0);
+    bench.simulator.advance(Age::days(33));
+    bench.run("sync --source people").ends_with(0);
+    bench.run("sync --source pstn").ends_with(0);
+    bench.run("sync").ends_with(7).telling("");
+    bench.run("sync").ends_with(0);
 }
