@@ -202,6 +202,26 @@ fn a_row_that_changes_is_a_new_version_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_user_who_is_filled_in_and_a_number_that_is_starred_later_make_a_version_and_no_other_row() {
+    let bench = Bench::new(empty());
+    let now = bench.simulator.now();
+    let user = bench.simulator.world().people()[4].clone();
+    let row = PlantedRow::new(LogKind::Pstn, now - Age::days(3)).id("told-later").numbers("+4930123456", "+4989555777");
+    let row = row.bot().change_at(now + Age::hours(20), |row| {
+        row.user_id = Some(user.id.clone());
+        row.callee = Some("+4989555***".into());
+    });
+    bench.simulator.plant_row(row);
+    bench.sync();
+    bench.simulator.advance(DAY);
+    bench.sync();
+    assert_eq!(bench.run("query --kind pstn --count").ends_with(0).line(), "1");
+    let versions = bench.run("show told-later --versions --format json").ends_with(0).json();
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
 fn rows_without_an_id_or_with_one_that_repeats_are_all_kept_under_keys_that_stay() {
     let bench = Bench::new(empty());
     let then = bench.simulator.now().floor_to(DAY) - Age::days(4);
