@@ -19,7 +19,7 @@ use crate::{
     sync::{Context, Error, Result, SourceReport, list, plan::Ask},
 };
 
-/// Windows failing one after the other after which the rest of a log waits for the next run.
+/// Windows failing one after the other, other than by a refusal, after which the rest of a log waits for the next run.
 const FAILURES_MAX: u32 = 3;
 
 /// Pulls the windows of a log that are due, oldest first, one at a time: no figure is published for how fast logs may be asked.
@@ -54,7 +54,8 @@ pub(super) async fn pull(
                 return Err(Error::NotServed { source_name: source, cause });
             }
             Ended::Refused(error) => {
-                failures += 1;
+                // A refusal is of this window alone, perhaps because it is old; in an outage no window can be had.
+                failures += u32::from(!error.is_final());
                 list::fail(context, source, span, &error.to_string(), report);
             }
             Ended::Unreadable(count) => {

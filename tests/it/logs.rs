@@ -339,6 +339,22 @@ fn old_windows_that_fail_in_an_outage_are_not_taken_for_forgotten() {
 }
 
 #[test]
+fn a_log_that_refuses_old_time_is_had_as_far_as_it_answers() {
+    let refused_before = [LogKind::BlockedUsers, LogKind::DialOut].map(|log| (log, Age::days(45))).to_vec();
+    let bench = Bench::new(Settings { refused_before, ..empty() });
+    let then = bench.simulator.now().floor_to(DAY) - Age::days(5);
+    for log in [LogKind::BlockedUsers, LogKind::DialOut] {
+        bench.simulator.plant_row(PlantedRow::new(log, then));
+    }
+    // No figure is published for how long these live: what is not to be had stays told.
+    let summary = bench.run("sync --source blocked-users,dial-out --format json").ends_with(3).json();
+    for source in summary["sources"].as_array().unwrap() {
+        assert!(source["windows"].as_u64().unwrap() > 0 && source["windows_failed"].as_u64().unwrap() > 2, "{source}");
+    }
+    assert_eq!((rows(&bench, "blocked-user").len(), rows(&bench, "dial-out").len()), (1, 1));
+}
+
+#[test]
 fn a_log_of_another_shape_is_kept_as_it_comes() {
     let bench = Bench::new(Settings {
         reshaped: vec![
