@@ -286,8 +286,8 @@ impl Archive {
     }
 
     /// When the last sync ended that could tell what was lost.
-    pub fn last_reporting_sync(&self) -> Result<Option<Timestamp>> {
-        runs::last_reporting_sync(&self.connection)
+    pub fn last_reporting_sync(&self, source: Source) -> Result<Option<Timestamp>> {
+        runs::last_reporting_sync(&self.connection, source)
     }
 
     /// The dictionary that new frames use.

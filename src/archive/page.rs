@@ -113,8 +113,8 @@ impl Incoming {
             let Some(newest) = newest else { return Ok(Place::Version(key.clone(), Version(1))) };
             let stored = reader.read(newest.seq)?;
             let of_stored = RowKeys::of(self.kind, &stored.json, stored.document.asked_span());
-            let is_other = of_stored.is_some_and(|of_stored| of_stored.natural != self.keys.natural);
-            if is_other && !self.keys.natural.is_empty() && key.id == self.keys.first {
+            let is_other = of_stored.is_some_and(|of_stored| of_stored.contradict(&self.keys));
+            if is_other && key.id == self.keys.first {
                 continue;
             }
             if says_the_same(&stored.json, &self.json) {

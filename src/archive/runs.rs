@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     archive::error::Result,
-    model::{id::RunId, time::Timestamp},
+    model::{id::RunId, source::Source, time::Timestamp},
 };
 
 /// A run of a command.
@@ -32,10 +32,15 @@ pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &s
     Ok(())
 }
 
-/// When the last sync ended that could tell what was lost: not one that was refused, or died.
-pub(crate) fn last_reporting_sync(connection: &Connection) -> Result<Option<Timestamp>> {
-    let sql = "SELECT max(ended_ns) FROM run WHERE command = 'sync' AND exit_code IN (0, 3, 7)";
-    Ok(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
+/// When the last sync ended that could tell what was lost of `source`: not one that was refused, or died, or was about other
+/// sources.
+pub(crate) fn last_reporting_sync(connection: &Connection, source: Source) -> Result<Option<Timestamp>> {
+    // A run that failed has no report but its error.
+    let sql = "SELECT max(ended_ns) FROM run, json_each(iif(json_valid(report), report, '{}')) AS list, json_each(list.value) AS one
+               WHERE command = 'sync' AND exit_code IN (0, 3, 7) AND list.key IN ('sources', 'left_out')
+                   AND one.value ->> '$.source' = ?1";
+    let ended = connection.query_row(sql, [source.name()], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(ended.map(Timestamp))
 }
 
 /// The latest runs, newest first.

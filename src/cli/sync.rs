@@ -123,7 +123,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         return Err(usage("--to is before --from"));
     }
     if args.dry_run {
-        return dry_run(args, ask, context);
+        return dry_run(args, &named, ask, context);
     }
     let round = Round { ask, named, due_only: args.watch };
     let settings = context.config.graph()?;
@@ -281,13 +281,13 @@ fn unpermitted(source: Source) -> Failure {
 /// What passed Graph's retention uncovered since the last run that could say so. Records lost one by one are in the report of
 /// their own run.
 fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp, retention: &Retention) -> Result<Vec<Span>> {
-    // Microsoft's clock comes in whole seconds and may seem to go back by one.
-    let before = archive.last_reporting_sync()?.map(|ended| ended + Age::seconds(2));
     let mut lost = Vec::new();
     let meant = |source: &Source| source.is_of_events() && (named.is_empty() || named.contains(source));
     for source in Source::ALL.into_iter().filter(meant) {
         let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
         let spans = coverage(source, &facts, now, retention).lost;
+        // Microsoft's clock comes in whole seconds and may seem to go back by one.
+        let before = archive.last_reporting_sync(source)?.map(|ended| ended + Age::seconds(2));
         let known = before
             .map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - retention.certain(source))]);
         lost.extend(subtract(&spans, &known));
@@ -366,7 +366,7 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// The plan as it stands in the archive, without a word to Graph.
-fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
+fn dry_run(args: &Args, named: &[Source], ask: Ask, context: &Context) -> Result<Code> {
     #[derive(Serialize)]
     struct Planned {
         source: &'static str,
@@ -377,13 +377,12 @@ fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
     }
     let archive = context.folder().exists().then(|| context.archive()).transpose()?;
     let policy = Policy { retention: context.config.retention()?, ..Policy::default() };
+    let cloud = context.config.cloud()?;
+    let is_meant = |source: &Source| cloud.has(*source) && (named.is_empty() || named.contains(source));
     let mut planned = Vec::new();
-    for source in Source::ALL {
+    for source in Source::ALL.into_iter().filter(|source| source.is_of_events() && is_meant(source)) {
         let horizon = context.now - policy.retention.reach(source);
         let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
-        if !source.is_of_events() {
-            continue;
-        }
         let (listings, rows, queued) = match &archive {
             Some(archive) => {
                 (archive.listings_since(source, horizon)?, archive.count(&filter)?, archive.queued(source.kind())?)

@@ -121,6 +121,16 @@ impl Error {
         matches!(self, Self::Status { status: 429, .. })
     }
 
+    /// Graph looked at the request and will not answer it, however often it is asked: no outage, and no throttling.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Status { status, .. } => (400..500).contains(status) && ![408, 429].contains(status),
+            _ => false,
+        }
+    }
+
     /// Whether asking with this link can never succeed, as far as the answer shows.
     pub(super) fn is_dead_link(&self) -> bool {
         match self {

@@ -108,6 +108,8 @@ pub struct Settings {
     /// Logs that Graph does not give, and the status of requests for them: 400 or 404 as for a function that it does not know,
     /// 403, or any other.
     pub gone: Vec<(LogKind, u16)>,
+    /// Logs that refuse with 400 what begins longer ago than this, rather than answer with no rows.
+    pub refused_before: Vec<(LogKind, Age)>,
     /// Logs that look as no schema says.
     pub reshaped: Vec<(LogKind, Reshape)>,
     pub tenant: String,
@@ -149,6 +151,7 @@ impl Default for Settings {
             log_retention: LogRetention::default(),
             tenant_country: "DE".to_owned(),
             gone: Vec::new(),
+            refused_before: Vec::new(),
             reshaped: Vec::new(),
             tenant,
             client_id,
@@ -366,7 +369,11 @@ impl Server {
             counts: Mutex::default(),
             troubles: Mutex::new(HashMap::new()),
             requests: AtomicU64::new(0),
-            odd_logs: Mutex::new(OddLogs { gone: settings.gone, reshaped: settings.reshaped }),
+            odd_logs: Mutex::new(OddLogs {
+                gone: settings.gone,
+                refused_before: settings.refused_before,
+                reshaped: settings.reshaped,
+            }),
             bookmarks: Mutex::default(),
         }
     }

@@ -70,6 +70,7 @@ pub(super) struct Server {
 pub(super) struct OddLogs {
     /// With the status that their requests get.
     pub(super) gone: Vec<(LogKind, u16)>,
+    pub(super) refused_before: Vec<(LogKind, Age)>,
     pub(super) reshaped: Vec<(LogKind, Reshape)>,
 }
 

@@ -19,7 +19,7 @@ use crate::{
     sync::{Context, Error, Result, SourceReport, list, plan::Ask},
 };
 
-/// Windows failing one after the other after which the rest of a log waits for the next run.
+/// Windows failing one after the other, other than by a refusal, after which the rest of a log waits for the next run.
 const FAILURES_MAX: u32 = 3;
 
 /// Pulls the windows of a log that are due, oldest first, one at a time: no figure is published for how fast logs may be asked.
@@ -46,15 +46,16 @@ pub(super) async fn pull(
         let span = window.span();
         match read(context, source, span, local_now, report).await? {
             Ended::Whole | Ended::Stopped => failures = 0,
-            Ended::Refused(error) if span.to < context.now(local_now) - certain => {
-                // Graph may have forgotten it, and refuses the time altogether.
+            Ended::Refused(error) if span.to < context.now(local_now) - certain && error.is_final() => {
+                // Graph may have forgotten it, and refuses the time altogether. An outage says nothing of the time.
                 tracing::info!(%source, window = %span, %error, "not available any more");
             }
             Ended::Refused(cause) if !was_had && report.windows == 0 && is_not_served(&cause) => {
                 return Err(Error::NotServed { source_name: source, cause });
             }
             Ended::Refused(error) => {
-                failures += 1;
+                // A refusal is of this window alone, perhaps because it is old; in an outage no window can be had.
+                failures += u32::from(!error.is_final());
                 list::fail(context, source, span, &error.to_string(), report);
             }
             Ended::Unreadable(count) => {

@@ -202,6 +202,26 @@ fn a_row_that_changes_is_a_new_version_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_user_who_is_filled_in_and_a_number_that_is_starred_later_make_a_version_and_no_other_row() {
+    let bench = Bench::new(empty());
+    let now = bench.simulator.now();
+    let user = bench.simulator.world().people()[4].clone();
+    let row = PlantedRow::new(LogKind::Pstn, now - Age::days(3)).id("told-later").numbers("+4930123456", "+4989555777");
+    let row = row.bot().change_at(now + Age::hours(20), |row| {
+        row.user_id = Some(user.id.clone());
+        row.callee = Some("+4989555***".into());
+    });
+    bench.simulator.plant_row(row);
+    bench.sync();
+    bench.simulator.advance(DAY);
+    bench.sync();
+    assert_eq!(bench.run("query --kind pstn --count").ends_with(0).line(), "1");
+    let versions = bench.run("show told-later --versions --format json").ends_with(0).json();
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
 fn rows_without_an_id_or_with_one_that_repeats_are_all_kept_under_keys_that_stay() {
     let bench = Bench::new(empty());
     let then = bench.simulator.now().floor_to(DAY) - Age::days(4);
@@ -251,6 +271,25 @@ fn rows_without_an_id_or_with_one_that_repeats_are_all_kept_under_keys_that_stay
 }
 
 #[test]
+fn rows_without_an_id_that_are_about_the_same_do_not_multiply_when_they_are_read_again() {
+    let bench = Bench::new(empty());
+    let then = bench.simulator.now().floor_to(DAY) - Age::days(2);
+    for charge in ["0.10", "0.20"] {
+        bench.simulator.plant_row(PlantedRow::new(LogKind::Sms, then).without_id().call_id("same").charge(charge));
+    }
+    let count = || {
+        bench.sync();
+        bench.run("query --kind sms --count").ends_with(0).line()
+    };
+    assert_eq!(count(), "2");
+    // Of another length each day is the span that they are asked for with.
+    for _ in 0..2 {
+        bench.simulator.advance(DAY);
+        assert_eq!(count(), "2");
+    }
+}
+
+#[test]
 fn a_missing_permission_leaves_its_sources_out_and_stops_no_other() {
     let bench = Bench::new(Settings { roles: vec![PSTN_CALLS_ROLE.into()], ..telephoning() });
     let ran = bench.run("sync --format json").ends_with(0).telling("CallRecords.Read.All").telling("User.Read.All");
@@ -286,6 +325,33 @@ fn a_beta_log_that_was_never_there_is_left_out_and_one_that_disappears_is_missed
         let is_gone = source["source"] == "blocked-users";
         assert_eq!(source["windows_failed"].as_u64().unwrap() > 0, is_gone, "{source}");
     }
+}
+
+#[test]
+fn old_windows_that_fail_in_an_outage_are_not_taken_for_forgotten() {
+    let bench = Bench::new(Settings { gone: vec![(LogKind::Pstn, 500)], ..empty() });
+    let summary = bench.run("sync --source pstn --from 364d --to 300d --format json").ends_with(3).json();
+    assert!(summary["sources"][0]["windows_failed"].as_u64().unwrap() > 0, "{summary}");
+
+    bench.simulator.set_gone(&[(LogKind::Pstn, 406)]);
+    let summary = bench.run("sync --source pstn --from 364d --to 300d --format json").ends_with(0).json();
+    assert_eq!(summary["sources"][0]["windows"], 0, "Graph refuses that time for good");
+}
+
+#[test]
+fn a_log_that_refuses_old_time_is_had_as_far_as_it_answers() {
+    let refused_before = [LogKind::BlockedUsers, LogKind::DialOut].map(|log| (log, Age::days(45))).to_vec();
+    let bench = Bench::new(Settings { refused_before, ..empty() });
+    let then = bench.simulator.now().floor_to(DAY) - Age::days(5);
+    for log in [LogKind::BlockedUsers, LogKind::DialOut] {
+        bench.simulator.plant_row(PlantedRow::new(log, then));
+    }
+    // No figure is published for how long these live: what is not to be had stays told.
+    let summary = bench.run("sync --source blocked-users,dial-out --format json").ends_with(3).json();
+    for source in summary["sources"].as_array().unwrap() {
+        assert!(source["windows"].as_u64().unwrap() > 0 && source["windows_failed"].as_u64().unwrap() > 2, "{source}");
+    }
+    assert_eq!((rows(&bench, "blocked-user").len(), rows(&bench, "dial-out").len()), (1, 1));
 }
 
 #[test]
@@ -371,4 +437,15 @@ fn an_outage_longer_than_a_log_is_kept_ends_with_7() {
     bench.run("sync --source direct-routing").ends_with(7).telling("");
     let status = bench.run("status --format json");
     assert_eq!(status.json()["sources"][2]["source"], "direct-routing");
+}
+
+#[test]
+fn a_sync_of_one_source_does_not_hide_what_another_lost() {
+    let bench = Bench::new(empty());
+    bench.run("sync").ends_with(0);
+    bench.simulator.advance(Age::days(33));
+    bench.run("sync --source people").ends_with(0);
+    bench.run("sync --source pstn").ends_with(0);
+    bench.run("sync").ends_with(7).telling("");
+    bench.run("sync").ends_with(0);
 }

@@ -36,11 +36,12 @@ impl Server {
             let code = if status == 406 { "NotAcceptable" } else { "BadRequest" };
             Answer::error(status, code, message, stamp)
         };
-        let (is_gone, reshape) = {
+        let (is_gone, oldest, reshape) = {
             let odd = self.odd_logs.lock().unwrap_or_else(PoisonError::into_inner);
             let named = |log: &LogKind| *log == function.log;
             let gone = odd.gone.iter().find(|(log, _)| named(log)).map(|(_, status)| *status);
-            (gone, odd.reshaped.iter().find(|(log, _)| named(log)).map(|(_, reshape)| *reshape))
+            let oldest = odd.refused_before.iter().find(|(log, _)| named(log)).map(|(_, age)| stamp.now - *age);
+            (gone, oldest, odd.reshaped.iter().find(|(log, _)| named(log)).map(|(_, reshape)| *reshape))
         };
         if let Some(status) = is_gone {
             return Err(match status {
@@ -53,6 +54,9 @@ impl Server {
             return Err(self.ended_for_today("The logs have ended for today.", stamp));
         }
         let window = function.window().map_err(|(status, message)| error(status, &message))?;
+        if oldest.is_some_and(|oldest| window.from < oldest) {
+            return Err(error(400, "The requested time is not available any more."));
+        }
         let skip = read_skip(&options(&asked.query)).map_err(|message| error(400, &message))?;
         let bookmark =
             self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner).get(&(window, function.is_beta)).copied();
