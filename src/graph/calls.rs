@@ -226,7 +226,7 @@ impl Fetch<'_> {
     /// Waits for `n`-th time until replicas may have caught up: at least half of the back-off, for they do not in no time.
     async fn wait_for_replicas(&self, n: u32, wanted: Version, got: Version) -> Result<()> {
         let http = &self.client.shared.http;
-        let wait = backoff(n + 1, &http.limits, 0.5 + rand::random::<f64>() / 2.0);
+        let wait = backoff(n + 1, &http.limits, 0.5 + http.random() / 2.0);
         let cause = format!("version {got} came, {wanted} is known");
         http.report(Wait::Failed, wait, n, &self.address(EXPANDED)?, cause);
         sleep(wait).await;

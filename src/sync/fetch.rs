@@ -228,7 +228,7 @@ async fn one(
     let _memory = kib.acquire_many_owned(needed).await.ok();
     // The network may take up the next record; from here on only memory is held.
     drop(permit);
-    let prepared = match prepare(whole.document, Arc::clone(frames)).await {
+    let prepared = match prepare(whole.document, Arc::clone(frames), context.settings.in_place).await {
         Ok(prepared) => prepared,
         Err(archive::Error::Unfit { source, .. }) => {
             let reason = source.to_string();
@@ -266,7 +266,10 @@ impl Frames {
     }
 }
 
-async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Prepared> {
+async fn prepare(document: Document, frames: Arc<Frames>, in_place: bool) -> archive::Result<Prepared> {
+    if in_place {
+        return frames.prepare(&document);
+    }
     let key = document.key.clone();
     // Never closed: without a turn it would only be made ready beside more others.
     let _turn = frames.turns.acquire().await.ok();
