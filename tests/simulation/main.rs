@@ -47,9 +47,7 @@ fn play_all(seeds: std::ops::Range<u64>) {
     println!("{sums}; {:.1} s", begun.elapsed().as_secs_f64());
     let mut failures = failures.into_inner().unwrap();
     failures.sort_unstable();
-    let replay = |seed: &u64| {
-        format!("CALLVAULT_SEED={seed} cargo test --test simulation one_seed -- --nocapture")
-    };
+    let replay = |seed: &u64| format!("CALLVAULT_SEED={seed} cargo test --test simulation one_seed -- --nocapture");
     assert!(
         failures.is_empty(),
         "{} of {} seeds fail; replay them with\n{}",

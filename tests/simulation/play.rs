@@ -166,7 +166,9 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
         let told = match &went.outcome {
             None => "died".to_owned(),
             Some(Err(code)) => format!("{code:?}"),
-            Some(Ok(summary)) => format!("{:?} {:?} lost {:?}", Code::of_round(summary), summary.sources, summary.newly_lost),
+            Some(Ok(summary)) => {
+                format!("{:?} {:?} lost {:?}", Code::of_round(summary), summary.sources, summary.newly_lost)
+            }
         };
         let line = format!("{} to {}: {} requests; {told}\n", went.begun, went.ended, went.log.len());
         if aloud {
@@ -198,13 +200,8 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
 /// One round, as `callvault sync` does it, to its end or its death.
 async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folder, calm: bool) -> Went {
     let (stop, stopped) = watch::channel(false);
-    let watcher = Arc::new(Watcher {
-        events: AtomicU64::new(0),
-        round,
-        failed: Mutex::default(),
-        dies: Notify::new(),
-        stop,
-    });
+    let watcher =
+        Arc::new(Watcher { events: AtomicU64::new(0), round, failed: Mutex::default(), dies: Notify::new(), stop });
     let begun = wire.simulator.now();
     let mut settings = sync::Settings {
         concurrency: scenario.concurrency,

@@ -11,7 +11,6 @@ pub(crate) const RETENTION: Age = Age::days(30);
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) began: Timestamp,
-    pub(crate) ends: Timestamp,
     pub(crate) calls: Vec<Call>,
     /// Each from its time on until the next.
     pub(crate) skies: Vec<(Timestamp, Sky)>,
@@ -110,7 +109,6 @@ impl Scenario {
         Self {
             seed,
             began,
-            ends,
             calls,
             skies,
             rounds,
@@ -179,7 +177,16 @@ fn call(dice: &mut Dice, start: Timestamp) -> Call {
         _ => (dice.between(1, 3), dice.between(2, 4)),
     };
     let [sessions, participants] = [sessions, participants].map(|count| usize::try_from(count).unwrap());
-    Call { id, start, end, versions, gone: gone.filter(|gone| *gone < start + RETENTION), sessions, participants, faults }
+    Call {
+        id,
+        start,
+        end,
+        versions,
+        gone: gone.filter(|gone| *gone < start + RETENTION),
+        sessions,
+        participants,
+        faults,
+    }
 }
 
 impl Call {
@@ -225,7 +232,11 @@ fn skies(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<(Timestamp, 
 fn storm(dice: &mut Dice) -> Weather {
     let rate = f64::from(i32::try_from(dice.between(1, 60)).unwrap()) / 100.0;
     let weather = match dice.between(0, 3) {
-        0 => Weather::only(&[Fault::ThrottledSeconds, Fault::ThrottledDate, Fault::ThrottledBare], rate / 3.0, dice.throw()),
+        0 => Weather::only(
+            &[Fault::ThrottledSeconds, Fault::ThrottledDate, Fault::ThrottledBare],
+            rate / 3.0,
+            dice.throw(),
+        ),
         1 => Weather::only(&[dice.one(&Fault::ALL)], rate, dice.throw()),
         _ => Weather::faults(rate, dice.throw()),
     };

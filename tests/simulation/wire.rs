@@ -96,7 +96,8 @@ impl Wire {
         let [out, back] = [0; 2].map(|_| self.state.lock().unwrap().dice.between(1, 40).unsigned_abs());
         let url = asked.url.to_string();
         tokio::time::sleep(Duration::from_millis(out)).await;
-        let told = if self.state.lock().unwrap().down { Err("nobody answers".to_owned()) } else { self.ask(asked).await };
+        let told =
+            if self.state.lock().unwrap().down { Err("nobody answers".to_owned()) } else { self.ask(asked).await };
         tokio::time::sleep(Duration::from_millis(back)).await;
         let status = told.as_ref().map_or(0, |told| told.status);
         let mut exchange = Exchange { at, url, status, page: None };
