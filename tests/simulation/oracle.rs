@@ -40,6 +40,9 @@ pub(crate) struct Oracle<'a> {
     /// When a record was last said to have failed.
     failed: HashMap<String, Timestamp>,
     chains: Vec<Chain>,
+    /// The earliest time that a list was ever asked for and still to be had, and that of processes that died before they asked.
+    set_out: Option<Timestamp>,
+    set_out_perhaps: Option<Timestamp>,
     versions: u64,
     lost: u64,
 }
@@ -97,6 +100,8 @@ impl<'a> Oracle<'a> {
             owed: BTreeMap::new(),
             failed: HashMap::new(),
             chains: Vec::new(),
+            set_out: None,
+            set_out_perhaps: None,
             versions: 0,
             lost: 0,
         }
@@ -163,12 +168,20 @@ impl<'a> Oracle<'a> {
     /// Puts the round's pages of the list to their windows; gives the spans that went on from an earlier round.
     fn follow(&mut self, went: &Went) -> Vec<(Timestamp, Timestamp)> {
         let died = went.outcome.is_none();
+        let last = went.log.iter().rposition(Exchange::is_list);
+        if died && last.is_none() {
+            let from = went.begun - RETENTION;
+            self.set_out_perhaps = Some(self.set_out_perhaps.map_or(from, |known| known.min(from)));
+        }
         let mut asked: Option<(&str, Timestamp)> = None;
         let mut resumed = Vec::new();
         let known = self.chains.len();
-        let last = went.log.iter().rposition(Exchange::is_list);
         for (n, exchange) in went.log.iter().enumerate().filter(|(_, exchange)| exchange.is_list()) {
             let first = window(&exchange.url);
+            if let Some((from, _)) = first {
+                let from = from.max(exchange.at - RETENTION);
+                self.set_out = Some(self.set_out.map_or(from, |known| known.min(from)));
+            }
             if first.is_some() && asked.is_none_or(|(url, _)| url != exchange.url) {
                 asked = Some((&exchange.url, exchange.at));
             }
@@ -361,7 +374,8 @@ impl<'a> Oracle<'a> {
         let covered = is_listed && is_settled && !lost_record && !facts.missing.contains(&hour);
         let horizon = facts.now - RETENTION;
         let ever = self.chains.iter().any(|chain| whole(&chain));
-        let set_out = self.chains.iter().map(|chain| chain.from.max(chain.begun - RETENTION)).min();
+        let perhaps = self.set_out_perhaps.filter(|_| doubtful);
+        let set_out = perhaps.into_iter().chain(self.set_out).min();
         let duty = set_out.filter(|_| ever).map_or(horizon, |from| from + Age::minutes(10));
         State {
             covered,

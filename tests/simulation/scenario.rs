@@ -264,13 +264,15 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
     let mut off_until = began;
     while at < ends {
         if off_until <= at {
+            let dies_after = dice.chance(deaths).then(|| dice.throw() % 60);
             rounds.push(Round {
                 at,
-                dies_after: dice.chance(deaths).then(|| dice.throw() % 60),
+                dies_after,
                 stops_after: dice.chance(3).then(|| dice.throw() % 40),
                 skew,
                 as_service,
-                follows: dice.chance(1),
+                // The thread would outlive a death that is only played.
+                follows: dice.chance(1) && dies_after.is_none(),
             });
         }
         // Now and then the machine is off for days or weeks.
