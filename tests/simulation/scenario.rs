@@ -190,13 +190,28 @@ fn call(dice: &mut Dice, start: Timestamp) -> Call {
 }
 
 impl Call {
+    fn participant(&self, place: usize) -> String {
+        let id = format!("{}-{place:04x}", &self.id[..31]);
+        format!(r#"{{"id":"{id}","identity":{{"user":{{"id":"{id}","displayName":"Zofia {place}"}}}}}}"#)
+    }
+
+    /// A session of the fewest words: what is in one is tested elsewhere, and takes its time to read.
+    fn session(&self, place: usize) -> String {
+        let [start, end] = [self.start, self.end].map(Timestamp::to_seconds_text);
+        let times = format!(r#""startDateTime":"{start}","endDateTime":"{end}""#);
+        let id = format!("{}-{place:04x}", &self.id[..31]);
+        format!(
+            r#"{{"id":"{id}","modalities":["audio"],{times},"caller":null,"callee":null,"failureInfo":null,"segments":[{{"id":"{id}",{times},"caller":null,"callee":null,"media":[]}}]}}"#
+        )
+    }
+
     /// What the simulator is told.
     pub(crate) fn planted(&self) -> Planted {
         let ((first, seen), later) = (self.versions[0], &self.versions[1..]);
         let mut planted = Planted::meeting(&self.id, self.start)
             .ending(self.end)
-            .sessions(self.sessions)
-            .participants(self.participants)
+            .raw_participants((0..self.participants).map(|place| self.participant(place)))
+            .raw_sessions((0..self.sessions).map(|place| self.session(place)))
             .visible_at(seen);
         planted.versions[0].version = first;
         for (number, seen) in later {
@@ -284,11 +299,11 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
             + match pace {
                 _ if died && dice.chance(50) => dice.minutes(1, 10),
                 0..5 => Age::days(1) + dice.minutes(-20, 20),
-                5..7 => Age::hours(6) + dice.minutes(-5, 5),
-                // A service: some days by the hour, then by the day.
-                7 if at < began + Age::days(4) => Age::hours(1),
-                7 => Age::days(1),
-                _ => dice.minutes(30, 60 * 24 * 3),
+                // By the quarter of a day or by the hour for some days, then by the day: each round costs the test its time.
+                5..7 if at < began + Age::days(8) => Age::hours(6) + dice.minutes(-5, 5),
+                7 if at < began + Age::days(1) => Age::hours(1),
+                5..8 => Age::days(1),
+                _ => dice.minutes(60 * 6, 60 * 24 * 3),
             };
     }
     let calm = |at| Round { at, dies_after: None, stops_after: None, skew, as_service: false, follows: false };
