@@ -4,6 +4,7 @@
 //! `CALLVAULT_SEED=7 cargo test --test simulation one_seed -- --nocapture` plays one seed and tells its story.
 
 mod oracle;
+mod panics;
 mod play;
 mod scenario;
 mod wire;

@@ -135,14 +135,21 @@ impl<'a> Oracle<'a> {
                 .failed
                 .get(&call.id)
                 .is_some_and(|at| *at == went.ended || (went.as_service && went.begun - *at < FAILED_PAUSE));
+            let meant = went.asks.is_none_or(|(from, to)| from <= call.start && call.start < to);
             // What vanished while the round was at it may have been missed.
             if excused
+                || !meant
                 || call.expiry() <= went.ended
                 || resumed.iter().any(|(from, to)| (*from..*to).contains(&call.start))
             {
                 continue;
             }
-            let Some(version) = call.seen(self.listed_at_the_latest(call, went.begun)) else { continue };
+            // What is asked for by name is listed, due or not.
+            let listed_at = match went.asks {
+                Some(_) => went.begun,
+                None => self.listed_at_the_latest(call, went.begun),
+            };
+            let Some(version) = call.seen(listed_at) else { continue };
             let owed = self.owed.entry(&call.id).or_insert((version, went.ended));
             if version > owed.0 {
                 *owed = (version, went.ended);
@@ -263,8 +270,8 @@ impl<'a> Oracle<'a> {
         // The last rounds tried everything in calm weather.
         for (id, version) in &held.queued {
             let call = self.calls[&**id];
-            let may_fail = call.gone.is_some_and(|gone| gone <= now) || call.faults.is_some();
-            assert!(may_fail && now < call.start + RETENTION, "{id} in version {version} is still to fetch: {call:?}");
+            let vanished = call.gone.is_some_and(|gone| gone <= now) && now < call.start + RETENTION;
+            assert!(vanished || call.faults.is_some(), "{id} in version {version} is still to fetch: {call:?}");
         }
         self.judge_coverage(folder, now);
         let found = verify::verify(&archive, verify::Ask::default(), &mut |_| ()).unwrap();

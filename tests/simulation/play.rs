@@ -22,6 +22,7 @@ use callvault::{
     simulate::{Settings, Simulator},
     sync::{
         self,
+        plan::Ask,
         round::{self, Setup, Summary},
     },
 };
@@ -86,6 +87,7 @@ pub(crate) struct Went {
     /// Ids of records that it said it could not get.
     pub(crate) failed: Vec<String>,
     pub(crate) log: Vec<Exchange>,
+    pub(crate) asks: Option<(Timestamp, Timestamp)>,
     pub(crate) as_service: bool,
     /// Whether nothing went wrong on the way meanwhile.
     pub(crate) calm: bool,
@@ -122,7 +124,7 @@ pub(crate) fn play(scenario: &Scenario, aloud: bool) -> Played {
 }
 
 /// A folder in memory where there is one: what is tested here is not the disk.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.unwrap()
@@ -197,6 +199,18 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
     played
 }
 
+/// A round to its end, when nothing is wrong with the process.
+pub(crate) async fn calm_round(wire: &Arc<Wire>, folder: &Folder, graph: graph::Settings) -> Summary {
+    let (_stop, stopped) = watch::channel(false);
+    let settings = sync::Settings { follows: false, in_place: true, ..sync::Settings::default() };
+    let local_now = wire.simulator.now();
+    let (folder, cloud, observer) = (folder.clone(), Cloud::Global, Arc::new(()));
+    let setup = Setup { folder, cloud, graph, settings, local_now, stop: stopped, observer };
+    let (outcome, closing) = round::round(setup, &round::Round::default()).await.unwrap();
+    closing.end(0, "").unwrap();
+    outcome.unwrap()
+}
+
 /// One round, as `callvault sync` does it, to its end or its death.
 async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folder, calm: bool) -> Went {
     let (stop, stopped) = watch::channel(false);
@@ -222,7 +236,8 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         stop: stopped,
         observer: watcher.clone(),
     };
-    let asked = round::Round { named: vec![Source::Calls], ..round::Round::default() };
+    let (from, to) = (round.asks.map(|asks| asks.0), round.asks.map(|asks| asks.1));
+    let asked = round::Round { ask: Ask { from, to }, named: vec![Source::Calls] };
     let outcome = tokio::select! {
         biased;
         () = watcher.dies.notified() => None,
@@ -249,10 +264,11 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
     };
     let failed = watcher.failed.lock().unwrap().clone();
     let ended = wire.simulator.now();
-    Went { begun, ended, outcome, failed, log: wire.take_log(), as_service: round.as_service, calm }
+    let log = wire.take_log();
+    Went { begun, ended, outcome, failed, log, asks: round.asks, as_service: round.as_service, calm }
 }
 
-fn client(wire: &Arc<Wire>, now: Timestamp) -> graph::Settings {
+pub(crate) fn client(wire: &Arc<Wire>, now: Timestamp) -> graph::Settings {
     let secret = wire.simulator.client_secret().to_owned().into();
     let host: url::Url = wire.simulator.url().parse().unwrap();
     graph::Settings {

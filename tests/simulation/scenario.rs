@@ -57,6 +57,8 @@ pub(crate) struct Round {
     pub(crate) skew: Age,
     /// As a service: what failed lately waits for its time.
     pub(crate) as_service: bool,
+    /// Only this span is asked for.
+    pub(crate) asks: Option<(Timestamp, Timestamp)>,
     /// With the thread of the search index.
     pub(crate) follows: bool,
 }
@@ -286,6 +288,10 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
                 stops_after: dice.chance(3).then(|| dice.throw() % 40),
                 skew,
                 as_service,
+                asks: dice.chance(6).then(|| {
+                    let from = at - dice.minutes(0, 60 * 24 * 33);
+                    (from, from + dice.minutes(0, 60 * 24 * 12))
+                }),
                 // The thread would outlive a death that is only played.
                 follows: dice.chance(1) && dies_after.is_none(),
             });
@@ -306,7 +312,8 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
                 _ => dice.minutes(60 * 6, 60 * 24 * 3),
             };
     }
-    let calm = |at| Round { at, dies_after: None, stops_after: None, skew, as_service: false, follows: false };
+    let calm =
+        |at| Round { at, dies_after: None, stops_after: None, skew, as_service: false, asks: None, follows: false };
     rounds.extend([calm(ends + Age::hours(1)), calm(ends + Age::hours(14))]);
     rounds
 }
