@@ -83,10 +83,7 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp, retention: &Reten
     let lost_records = buckets(&facts.lost);
     let complete = || facts.listings.iter().filter(|listing| listing.listed.is_some());
     // A listing says nothing about calls that started after it began, nor about those that Graph had forgotten by then.
-    let seen = |listing: &Listing, age: Age| {
-        let from = listing.span.from.max(listing.begun - retained);
-        Span::new(from, listing.span.to.min(listing.begun - age))
-    };
+    let seen = |listing: &Listing, age: Age| listing.seen(age, retained);
     let seen_once = union(complete().map(|listing| seen(listing, Age::default())).collect());
     let settled = union(complete().map(|listing| seen(listing, source.settling())).collect());
     let young = [Span::new(now - UNSETTLED_MAX, Timestamp(i64::MAX))];

@@ -32,6 +32,8 @@ use crate::{
     },
 };
 
+/// Records whose rows are made in one transaction.
+const DERIVED_AT_ONCE: usize = 256;
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct ArchiveWriter {
@@ -246,6 +248,23 @@ impl ArchiveWriter {
             }
             Ok(Some(more))
         })
+    }
+
+    /// Makes the rows that are missing: after a change of derivation, or a `reindex` that was interrupted.
+    ///
+    /// # Errors
+    /// The first damaged record, after the rows of all others are made.
+    pub fn derive_missing(&mut self, on: &mut dyn FnMut(u64)) -> Result<u64> {
+        let mut records = 0;
+        let mut after = RecordId(0);
+        let mut first_damage = None;
+        while let Some(more) = self.derive_more(after, DERIVED_AT_ONCE)? {
+            after = more.last;
+            records += more.made;
+            first_damage = first_damage.or(more.damaged.into_iter().next());
+            on(records);
+        }
+        first_damage.map_or(Ok(records), Err)
     }
 
     /// Moves the write-ahead log into the database, so that the folder is one file when nobody writes.

@@ -25,6 +25,7 @@ use crate::{
         time::{Age, Timestamp},
     },
     simulate::{ExpectedCall, Limits, LogKind, Person, Planted, Settings, Simulator},
+    sync::round::Round,
 };
 
 /// Try the whole round on a simulated month of a small company
@@ -204,18 +205,13 @@ impl Demo {
         self.context.now = self.simulator.now();
         let (_sender, stop) = watch::channel(false);
         let progress = Arc::new(Progress::new(&self.context.bars, self.context.quiet));
-        let summary = sync::pull(
-            &self.runtime,
-            &self.context,
-            self.context.config.graph()?,
-            &sync::Round::default(),
-            stop,
-            progress.clone(),
-        );
+        let graph = self.context.config.graph()?;
+        let setup = sync::setup(&self.context, graph, false, stop, progress.clone())?;
+        let summary = sync::pull(&self.runtime, &self.context, setup, &Round::default());
         progress.finish();
         let summary = summary?;
         sync::print(&summary, show::Format::Text, &self.context)?;
-        Ok(summary.code())
+        Ok(Code::of_round(&summary))
     }
 
     fn query(&self, args: &query::Args) -> Result<Code> {

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use crate::{archive, doctor, follow, graph, query, search, simulate, sync};
+use crate::{
+    archive, doctor, follow, graph, query, search, simulate,
+    sync::{self, Lack},
+};
 
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +18,25 @@ pub enum Code {
     InUse = 5,
     Integrity = 6,
     Lost = 7,
+}
+
+impl Code {
+    /// What a round came to, by its summary.
+    #[must_use]
+    pub fn of_round(summary: &sync::round::Summary) -> Self {
+        let any = |test: fn(&sync::SourceReport) -> bool| summary.sources.iter().any(test);
+        // Of sources that nobody asked for by name, those that cannot be had are no failure.
+        let asked_for = summary.left_out.iter().filter(|left_out| left_out.asked_for);
+        if any(|report| report.lost > 0) || !summary.newly_lost.is_empty() {
+            Code::Lost
+        } else if let Some(code) = asked_for.map(|left_out| Failure::of_left_out(&left_out.error).code).max() {
+            code
+        } else if any(|report| report.failed > 0 || report.windows_failed > 0 || report.stopped) {
+            Code::Incomplete
+        } else {
+            Code::Done
+        }
+    }
 }
 
 impl From<Code> for ExitCode {
@@ -57,6 +79,30 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Why a source was left out, and what would bring it.
+    #[must_use]
+    pub fn of_left_out(error: &sync::Error) -> Self {
+        let (code, hint) = match error {
+            sync::Error::LeftOut { why: Lack::Permission(permission), .. } => (
+                Code::Unauthorised,
+                Some(format!("grant it the application permission {permission}, with admin consent")),
+            ),
+            sync::Error::LeftOut { why: Lack::Refused { .. }, .. } => (
+                Code::Unauthorised,
+                Some(
+                    "look at the app's consent and at the tenant's policies; callvault doctor tries each source"
+                        .to_owned(),
+                ),
+            ),
+            sync::Error::LeftOut { why: Lack::NotServed { .. }, .. } => (
+                Code::Incomplete,
+                Some("leave it out of --source, or check the cloud: not every cloud has every log".to_owned()),
+            ),
+            _ => (Code::Incomplete, None),
+        };
+        Self { code, message: error.to_string(), hint }
     }
 
     /// A reader that went away (`| head`) is no failure.
@@ -125,17 +171,11 @@ impl From<sync::Error> for Failure {
     fn from(error: sync::Error) -> Self {
         match error {
             sync::Error::Graph(error) | sync::Error::Withdrawn(error) => error.into(),
-            error @ sync::Error::NotServed { .. } => Self::new(Code::Incomplete, error.to_string())
-                .hint("leave it out of --source, or check the cloud: not every cloud has every log"),
+            error @ sync::Error::LeftOut { .. } => Self::of_left_out(&error),
             sync::Error::Archive(error) => error.into(),
-            sync::Error::Writer(gone) => gone.into(),
+            sync::Error::Writer(gone) => Self::new(Code::Unexpected, gone.to_string()),
+            sync::Error::Index(error) => error.into(),
         }
-    }
-}
-
-impl From<sync::scribe::Gone> for Failure {
-    fn from(gone: sync::scribe::Gone) -> Self {
-        Self::new(Code::Unexpected, gone.to_string())
     }
 }
 

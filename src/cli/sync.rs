@@ -1,10 +1,6 @@
 //! `sync`: pulls what is due.
 
-use std::{
-    io::Write,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{
@@ -14,30 +10,23 @@ use tokio::{
 };
 
 use crate::{
-    archive::{
-        Archive, ArchiveWriter,
-        coverage::{Facts, coverage},
-    },
     cli::{
         Context, ask,
         exit::{Code, Failure, Result},
         progress::Progress,
         to_stdout, usage,
     },
-    follow::Follower,
     graph,
     model::{
         event::{Event, Observer},
         filter::Filter,
-        retention::Retention,
         source::Source,
-        time::{Age, Span, Timestamp, subtract},
+        time::{Age, Span, Timestamp},
     },
-    reindex,
     sync::{
-        self, SourceReport,
+        self,
         plan::{Ask, Known, Policy, Window, plan},
-        scribe::Scribe,
+        round::{Round, Setup, Summary},
     },
 };
 
@@ -70,49 +59,6 @@ pub(super) struct Args {
     pub format: super::show::Format,
 }
 
-/// What one round is to do.
-#[derive(Debug, Default)]
-pub(super) struct Round {
-    pub ask: Ask,
-    /// Sources asked for by name; none means all that the permissions allow.
-    pub named: Vec<Source>,
-    /// Whether records that failed lately wait for their time.
-    pub due_only: bool,
-}
-
-/// The contract's summary of a run.
-#[derive(Debug, Serialize)]
-pub(super) struct Summary {
-    pub sources: Vec<SourceReport>,
-    pub left_out: Vec<LeftOut>,
-    pub requests: u64,
-    pub retries: u64,
-    pub throttled_s: f64,
-    pub elapsed_s: f64,
-    /// Spans that passed Graph's retention uncovered since the run before.
-    pub newly_lost: Vec<Span>,
-}
-
-/// A source that was not pulled, because it cannot be.
-#[derive(Debug, Serialize)]
-pub(super) struct LeftOut {
-    pub source: &'static str,
-    pub why: String,
-}
-
-impl Summary {
-    pub(super) fn code(&self) -> Code {
-        let any = |test: fn(&SourceReport) -> bool| self.sources.iter().any(test);
-        if any(|report| report.lost > 0) || !self.newly_lost.is_empty() {
-            Code::Lost
-        } else if any(|report| report.failed > 0 || report.windows_failed > 0 || report.stopped) {
-            Code::Incomplete
-        } else {
-            Code::Done
-        }
-    }
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let named = sources(&args.source)?;
     let ask = Ask {
@@ -125,7 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.dry_run {
         return dry_run(args, &named, ask, context);
     }
-    let round = Round { ask, named, due_only: args.watch };
+    let round = Round { ask, named };
     let settings = context.config.graph()?;
     let runtime = Runtime::new()?;
     let (stop_sender, stop) = watch::channel(false);
@@ -133,12 +79,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
     let mut first_round = true;
     loop {
-        let outcome = pull(&runtime, context, settings.clone(), &round, stop.clone(), progress.clone());
+        let setup = setup(context, settings.clone(), args.watch, stop.clone(), progress.clone())?;
+        let outcome = pull(&runtime, context, setup, &round);
         if !args.watch {
             progress.finish();
             let summary = outcome?;
             print(&summary, args.format, context)?;
-            return Ok(summary.code());
+            return Ok(Code::of_round(&summary));
         }
         match outcome {
             Ok(summary) => print(&summary, args.format, context)?,
@@ -154,145 +101,43 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
 }
 
-/// One round: takes the writer's lock, signs in, syncs each source, lets the index catch up.
-pub(super) fn pull(
-    runtime: &Runtime,
+/// How a round works by the configuration; as a service, what failed lately waits for its time.
+pub(super) fn setup(
     context: &Context,
-    settings: graph::Settings,
-    round: &Round,
+    graph: graph::Settings,
+    as_service: bool,
     stop: watch::Receiver<bool>,
     observer: Arc<dyn Observer>,
-) -> Result<Summary> {
-    let begun = Instant::now();
-    let folder = context.folder();
-    let local_now = Timestamp::now();
-    let client = graph::Client::new(settings, observer.clone())?;
-    // A wrong secret must not leave a folder behind, and a second writer must not bother the login host.
-    let mut writer = folder.exists().then(|| ArchiveWriter::open(&folder, local_now)).transpose()?;
-    let roles = runtime.block_on(client.sign_in())?;
-    let now = client.server_time().unwrap_or(local_now);
-    let mut writer = match writer.take() {
-        Some(writer) => writer,
-        None => ArchiveWriter::open_or_create(&folder, now)?,
-    };
-    // Damage in what is stored must not keep new records out; it is told at the end.
-    let rows_made = reindex::derive_missing(&mut writer, &mut |_| ());
-    let run = writer.begin_run("sync", now)?;
-    let archive = Archive::open(&folder)?;
-    let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
-    let mut settings = sync::Settings::default();
-    let retention = context.config.retention()?;
-    settings.policy.retention = retention;
-    if round.due_only {
+) -> Result<Setup> {
+    let mut settings = sync::Settings { due_only: as_service, ..sync::Settings::default() };
+    settings.policy.retention = context.config.retention()?;
+    if as_service {
         settings.policy.log_pause = LOG_PAUSE;
     }
-    settings.due_only = round.due_only;
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
-    let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
-
-    let outcome = runtime.block_on(sync_sources(&work, &archive, &roles, round, local_now, context));
-    drop(work);
-    let (mut writer, follower) = thread.finish()?;
-    let indexed = follower.map(Follower::finish).transpose();
-
-    let pulled = match outcome {
-        Ok(pulled) => pulled,
-        Err(failure) => {
-            writer.end_run(run, failure.code as u8, &failure.message, client.server_time().unwrap_or(local_now))?;
-            return Err(failure);
-        }
-    };
-    let totals = client.requests();
-    let now = client.server_time().unwrap_or(local_now);
-    let summary = Summary {
-        newly_lost: newly_lost(&archive, &round.named, now, &retention)?,
-        sources: pulled.reports,
-        left_out: pulled.left_out,
-        requests: totals.requests,
-        retries: totals.retries,
-        throttled_s: totals.throttled_s,
-        elapsed_s: begun.elapsed().as_secs_f64(),
-    };
-    let report = serde_json::to_string(&summary).unwrap_or_default();
-    writer.end_run(run, summary.code() as u8, &report, now)?;
-    writer.checkpoint()?;
-    // New records are safe at this point: what is wrong now is wrong with what was there, or with the index.
-    rows_made?;
-    indexed?;
-    Ok(summary)
+    let (folder, cloud) = (context.folder(), context.config.cloud()?);
+    Ok(Setup { folder, cloud, graph, settings, local_now: Timestamp::now(), stop, observer })
 }
 
-/// What the sources of a round came to.
-#[derive(Default)]
-struct Pulled {
-    reports: Vec<SourceReport>,
-    left_out: Vec<LeftOut>,
-}
-
-async fn sync_sources(
-    work: &sync::Context,
-    archive: &Archive,
-    roles: &[String],
-    Round { named, ask, .. }: &Round,
-    local_now: Timestamp,
-    context: &Context,
-) -> Result<Pulled> {
-    let cloud = context.config.cloud()?;
-    let mut pulled = Pulled::default();
-    for source in Source::ALL {
-        if !named.is_empty() && !named.contains(&source) {
-            continue;
+/// One round, noted in the archive with its exit code.
+pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &Round) -> Result<Summary> {
+    let (outcome, closing) = runtime.block_on(sync::round::round(setup, round))?;
+    match outcome {
+        Ok(summary) => {
+            for left_out in &summary.left_out {
+                context.note(&Failure::of_left_out(&left_out.error).to_string());
+            }
+            let report = serde_json::to_string(&summary).unwrap_or_default();
+            closing.end(Code::of_round(&summary) as u8, &report)?;
+            Ok(summary)
         }
-        let lacking = if !cloud.has(source) {
-            Err(Failure::new(Code::Incomplete, format!("{source} is left out: the cloud {cloud} does not have it")))
-        } else if !roles.is_empty() && !source.is_permitted(roles) {
-            // A token whose roles can be read tells before the first request; else the first refusal does.
-            Err(unpermitted(source))
-        } else {
-            match sync::sync(work, archive, source, ask, local_now).await {
-                Ok(report) => Ok(report),
-                Err(sync::Error::Graph(graph::Error::Forbidden { .. })) => Err(unpermitted(source)),
-                Err(error @ sync::Error::NotServed { .. }) => {
-                    let failure = Failure::from(error);
-                    let message = format!("{source} is left out: {}", failure.message);
-                    Err(Failure { message, ..failure })
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        match lacking {
-            Ok(report) => pulled.reports.push(report),
-            Err(failure) if !named.is_empty() => return Err(failure),
-            Err(failure) => {
-                context.note(&failure.to_string());
-                pulled.left_out.push(LeftOut { source: source.name(), why: failure.message });
-            }
+        Err(error) => {
+            let failure = Failure::from(error);
+            // What stopped the round is told before anything that was wrong already.
+            let _ = closing.end(failure.code as u8, &failure.message);
+            Err(failure)
         }
     }
-    Ok(pulled)
-}
-
-fn unpermitted(source: Source) -> Failure {
-    let permission = source.permission();
-    Failure::new(Code::Unauthorised, format!("{source} is left out: the app lacks the permission {permission}"))
-        .hint(format!("grant it the application permission {permission}, with admin consent"))
-}
-
-/// What passed Graph's retention uncovered since the last run that could say so. Records lost one by one are in the report of
-/// their own run.
-fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp, retention: &Retention) -> Result<Vec<Span>> {
-    let mut lost = Vec::new();
-    let meant = |source: &Source| source.is_of_events() && (named.is_empty() || named.contains(source));
-    for source in Source::ALL.into_iter().filter(meant) {
-        let facts = Facts { lost: Vec::new(), ..archive.facts(source)? };
-        let spans = coverage(source, &facts, now, retention).lost;
-        // Microsoft's clock comes in whole seconds and may seem to go back by one.
-        let before = archive.last_reporting_sync(source)?.map(|ended| ended + Age::seconds(2));
-        let known = before
-            .map_or_else(Vec::new, |ended| vec![Span::new(Timestamp(i64::MIN), ended - retention.certain(source))]);
-        lost.extend(subtract(&spans, &known));
-    }
-    Ok(lost)
 }
 
 fn sources(names: &[String]) -> Result<Vec<Source>> {
@@ -349,6 +194,10 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
                 report.source, report.lost
             )?;
         }
+    }
+    if !summary.left_out.is_empty() {
+        let sources: Vec<_> = summary.left_out.iter().map(|left_out| left_out.source).collect();
+        writeln!(out, "left out: {}", sources.join(", "))?;
     }
     for span in &summary.newly_lost {
         writeln!(

@@ -23,7 +23,7 @@ use crate::{
         Ask, Client, Page,
         budget::{RecordBudget, Turn},
         error::{Error, Result, shown},
-        page::{self, Gist, Links, Shape, check_link, link_refused},
+        page::{self, Gist, Links, Shape, check_link},
         request::Answer,
         retry::backoff,
     },
@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::LinkExpired`] when `cursor` is not good any more: start the span again. [`Error::LinkRefused`] when it leads
-    /// elsewhere, or the page leads back to itself. [`Error::Forbidden`] without `CallRecords.Read.All`.
+    /// elsewhere. [`Error::Forbidden`] without `CallRecords.Read.All`.
     ///
     /// Source: Graph v1.0, "List callRecords" (2026-08).
     pub async fn list(&self, span: Span, cursor: Option<&Cursor>) -> Result<Page> {
@@ -78,7 +78,7 @@ impl Client {
         let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
         let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };
         let (rows, unnamed) = page::rows(&answer.body).map_err(unusable)?;
-        Ok(Page { rows, unnamed, next: next_cursor(home, &url, gist.next)? })
+        Ok(Page { rows, unnamed, next: next_cursor(&url, gist.next) })
     }
 
     /// Gets the record `id` with all its sessions, segments and participants, all of one version; `known` is the version that
@@ -130,14 +130,12 @@ fn not_the_record(error: Error) -> Error {
     }
 }
 
-pub(super) fn next_cursor(home: &Url, url: &Url, link: Option<String>) -> Result<Option<Cursor>> {
-    let Some(link) = link else { return Ok(None) };
-    let next = check_link(home, url, &link)?;
-    if next == *url {
-        return Err(link_refused(&next, "it leads back to its own page"));
-    }
+/// Where a page says that it goes on. Whether that may be followed is looked at when it is: what stands on the page is good.
+pub(super) fn next_cursor(url: &Url, link: Option<String>) -> Option<Cursor> {
+    let link = link?;
     let is_whole = Url::parse(&link).is_ok();
-    Ok(Some(Cursor(if is_whole { link } else { next.into() })))
+    let next = url.join(&link).ok().filter(|_| !is_whole);
+    Some(Cursor(next.map_or(link, Into::into)))
 }
 
 /// The fetching of one record.
@@ -226,7 +224,7 @@ impl Fetch<'_> {
     /// Waits for `n`-th time until replicas may have caught up: at least half of the back-off, for they do not in no time.
     async fn wait_for_replicas(&self, n: u32, wanted: Version, got: Version) -> Result<()> {
         let http = &self.client.shared.http;
-        let wait = backoff(n + 1, &http.limits, 0.5 + rand::random::<f64>() / 2.0);
+        let wait = backoff(n + 1, &http.limits, 0.5 + http.random() / 2.0);
         let cause = format!("version {got} came, {wanted} is known");
         http.report(Wait::Failed, wait, n, &self.address(EXPANDED)?, cause);
         sleep(wait).await;

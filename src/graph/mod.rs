@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod credential;
 pub mod error;
 pub mod retry;
+pub mod transport;
 
 mod calls;
 mod claims;
@@ -47,6 +48,7 @@ pub use crate::graph::{
     page::Page,
     probe::{IMPATIENT, Reached},
     rows::Rows,
+    transport::Transport,
 };
 use crate::{
     graph::{
@@ -87,6 +89,9 @@ pub struct Settings {
     pub page_limit: usize,
     /// The longest body that is taken, decompressed.
     pub max_body_bytes: usize,
+    pub transport: Transport,
+    /// What back-off is thrown with: the same seed waits the same; none is chance.
+    pub dice_seed: Option<u64>,
 }
 
 impl Settings {
@@ -107,6 +112,8 @@ impl Settings {
             timeout: Duration::from_secs(2 * 60),
             page_limit: 2_000,
             max_body_bytes: 64 * 1024 * 1024,
+            transport: Transport::Network,
+            dice_seed: None,
         })
     }
 }
@@ -151,12 +158,11 @@ impl Client {
     /// # Errors
     /// When a host is plain http to anything but this machine, or the tenant is no tenant.
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self> {
-        let Settings { login_host, graph_host, tenant_id, client_id, credential, rates, limits, .. } = settings;
-        cloud::check_host(&login_host)?;
-        cloud::check_host(&graph_host)?;
-        let tokens = Tokens::new(&login_host, &graph_host, tenant_id, client_id, credential)?;
-        let hosts = [tokens.url(), &graph_host];
-        let http = Http::new(hosts, settings.timeout, settings.max_body_bytes, limits, settings.proxy, observer)?;
+        cloud::check_host(&settings.login_host)?;
+        cloud::check_host(&settings.graph_host)?;
+        let tokens = Tokens::new(&settings)?;
+        let http = Http::new([tokens.url(), &settings.graph_host], &settings, observer)?;
+        let Settings { graph_host, rates, .. } = settings;
         Ok(Self {
             shared: Arc::new(Shared {
                 graph_host,
@@ -227,7 +233,7 @@ impl Client {
                 Err(fault) => Err(fault),
             };
             let outcome = request::outcome(&exchange);
-            match retry::advice(outcome, tries, &ask.limits(shared.http.limits, outcome), rand::random()) {
+            match retry::advice(outcome, tries, &ask.limits(shared.http.limits, outcome), shared.http.random()) {
                 Advice::Renew => {
                     tracing::info!("Graph answered 401; getting a new token");
                     shared.tokens.drop_refused(&token).await;

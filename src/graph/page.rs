@@ -205,7 +205,7 @@ pub(super) fn check_link(home: &Url, from: &Url, link: &str) -> Result<Url> {
     Ok(url)
 }
 
-pub(super) fn link_refused(url: &Url, reason: &'static str) -> Error {
+fn link_refused(url: &Url, reason: &'static str) -> Error {
     Error::LinkRefused { link: shown(url), reason }
 }
 

@@ -1,10 +1,11 @@
-//! One exchange over HTTP: a request out, and what came back as it came.
+//! One exchange: a request out, and what came back as it came.
 //!
 //! Nothing here repeats a request or follows a redirect: each exchange is one that Graph counts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::{ClientBuilder, RequestBuilder, Response, header};
 use rustls::CertificateError;
 use tokio::time::sleep;
@@ -12,8 +13,10 @@ use url::Url;
 
 use crate::{
     graph::{
+        Settings,
         error::{Error, Refusal, Result, shown},
         retry::{Advice, Limits, Outcome},
+        transport::{Raw, Transport, in_process},
     },
     model::{
         event::{Event, Observer, Wait},
@@ -70,6 +73,10 @@ pub(super) struct Http {
     tls: Option<reqwest::Client>,
     /// For plain http, which goes to this machine or the next wire: never through a proxy, and without certificates to load.
     plain: reqwest::Client,
+    transport: Transport,
+    timeout: Duration,
+    /// What back-off is thrown with.
+    dice: Mutex<StdRng>,
     pub(super) limits: Limits,
     pub(super) observer: Arc<dyn Observer>,
     max_body_bytes: usize,
@@ -81,12 +88,10 @@ impl Http {
     /// `hosts` are all hosts that will ever be spoken to.
     pub(super) fn new<'a>(
         hosts: impl IntoIterator<Item = &'a Url>,
-        timeout: Duration,
-        max_body_bytes: usize,
-        limits: Limits,
-        proxy: Option<String>,
+        settings: &Settings,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
+        let &Settings { timeout, max_body_bytes, limits, .. } = settings;
         let build = |builder: ClientBuilder| builder.build().map_err(|error| Error::Setup { cause: chain(&error) });
         let builder = || {
             reqwest::Client::builder()
@@ -102,7 +107,18 @@ impl Http {
         let speaks_tls = hosts.into_iter().any(|host| host.scheme() == "https");
         let tls = speaks_tls.then(|| build(builder())).transpose()?;
         let plain = build(builder().no_proxy().tls_certs_only([]).connect_timeout(NEAR_CONNECT_TIMEOUT))?;
-        Ok(Self { tls, plain, limits, observer, max_body_bytes, proxy })
+        let dice = settings.dice_seed.map_or_else(rand::make_rng, StdRng::seed_from_u64);
+        Ok(Self {
+            tls,
+            plain,
+            transport: settings.transport.clone(),
+            timeout,
+            dice: Mutex::new(dice),
+            limits,
+            observer,
+            max_body_bytes,
+            proxy: settings.proxy.clone(),
+        })
     }
 
     pub(super) fn get(&self, url: &Url) -> RequestBuilder {
@@ -119,15 +135,23 @@ impl Http {
 
     /// Sends a request once and reads its answer to the end.
     pub(super) async fn exchange(&self, request: RequestBuilder) -> Exchange {
-        let response = request.send().await.map_err(no_answer)?;
-        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let Raw { status, headers, body } = match &self.transport {
+            Transport::Network => self.over_network(request).await?,
+            Transport::InProcess(service) => in_process(service, request, self.timeout).await?,
+        };
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let date = text(header::DATE.as_str()).and_then(Timestamp::parse_http);
         let retry_after = text(header::RETRY_AFTER.as_str()).and_then(|wait| parse_retry_after(wait, date));
         let request_id = text("request-id").map(str::to_owned);
         let challenge = text(header::WWW_AUTHENTICATE.as_str()).map(str::to_owned);
-        let status = response.status().as_u16();
-        let body = self.read(response).await?;
         Ok(Answer { status, request_id, date, retry_after, challenge, received: Timestamp::now(), body })
+    }
+
+    async fn over_network(&self, request: RequestBuilder) -> Result<Raw, Fault> {
+        let mut response = request.send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Raw { status, headers, body: self.read(response).await? })
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
@@ -139,6 +163,11 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    /// A throw from [0, 1).
+    pub(super) fn random(&self) -> f64 {
+        self.dice.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
     /// Says that a request waits, and why; the caller waits.

@@ -80,8 +80,8 @@ impl Client {
         };
         Ok(Rows {
             rows: elements.into_iter().map(part).collect(),
-            next: next_cursor(home, &url, gist.next)?,
-            delta: next_cursor(home, &url, gist.delta)?,
+            next: next_cursor(&url, gist.next),
+            delta: next_cursor(&url, gist.delta),
         })
     }
 }

@@ -17,6 +17,7 @@ use zeroize::Zeroize;
 
 use crate::{
     graph::{
+        Settings,
         credential::{self, Credential, Field, Occasion, azure_cli, managed::ManagedIdentity},
         error::{Error, Result, excerpt},
         refusal::{NO_MATCHING_FEDERATION, OUT_OF_TIME, Reason, Refused, UNKNOWN_CERTIFICATE},
@@ -65,15 +66,9 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// `tenant_id` is the tenant's id or one of its domain names. It and the client id may be missing where no login host is
-    /// asked.
-    pub(super) fn new(
-        login_host: &Url,
-        graph_host: &Url,
-        tenant_id: Option<String>,
-        client_id: Option<String>,
-        credential: Credential,
-    ) -> Result<Self> {
+    /// Tenant and client id may be missing where no login host is asked.
+    pub(super) fn new(settings: &Settings) -> Result<Self> {
+        let Settings { login_host, graph_host, tenant_id, client_id, credential, .. } = settings.clone();
         let is_tenant = |text: &str| {
             text.contains(|letter: char| letter.is_ascii_alphanumeric())
                 && text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-'))
@@ -151,7 +146,7 @@ impl Tokens {
             };
             tries.elapsed = started.elapsed();
             let outcome = self.outcome(&exchange);
-            match advice(outcome, tries, &self.limits(http.limits, outcome), rand::random()) {
+            match advice(outcome, tries, &self.limits(http.limits, outcome), http.random()) {
                 Advice::Retry { wait, .. } => http.wait_after(&exchange, wait, tries.attempt, &self.url).await,
                 verdict => return Err(self.refused(http, exchange, verdict)),
             }

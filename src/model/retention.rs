@@ -1,5 +1,7 @@
 //! How long Microsoft keeps what: 30 days for calls; for the logs it goes by the users' countries, `retention.csv`.
 
+use std::sync::LazyLock;
+
 use crate::model::{source::Source, time::Age};
 
 /// The table; its head says where the figures are from.
@@ -35,15 +37,21 @@ impl Bounds {
 impl Default for Retention {
     /// Nothing is known of the countries: reckons with the shortest figure of all, and asks as far as most allow.
     fn default() -> Self {
+        *OF_NO_COUNTRY
+    }
+}
+
+static OF_NO_COUNTRY: LazyLock<Retention> = LazyLock::new(Retention::of_no_country);
+
+impl Retention {
+    fn of_no_country() -> Self {
         let rows = rows();
         let shortest = |figure: fn(&Row) -> i64| rows.iter().map(figure).min().unwrap_or(0);
         let usual = |figure: fn(&Row) -> i64| rows.iter().find(|row| row.country == ELSEWHERE).map_or(0, figure);
         let bounds = |figure| Bounds { certain: Age::days(shortest(figure)), reach: Age::days(usual(figure)) };
         Self { pstn: bounds(|row| row.pstn_days), direct_routing: bounds(|row| row.direct_routing_days) }
     }
-}
 
-impl Retention {
     /// For users in these countries (two letters each, ISO 3166-1); none named means that nothing is known.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
-//! Simulated time: runs like the monotonic clock from where it was set, and jumps when told.
+//! Simulated time: runs like the monotonic clock from where it was set, and jumps when told. Where a test stops the runtime's
+//! clock, it stands still with it.
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Instant,
-};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::time::Instant;
 
 use crate::model::time::{Age, Timestamp};
 

@@ -8,7 +8,7 @@ use crate::{
         World,
         call::{Call, Edition},
         planted::{Planted, PlantedVersion},
-        world::{RETENTION, Record},
+        world::Record,
     },
 };
 
@@ -81,7 +81,7 @@ impl World {
     }
 
     fn expected_of(&self, record: &Record, at: Timestamp) -> Option<ExpectedCall> {
-        let expiry = record.start() + RETENTION;
+        let expiry = record.expiry();
         if expiry <= self.began {
             return None;
         }
@@ -142,7 +142,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::model::time::Age;
+    use crate::{model::time::Age, simulate::world::RETENTION};
 
     fn world() -> World {
         World::new(1, 60, 100, Timestamp::parse("2026-11-20T12:00:00Z").unwrap(), 28)

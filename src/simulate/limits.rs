@@ -1,12 +1,14 @@
 //! Throttling as Graph documents it: sliding windows, and a refused request counts like any other.
 //!
-//! Real time, not simulated: a client's pace is felt by a clock on the wall.
+//! Real time, not simulated: a client's pace is felt by a clock on the wall, or by the runtime's where a test plays that.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// At most `requests` in any stretch of `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, extract::Request, handler::Handler, response::Response, routing::any_service};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -179,10 +180,12 @@ pub enum Error {
     Thread(#[source] io::Error),
 }
 
-/// A running simulator. Has its own thread and runtime, so that both synchronous and asynchronous code may hold it.
+/// A running simulator. Has its own thread and runtime, so that both synchronous and asynchronous code may hold it; one in process
+/// has neither.
 #[derive(Debug)]
 pub struct Simulator {
     server: Arc<Server>,
+    router: Router,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -203,16 +206,31 @@ impl Simulator {
             .map_err(Error::Thread)?;
         let (stop, told) = oneshot::channel::<()>();
         let router = routes::router(server.clone(), gzip);
+        let served = router.clone();
         let serve = move || {
             let told = async move {
                 let _ = told.await;
             };
             // A listener that fails later shows as refused connections, which is what a client must bear anyway.
-            let _ = runtime.block_on(httpd::serve(listener, router, told));
+            let _ = runtime.block_on(httpd::serve(listener, served, told));
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("simulator".to_owned()).spawn(serve).map_err(Error::Thread)?;
-        Ok(Self { server, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { server, router, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Starts one without port and thread, which answers through [`Simulator::answer`] alone. All its times, also those of
+    /// throttling and tokens, go by the clock of the runtime that it is made and asked in.
+    #[must_use]
+    pub fn in_process(settings: Settings) -> Self {
+        let server = Arc::new(Server::new(settings, "http://127.0.0.1".to_owned()));
+        let router = routes::router(server.clone(), false);
+        Self { server, router, stop: None, thread: None }
+    }
+
+    /// Answers a request as it would be answered over the network; a body that breaks off is an error of the body.
+    pub fn answer(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+        Handler::<(), ()>::call(any_service(self.router.clone()), request, ())
     }
 
     /// Login host and Graph host in one: `http://127.0.0.1:PORT`.

@@ -25,6 +25,8 @@ pub struct Planted {
     pub organizer: String,
     /// Oldest first. At least one for the call to exist.
     pub versions: Vec<PlantedVersion>,
+    /// Since when it is gone, though its 30 days are not over.
+    pub gone_at: Option<Timestamp>,
     pub faults: PlantedFaults,
 }
 
@@ -70,7 +72,7 @@ impl Planted {
             participants: Vec::new(),
         };
         let (call_type, versions) = ("groupCall".to_owned(), vec![first]);
-        Self { id, start, end, call_type, organizer, versions, faults: PlantedFaults::default() }
+        Self { id, start, end, call_type, organizer, versions, gone_at: None, faults: PlantedFaults::default() }
             .sessions(3)
             .participants(3)
     }
@@ -133,6 +135,12 @@ impl Planted {
     pub fn ending(mut self, end: Timestamp) -> Self {
         self.end = end;
         self
+    }
+
+    /// Lets the record vanish at `at`, before its time.
+    #[must_use]
+    pub fn gone_from(self, at: Timestamp) -> Self {
+        Self { gone_at: Some(at), ..self }
     }
 
     /// Answers the first `times` requests for this record with `status`.

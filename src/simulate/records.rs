@@ -1,6 +1,8 @@
 //! Answers about call records: the list, a record, pages of its sessions and participants.
 
-use std::{sync::PoisonError, time::Instant};
+use std::sync::PoisonError;
+
+use tokio::time::Instant;
 
 use crate::{
     model::time::Age,

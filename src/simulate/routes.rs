@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -18,6 +18,7 @@ use axum::{
     response::Response,
     routing::post,
 };
+use tokio::time::Instant;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
 
 use crate::{

@@ -6,11 +6,12 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::Engine;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     model::time::{Age, Timestamp},

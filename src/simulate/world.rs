@@ -313,8 +313,17 @@ impl Record {
         }
     }
 
+    /// When Graph forgets it.
+    pub(super) fn expiry(&self) -> Timestamp {
+        let expiry = self.start() + RETENTION;
+        match self {
+            Record::Planted(planted) => planted.gone_at.map_or(expiry, |gone| gone.min(expiry)),
+            Record::Generated(_) => expiry,
+        }
+    }
+
     pub(super) fn has_expired(&self, at: Timestamp) -> bool {
-        self.start() + RETENTION <= at
+        self.expiry() <= at
     }
 
     /// How many versions there will ever be.

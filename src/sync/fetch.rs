@@ -1,13 +1,16 @@
 //! The to-do list into the archive, nearest deadline first, a bounded number at a time.
 
 use std::{
+    any::Any,
     collections::HashSet,
     num::NonZero,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{self, JoinSet},
@@ -176,7 +179,9 @@ async fn work_off(
                     let (context, frames) = (context.clone(), Arc::clone(frames));
                     let kib = Arc::clone(&bounds.kib);
                     in_hand.spawn(async move {
-                        let outcome = one(&context, source, &todo, &frames, local_now, permit, kib).await;
+                        let fetching = one(&context, source, &todo, &frames, local_now, permit, kib);
+                        let outcome = AssertUnwindSafe(fetching).catch_unwind().await;
+                        let outcome = outcome.unwrap_or_else(|panic| ended_unexpectedly(&todo, &*panic));
                         (todo, outcome)
                     });
                 }
@@ -228,13 +233,11 @@ async fn one(
     let _memory = kib.acquire_many_owned(needed).await.ok();
     // The network may take up the next record; from here on only memory is held.
     drop(permit);
-    let prepared = match prepare(whole.document, Arc::clone(frames)).await {
+    let prepared = match prepare(whole.document, Arc::clone(frames), context.settings.in_place).await {
         Ok(prepared) => prepared,
-        Err(archive::Error::Unfit { source, .. }) => {
-            let reason = source.to_string();
-            let error = graph::Error::Malformed { url: todo.key.id.clone(), request_id: None, reason };
-            return Outcome::Failed(Failure { error, soon: false });
-        }
+        Err(archive::Error::Unfit { source, .. }) => return unusable(todo, source.to_string()),
+        // A defect of ours that this record brings out: it must not keep the others from being fetched.
+        Err(archive::Error::Prepare { what, .. }) => return unusable(todo, what),
         Err(error) => return Outcome::Fatal(error.into()),
     };
     match context.scribe.keep(prepared).await {
@@ -266,7 +269,10 @@ impl Frames {
     }
 }
 
-async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Prepared> {
+async fn prepare(document: Document, frames: Arc<Frames>, in_place: bool) -> archive::Result<Prepared> {
+    if in_place {
+        return frames.prepare(&document);
+    }
     let key = document.key.clone();
     // Never closed: without a turn it would only be made ready beside more others.
     let _turn = frames.turns.acquire().await.ok();
@@ -274,6 +280,20 @@ async fn prepare(document: Document, frames: Arc<Frames>) -> archive::Result<Pre
     task::spawn_blocking(move || ready.prepare(&document))
         .await
         .unwrap_or_else(|panic| Err(archive::Error::Prepare { key, what: panic.to_string() }))
+}
+
+/// What came cannot be stored: that is of this record alone.
+fn unusable(todo: &Todo, reason: String) -> Outcome {
+    let error = graph::Error::Malformed { url: todo.key.id.clone(), request_id: None, reason };
+    Outcome::Failed(Failure { error, soon: false })
+}
+
+/// A panic is a defect of ours. The record stays on the list, and stops no other.
+fn ended_unexpectedly(todo: &Todo, panic: &(dyn Any + Send)) -> Outcome {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+    let what = said.unwrap_or("a panic that says nothing");
+    tracing::error!(record = %todo.key, what, "fetching a record ended unexpectedly");
+    unusable(todo, format!("fetching it ended unexpectedly: {what}"))
 }
 
 fn failure(error: graph::Error, todo: &Todo, is_past: impl Fn(Timestamp) -> bool) -> Outcome {
@@ -301,8 +321,8 @@ async fn settle(
     let (todo, outcome) = match finished {
         Ok(finished) => finished,
         Err(error) => {
-            // A defect of ours; the record stays on the list.
-            tracing::error!(%error, "fetching a record ended unexpectedly");
+            // Only where the runtime ends under it; the record stays on the list.
+            tracing::error!(%error, "fetching a record was broken off");
             report.failed += 1;
             return Ok(());
         }

@@ -62,8 +62,17 @@ pub(super) async fn list(
             1.. if page.next.is_none() => Some(format!("{unnamed} of its rows have no id")),
             _ => None,
         };
-        let next = page.next.clone().or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
+        let next = page.next.clone().filter(|_| !in_a_circle).or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
         take_in(context, &listing, page.rows, next, local_now, report).await?;
+        if in_a_circle && !begun_anew {
+            // It may have been a slip; its ids are on the to-do list.
+            begun_anew = true;
+            abandon(context, &listing).await?;
+            listing = begin(context, source, listing.span, local_now).await?;
+            visited.clear();
+            unnamed = 0;
+            continue;
+        }
         if let Some(fault) = fault {
             abandon(context, &listing).await?;
             fail(context, source, listing.span, &fault, report);

@@ -16,7 +16,7 @@ use crate::{
         source::Source,
         time::{Span, Timestamp},
     },
-    sync::{Context, Error, Result, SourceReport, list, plan::Ask},
+    sync::{Context, Error, Lack, Result, SourceReport, list, plan::Ask},
 };
 
 /// Windows failing one after the other, other than by a refusal, after which the rest of a log waits for the next run.
@@ -51,7 +51,8 @@ pub(super) async fn pull(
                 tracing::info!(%source, window = %span, %error, "not available any more");
             }
             Ended::Refused(cause) if !was_had && report.windows == 0 && is_not_served(&cause) => {
-                return Err(Error::NotServed { source_name: source, cause });
+                let why = Lack::NotServed { source_name: source, cause };
+                return Err(Error::LeftOut { source_name: source, why });
             }
             Ended::Refused(error) => {
                 // A refusal is of this window alone, perhaps because it is old; in an outage no window can be had.

@@ -5,6 +5,7 @@ pub mod list;
 mod log;
 mod people;
 pub mod plan;
+pub mod round;
 pub mod scribe;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tokio::sync::watch;
 
 use crate::{
     archive::{self, Archive},
-    graph,
+    follow,
+    graph::{self, Cloud},
     model::{
         event::{Event, Observer},
         filter::Filter,
@@ -37,13 +39,29 @@ pub enum Error {
     /// Credentials or permission were good when the list was read and are not any more.
     #[error(transparent)]
     Withdrawn(graph::Error),
-    /// This cloud, or this Graph of today, does not have the source.
-    #[error("Graph does not have {source_name}: {cause}")]
-    NotServed { source_name: Source, cause: graph::Error },
+    #[error("{source_name} is left out: {why}")]
+    LeftOut { source_name: Source, why: Lack },
     #[error(transparent)]
     Archive(#[from] archive::Error),
     #[error(transparent)]
     Writer(#[from] scribe::Gone),
+    #[error(transparent)]
+    Index(#[from] follow::Error),
+}
+
+/// Why a source is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Lack {
+    #[error("the cloud {0} does not have it")]
+    Cloud(Cloud),
+    #[error("the app lacks the permission {0}")]
+    Permission(&'static str),
+    /// The token has the permission, and Graph refuses all the same.
+    #[error("Graph refuses it, though the app has the permission {permission}: {refusal}")]
+    Refused { permission: &'static str, refusal: graph::Refusal },
+    /// This cloud, or this Graph of today, does not have it.
+    #[error("Graph does not have {source_name}: {cause}")]
+    NotServed { source_name: Source, cause: graph::Error },
 }
 
 impl From<scribe::Error> for Error {
@@ -105,6 +123,11 @@ pub struct Settings {
     pub look_again: [std::time::Duration; 3],
     /// Whether records that failed lately wait for their time, as in a service, or are tried at once.
     pub due_only: bool,
+    /// Whether the search index is kept up meanwhile; else it is made up for later.
+    pub follows: bool,
+    /// Whether one step comes after another on the caller's thread: slower, and each time the same. Else blocking work and the
+    /// writer have threads of their own.
+    pub in_place: bool,
 }
 
 impl Default for Settings {
@@ -115,6 +138,8 @@ impl Default for Settings {
             concurrency: 16,
             look_again: [seconds(1), seconds(2), seconds(4)],
             due_only: false,
+            follows: true,
+            in_place: false,
         }
     }
 }
@@ -136,7 +161,7 @@ impl Context {
 /// other.
 ///
 /// # Errors
-/// What stops everything: credentials, a missing permission, an archive that cannot be written. [`Error::NotServed`] where this
+/// What stops everything: credentials, a missing permission, an archive that cannot be written. [`Error::LeftOut`] where this
 /// cloud does not have the source.
 pub async fn sync(
     context: &Context,

@@ -109,8 +109,8 @@ fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, pol
         .iter()
         .filter(|listing| listing.listed.is_none() && listing.cursor.is_some() && is_within(listing.span, resumable))
         .collect();
-    let hours_max =
-        known.rows.checked_div(720).filter(|rows| *rows > 0).map_or(24, |rows| (WINDOW_ROWS / rows).max(24));
+    // Of an empty archive nothing can be reckoned: a day at a time.
+    let hours_max = if known.rows == 0 { 24 } else { (WINDOW_ROWS / known.rows.div_ceil(720)).max(24) };
     let longest = Age(bucket.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
     let due = |hour: Span| {
         let being_listed = resumed.iter().any(|listing| is_within(hour, listing.span));
@@ -250,6 +250,8 @@ mod tests {
         let listed = [listing(ago(Age::days(31)), NOW + BUCKET, NOW, None)];
         let windows = spans(NOW + Age::minutes(1), &listed, 3000, Ask::default());
         assert_eq!(windows.len(), 1, "{windows:?}");
+        // Also with less than one record an hour.
+        assert_eq!(spans(NOW + Age::minutes(1), &listed, 20, Ask::default()), windows);
         assert_eq!(windows[0].from, NOW + Age::minutes(1) - Age::days(30));
     }
 

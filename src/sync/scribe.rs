@@ -2,10 +2,18 @@
 //!
 //! SQLite has one writer, so there is one thread; the bounded channel before it is the back-pressure. Versions that wait
 //! together are committed together. What was committed goes on to the follower's thread, which keeps the search index.
+//!
+//! In place, the writer works on the task of whoever asks: no thread, no channel, and each time the same order. For simulations.
 
-use std::thread;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task,
+};
 
 use crate::{
     archive::{
@@ -29,18 +37,27 @@ enum Command {
     Work(Job),
 }
 
-/// Reaches the writer's thread. Cloning is cheap; the thread ends when the last clone is gone.
+/// Reaches the writer. Cloning is cheap; its thread ends when the last clone is gone.
 #[derive(Clone)]
-pub struct Scribe {
-    commands: mpsc::Sender<Command>,
+pub struct Scribe(Way);
+
+#[derive(Clone)]
+enum Way {
+    Thread(mpsc::Sender<Command>),
+    InPlace(Arc<Mutex<Option<Desk>>>),
 }
 
-/// The writer's thread, to be waited for.
-pub struct ScribeThread {
-    handle: thread::JoinHandle<(ArchiveWriter, Option<Follower>)>,
+/// Where the writer works, to be waited for.
+pub struct ScribeEnd(End);
+
+enum End {
+    Thread(thread::JoinHandle<Desk>),
+    InPlace(Arc<Mutex<Option<Desk>>>),
 }
 
-/// The writer's thread is gone: it panicked, which is a defect.
+type Desk = (ArchiveWriter, Option<Follower>);
+
+/// The writer is gone: it panicked, which is a defect.
 #[derive(Debug, thiserror::Error)]
 #[error("the writer's thread has ended unexpectedly")]
 pub struct Gone;
@@ -57,16 +74,23 @@ pub enum Error {
 impl Scribe {
     /// Starts the thread.
     #[must_use]
-    pub fn start(writer: ArchiveWriter, follower: Option<Follower>) -> (Self, ScribeThread) {
+    pub fn start(writer: ArchiveWriter, follower: Option<Follower>) -> (Self, ScribeEnd) {
         let (commands, inbox) = mpsc::channel(WAITING_MAX);
         let handle = thread::spawn(move || run(writer, follower, inbox));
-        (Self { commands }, ScribeThread { handle })
+        (Self(Way::Thread(commands)), ScribeEnd(End::Thread(handle)))
+    }
+
+    /// Lets the writer work on the tasks of those who ask.
+    #[must_use]
+    pub fn in_place(writer: ArchiveWriter, follower: Option<Follower>) -> (Self, ScribeEnd) {
+        let desk = Arc::new(Mutex::new(Some((writer, follower))));
+        (Self(Way::InPlace(Arc::clone(&desk))), ScribeEnd(End::InPlace(desk)))
     }
 
     /// Stores a version. When it returns, the version is on disk.
     pub async fn keep(&self, prepared: Prepared) -> Result<Kept, Error> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Keep(Box::new(prepared), reply)).await.map_err(|_| Gone)?;
+        self.order(Command::Keep(Box::new(prepared), reply)).await?;
         Ok(answer.await.map_err(|_| Gone)??)
     }
 
@@ -80,15 +104,34 @@ impl Scribe {
             // Whoever asked may have been cancelled; the work is done all the same.
             let _ = reply.send(work(writer));
         });
-        self.commands.send(Command::Work(job)).await.map_err(|_| Gone)?;
+        self.order(Command::Work(job)).await?;
         Ok(answer.await.map_err(|_| Gone)??)
+    }
+
+    async fn order(&self, command: Command) -> Result<(), Gone> {
+        let desk = match &self.0 {
+            Way::Thread(commands) => return commands.send(command).await.map_err(|_| Gone),
+            Way::InPlace(desk) => desk,
+        };
+        // As with a thread, others may come first, and whoever asked may be cancelled before it is done.
+        task::yield_now().await;
+        let mut desk = desk.lock().map_err(|_| Gone)?;
+        let (writer, follower) = desk.as_mut().ok_or(Gone)?;
+        match command {
+            Command::Work(job) => job(writer),
+            Command::Keep(prepared, reply) => keep(writer, follower, vec![*prepared], vec![reply]),
+        }
+        Ok(())
     }
 }
 
-impl ScribeThread {
+impl ScribeEnd {
     /// Waits until all that was asked is done; all clones of the scribe must be dropped before. Gives writer and follower back.
     pub fn finish(self) -> Result<(ArchiveWriter, Option<Follower>), Gone> {
-        self.handle.join().map_err(|_| Gone)
+        match self.0 {
+            End::Thread(handle) => handle.join().map_err(|_| Gone),
+            End::InPlace(desk) => desk.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(Gone),
+        }
     }
 }
 

@@ -94,6 +94,16 @@ fn a_record_that_stays_404_within_its_retention_is_failed_and_not_lost() {
 }
 
 #[test]
+fn a_list_whose_next_links_lead_nowhere_brings_all_the_same_what_it_shows() {
+    let weather = Weather { in_a_row_max: u32::MAX, ..mild(Weather::only(&[Fault::LinkLoop], 1.0, 7)) };
+    let bench = Bench::new(Settings { weather, ..company(6, 4) });
+    let began = bench.simulator.now();
+    // Nobody can tell whether that was all.
+    bench.run("sync --source calls").ends_with(3);
+    bench.assert_holds_the_world(began);
+}
+
+#[test]
 fn a_nested_link_that_leads_in_a_circle_ends() {
     let bench = Bench::new(empty());
     let call = Planted::meeting("circle", ago(Age::hours(30))).sessions(200).meeting_fault(Fault::LinkLoop, 1_000_000);

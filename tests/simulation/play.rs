@@ -1,0 +1,283 @@
+//! Plays a scenario: time passes, somebody syncs, processes die, and in the end the oracle looks at the archive.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use callvault::{
+    archive::{Archive, ArchiveWriter, Folder},
+    cli::exit::{Code, Failure},
+    follow,
+    graph::{self, Cloud, Credential},
+    model::{
+        event::{Event, Observer},
+        source::Source,
+        time::{Age, Timestamp},
+    },
+    simulate::{Settings, Simulator},
+    sync::{
+        self,
+        plan::Ask,
+        round::{self, Setup, Summary},
+    },
+};
+use tokio::{
+    sync::{Notify, watch},
+    task,
+    time::sleep,
+};
+
+use crate::{
+    oracle::Oracle,
+    scenario::{Round, Scenario, Sky},
+    wire::{Exchange, Wire},
+};
+
+/// What was played.
+#[derive(Default)]
+pub(crate) struct Played {
+    pub(crate) seeds: u64,
+    days: i64,
+    rounds: u64,
+    died: u64,
+    /// Rounds that said themselves that they did not get everything.
+    incomplete: u64,
+    requests: u64,
+    versions: u64,
+    lost: u64,
+    /// All that happened, as text.
+    pub(crate) story: String,
+}
+
+impl Played {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.days += other.days;
+        self.rounds += other.rounds;
+        self.died += other.died;
+        self.incomplete += other.incomplete;
+        self.requests += other.requests;
+        self.versions += other.versions;
+        self.lost += other.lost;
+    }
+}
+
+impl fmt::Display for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seeds, days, rounds, died, incomplete, requests, versions, lost, .. } = self;
+        write!(
+            f,
+            "{seeds} seeds, {days} days, {rounds} rounds ({died} died, {incomplete} incomplete), {requests} requests, \
+             {versions} versions kept, {lost} records lost"
+        )
+    }
+}
+
+/// How one round went, as far as somebody outside can tell.
+pub(crate) struct Went {
+    pub(crate) begun: Timestamp,
+    pub(crate) ended: Timestamp,
+    /// `None`: the process died.
+    pub(crate) outcome: Option<Result<Summary, Code>>,
+    /// Ids of records that it said it could not get.
+    pub(crate) failed: Vec<String>,
+    pub(crate) log: Vec<Exchange>,
+    pub(crate) asks: Option<(Timestamp, Timestamp)>,
+    pub(crate) as_service: bool,
+    /// Whether nothing went wrong on the way meanwhile.
+    pub(crate) calm: bool,
+}
+
+/// Counts events, and lets the process die or be stopped after some.
+struct Watcher {
+    events: AtomicU64,
+    round: Round,
+    failed: Mutex<Vec<String>>,
+    dies: Notify,
+    stop: watch::Sender<bool>,
+}
+
+impl Observer for Watcher {
+    fn event(&self, event: &Event) {
+        let events = self.events.fetch_add(1, Ordering::Relaxed);
+        if let Event::Failed { key, .. } = event {
+            self.failed.lock().unwrap().push(key.id.clone());
+        }
+        if self.round.dies_after == Some(events) {
+            self.dies.notify_one();
+        }
+        if self.round.stops_after == Some(events) {
+            self.stop.send(true).ok();
+        }
+    }
+}
+
+pub(crate) fn play(scenario: &Scenario, aloud: bool) -> Played {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let folder = scratch();
+    runtime.block_on(weeks(scenario, folder.path(), aloud))
+}
+
+/// A folder in memory where there is one: what is tested here is not the disk.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.unwrap()
+}
+
+async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
+    let simulator = Simulator::in_process(Settings {
+        seed: scenario.seed,
+        users: 3,
+        calls_per_day: 0,
+        days: 1,
+        start_clock: Some(scenario.began),
+        limits: scenario.limits,
+        page_sizes: scenario.page_sizes,
+        skip_token_life: scenario.skip_token_life,
+        ..Settings::default()
+    });
+    for call in &scenario.calls {
+        simulator.plant(call.planted());
+    }
+    let wire = Wire::new(simulator, scenario.seed);
+    let folder = Folder::new(&folder.join("archive"));
+    let mut played = Played { seeds: 1, ..Played::default() };
+    let mut oracle = Oracle::new(scenario);
+    let mut skies = scenario.skies.iter().peekable();
+    let mut calm = true;
+    for round in &scenario.rounds {
+        let late = round.at - wire.simulator.now();
+        if late > Age::default() {
+            sleep(late.to_duration()).await;
+        }
+        while let Some((_, sky)) = skies.next_if(|(from, _)| *from <= wire.simulator.now()) {
+            wire.set_down(matches!(sky, Sky::Down));
+            calm = false;
+            if let Sky::Weather(weather) = sky {
+                calm = weather.chances.is_empty();
+                wire.simulator.set_weather(weather.clone());
+            }
+        }
+        let went = one(scenario, *round, &wire, &folder, calm).await;
+        let told = match &went.outcome {
+            None => "died".to_owned(),
+            Some(Err(code)) => format!("{code:?}"),
+            Some(Ok(summary)) => {
+                format!("{:?} {:?} lost {:?}", Code::of_round(summary), summary.sources, summary.newly_lost)
+            }
+        };
+        let line = format!("{} to {}: {} requests; {told}\n", went.begun, went.ended, went.log.len());
+        if aloud {
+            print!("{line}");
+        }
+        played.story += &line;
+        played.rounds += 1;
+        played.died += u64::from(went.outcome.is_none());
+        played.incomplete += u64::from(went.outcome.as_ref().is_some_and(|outcome| {
+            outcome.as_ref().map_or(true, |summary| Code::of_round(summary) == Code::Incomplete)
+        }));
+        played.requests += went.log.len() as u64;
+        oracle.heard(&went);
+        if played.rounds % 25 == 0 {
+            oracle.judge_coverage(&folder, wire.simulator.now());
+        }
+    }
+    if folder.exists() {
+        // What `sync` does at its end and the rounds here leave for now.
+        let _lock = ArchiveWriter::open(&folder, wire.simulator.now()).unwrap();
+        follow::catch_up(&Archive::open(&folder).unwrap()).unwrap();
+    }
+    oracle.judge(&folder, wire.simulator.now());
+    played.days = (wire.simulator.now() - scenario.began).0 / Age::days(1).0;
+    (played.versions, played.lost) = oracle.found();
+    played
+}
+
+/// A round to its end, when nothing is wrong with the process.
+pub(crate) async fn calm_round(wire: &Arc<Wire>, folder: &Folder, graph: graph::Settings) -> Summary {
+    let (_stop, stopped) = watch::channel(false);
+    let settings = sync::Settings { follows: false, in_place: true, ..sync::Settings::default() };
+    let local_now = wire.simulator.now();
+    let (folder, cloud, observer) = (folder.clone(), Cloud::Global, Arc::new(()));
+    let setup = Setup { folder, cloud, graph, settings, local_now, stop: stopped, observer };
+    let (outcome, closing) = round::round(setup, &round::Round::default()).await.unwrap();
+    closing.end(0, "").unwrap();
+    outcome.unwrap()
+}
+
+/// One round, as `callvault sync` does it, to its end or its death.
+async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folder, calm: bool) -> Went {
+    let (stop, stopped) = watch::channel(false);
+    let watcher =
+        Arc::new(Watcher { events: AtomicU64::new(0), round, failed: Mutex::default(), dies: Notify::new(), stop });
+    let begun = wire.simulator.now();
+    let mut settings = sync::Settings {
+        concurrency: scenario.concurrency,
+        due_only: round.as_service,
+        follows: round.follows,
+        in_place: true,
+        ..sync::Settings::default()
+    };
+    if scenario.doubling {
+        settings.policy.list_all_rows = 0;
+    }
+    let setup = Setup {
+        folder: folder.clone(),
+        cloud: Cloud::Global,
+        graph: client(wire, begun),
+        settings,
+        local_now: begun + round.skew,
+        stop: stopped,
+        observer: watcher.clone(),
+    };
+    let (from, to) = (round.asks.map(|asks| asks.0), round.asks.map(|asks| asks.1));
+    let asked = round::Round { ask: Ask { from, to }, named: vec![Source::Calls] };
+    let outcome = tokio::select! {
+        biased;
+        () = watcher.dies.notified() => None,
+        ended = round::round(setup, &asked) => Some(ended),
+    };
+    let outcome = match outcome {
+        // What was spawned is dropped with its turn.
+        None => {
+            for _ in 0..100 {
+                task::yield_now().await;
+            }
+            None
+        }
+        Some(Err(error)) => Some(Err(Failure::from(error).code)),
+        Some(Ok((Ok(summary), closing))) => {
+            closing.end(Code::of_round(&summary) as u8, "").unwrap();
+            Some(Ok(summary))
+        }
+        Some(Ok((Err(error), closing))) => {
+            let failure = Failure::from(error);
+            closing.end(failure.code as u8, &failure.message).unwrap();
+            Some(Err(failure.code))
+        }
+    };
+    let failed = watcher.failed.lock().unwrap().clone();
+    let ended = wire.simulator.now();
+    let log = wire.take_log();
+    Went { begun, ended, outcome, failed, log, asks: round.asks, as_service: round.as_service, calm }
+}
+
+pub(crate) fn client(wire: &Arc<Wire>, now: Timestamp) -> graph::Settings {
+    let secret = wire.simulator.client_secret().to_owned().into();
+    let host: url::Url = wire.simulator.url().parse().unwrap();
+    graph::Settings {
+        login_host: host.clone(),
+        graph_host: host,
+        tenant_id: Some(wire.simulator.tenant_id().to_owned()),
+        client_id: Some(wire.simulator.client_id().to_owned()),
+        transport: wire.transport(),
+        dice_seed: Some(now.0.unsigned_abs()),
+        ..graph::Settings::new(Cloud::Global, Credential::Secret(secret)).unwrap()
+    }
+}
