@@ -3,12 +3,10 @@
 //!
 //! `CALLVAULT_SEED=7 cargo test --test simulation one_seed -- --nocapture` plays one seed and tells its story.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::disallowed_methods,
     clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test that cannot go on has failed; its files are its own; it tells its story"
+    reason = "a test that cannot go on has failed; its story is for whoever plays it"
 )]
 
 mod oracle;

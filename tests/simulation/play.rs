@@ -184,7 +184,7 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
         }));
         played.requests += went.log.len() as u64;
         oracle.heard(&went);
-        if played.rounds % 25 == 0 {
+        if played.rounds.is_multiple_of(25) {
             oracle.judge_coverage(&folder, wire.simulator.now());
         }
     }

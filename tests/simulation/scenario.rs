@@ -125,7 +125,7 @@ impl Scenario {
 
 /// Calls from a month before the beginning on.
 fn calls(dice: &mut Dice, began: Timestamp, days: i64) -> Vec<Call> {
-    let most_a_day = dice.between(1, 4);
+    let most_a_day = dice.between(1, 3);
     let mut calls = Vec::new();
     for day in -32..days {
         for _ in 0..dice.between(0, most_a_day) {
@@ -309,7 +309,7 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
                 5..7 if at < began + Age::days(8) => Age::hours(6) + dice.minutes(-5, 5),
                 7 if at < began + Age::days(1) => Age::hours(1),
                 5..8 => Age::days(1),
-                _ => dice.minutes(60 * 6, 60 * 24 * 3),
+                _ => dice.minutes(60 * 6, 60 * 24 * 4),
             };
     }
     let calm =

@@ -94,17 +94,23 @@ impl Wire {
     async fn exchange(&self, asked: Asked) -> Result<Told, String> {
         let at = self.simulator.now();
         let [out, back] = [0; 2].map(|_| self.state.lock().unwrap().dice.between(1, 40).unsigned_abs());
+        // Noted before it is sent: whoever asks may die or stop while it is on its way.
         let url = asked.url.to_string();
+        let place = {
+            let mut state = self.state.lock().unwrap();
+            state.log.push(Exchange { at, url, status: 0, page: None });
+            state.log.len() - 1
+        };
         tokio::time::sleep(Duration::from_millis(out)).await;
         let told =
             if self.state.lock().unwrap().down { Err("nobody answers".to_owned()) } else { self.ask(asked).await };
         tokio::time::sleep(Duration::from_millis(back)).await;
-        let status = told.as_ref().map_or(0, |told| told.status);
-        let mut exchange = Exchange { at, url, status, page: None };
-        if exchange.is_list() && status == 200 {
-            exchange.page = told.as_ref().ok().and_then(|told| serde_json::from_slice(&told.body).ok());
+        if let (Ok(told), Some(exchange)) = (&told, self.state.lock().unwrap().log.get_mut(place)) {
+            exchange.status = told.status;
+            if exchange.is_list() && told.status == 200 {
+                exchange.page = serde_json::from_slice(&told.body).ok();
+            }
         }
-        self.state.lock().unwrap().log.push(exchange);
         told
     }
 
