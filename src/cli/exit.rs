@@ -80,6 +80,13 @@ impl From<io::Error> for Failure {
     }
 }
 
+const MAY_NOT_WRITE: &str =
+    "this command writes to the archive: run it as the folder's owner, where the folder can be written";
+
+fn may_not_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 impl From<archive::Error> for Failure {
     fn from(error: archive::Error) -> Self {
         use archive::Error;
@@ -94,6 +101,15 @@ impl From<archive::Error> for Failure {
             }
             Error::InUse(_) => {
                 Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile")
+            }
+            Error::DiskFull => Self::new(Code::Unexpected, message)
+                .hint("make room where the archive is, then run the same command again to go on"),
+            Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(
+                "look at the limit on file sizes (ulimit -f), the quota and the disk, then run the same command again",
+            ),
+            Error::ReadOnly(_) => Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE),
+            Error::Io { ref source, .. } if may_not_write(source) => {
+                Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)
             }
             error if error.is_damage() => {
                 Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
