@@ -12,6 +12,8 @@ pub mod retry;
 
 mod calls;
 mod claims;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod page;
 mod probe;
 mod refusal;
