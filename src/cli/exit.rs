@@ -154,7 +154,12 @@ impl From<sync::scribe::Gone> for Failure {
 
 impl From<search::Error> for Failure {
     fn from(error: search::Error) -> Self {
-        Self::new(Code::Unexpected, error.to_string()).hint("make the index anew with: callvault reindex")
+        let hint = if error.is_environment() {
+            "no record is lost by it: mend the cause; the next sync or reindex goes on with the index"
+        } else {
+            "make the index anew with: callvault reindex"
+        };
+        Self::new(Code::Unexpected, error.to_string()).hint(hint)
     }
 }
 

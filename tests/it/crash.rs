@@ -119,7 +119,12 @@ fn kill_at_random(bench: &Bench, line: &str, times: u32, longest_ms: u64) -> u32
         if bench.archive().join("archive.db").is_file() {
             let verified = bench.run("verify");
             let code = verified.status.code();
-            assert!(matches!(code, Some(0 | 2)), "{line} killed after {wait:?}: {} {}", verified.text(), verified.stderr);
+            assert!(
+                matches!(code, Some(0 | 2)),
+                "{line} killed after {wait:?}: {} {}",
+                verified.text(),
+                verified.stderr
+            );
         }
     }
     killed
