@@ -31,7 +31,7 @@ use crate::{
 fn skip(why: &str) {
     assert!(std::env::var_os("CALLVAULT_TEST_SKIPS").is_none_or(|wish| wish != "fail"), "cannot be tested here: {why}");
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "SKIPPED {name}: {why}").unwrap();
+    std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
 }
 
 /// Mounts that only the program sees, kept by a process that waits for its end.
