@@ -38,6 +38,9 @@ pub enum Error {
     /// The system refused a write: a limit on file sizes, a quota, a disk that is going.
     #[error("the archive's disk refuses a write ({0}): nothing of the last step was stored, all before it is safe")]
     WriteRefused(rusqlite::Error),
+    /// Read-only, and a writer was cut off: the write-ahead log is there, its index is not.
+    #[error("{} was not closed in order and cannot be read where nothing may be written", .0.display())]
+    Unclosed(PathBuf),
     #[error("database: {0}")]
     Database(rusqlite::Error),
     #[error("zstd: {0}")]

@@ -107,6 +107,9 @@ impl From<archive::Error> for Failure {
             Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(
                 "look at the limit on file sizes (ulimit -f), the quota and the disk, then run the same command again",
             ),
+            Error::Unclosed(_) => Self::new(Code::Unexpected, message).hint(
+                "copy the whole folder to where it can be written, or make it writable, and run the command again",
+            ),
             Error::ReadOnly(_) => Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE),
             Error::Io { ref source, .. } if may_not_write(source) => {
                 Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)

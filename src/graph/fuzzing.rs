@@ -76,6 +76,7 @@ fn is_odd(url: &Url) -> bool {
     let is_token = |name: &str| name.to_ascii_lowercase().contains("token");
     let pairs = url.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     url.host_str().is_some_and(|host| host.contains("s3cret"))
+        || url.scheme().contains("s3cret")
         || url.cannot_be_a_base()
         || pairs
             .into_iter()

@@ -11,6 +11,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use callvault::{
@@ -30,7 +32,7 @@ use crate::{
 /// Says on the real stderr, which the test runner does not swallow, that a test could not be made.
 fn skip(why: &str) {
     assert!(std::env::var_os("CALLVAULT_TEST_SKIPS").is_none_or(|wish| wish != "fail"), "cannot be tested here: {why}");
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let name = thread::current().name().unwrap_or_default().to_owned();
     std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
 }
 
@@ -65,6 +67,16 @@ impl Namespace {
         let made = Self::with(&format!("mount -t tmpfs -o size={kib}k,mode=700 tmpfs \"$1\""), &bench.archive());
         if made.is_none() {
             skip("no mount namespace to be had, so no small disk");
+        }
+        made
+    }
+
+    /// The archive's own folder, in which nothing can be written.
+    fn read_only(bench: &Bench) -> Option<Self> {
+        let remount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+        let made = Self::with(remount, &bench.archive());
+        if made.is_none() {
+            skip("no mount namespace to be had, so no read-only disk");
         }
         made
     }
@@ -282,10 +294,7 @@ fn an_archive_on_a_read_only_disk_is_read_and_not_touched() {
     let bench = Bench::new(company(5, 3));
     bench.sync();
     let before = bytes_of(&bench.archive());
-    let remount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
-    let Some(disk) = Namespace::with(remount, &bench.archive()) else {
-        return skip("no mount namespace to be had, so no read-only disk");
-    };
+    let Some(disk) = Namespace::read_only(&bench) else { return };
     for line in ["sync", "reindex"] {
         assert_fails_clearly(&disk.run(&bench, line), &["Read-only file system", "cannot be written"]);
     }
@@ -296,6 +305,34 @@ fn an_archive_on_a_read_only_disk_is_read_and_not_touched() {
     drop(disk);
     let began = bench.sync();
     bench.assert_holds_the_world(began);
+}
+
+#[test]
+fn an_archive_cut_off_in_mid_write_is_read_on_a_read_only_disk_or_says_what_it_needs() {
+    let bench = Bench::new(company(14, 26));
+    let mut sync = bench.start("sync");
+    while ledger(&bench.archive()).len() < 20 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    sync.kill().unwrap();
+    sync.wait().unwrap();
+    let before = ledger(&bench.archive());
+    let Some(disk) = Namespace::read_only(&bench) else { return };
+    for line in ["query --count", "verify"] {
+        disk.run(&bench, line).ends_with(0);
+    }
+    drop(disk);
+    // A copy that took the log and left out what SQLite makes again.
+    fs::remove_file(bench.archive().join("archive.db-shm")).unwrap();
+    let Some(disk) = Namespace::read_only(&bench) else { return };
+    for line in ["query --count", "verify", "status"] {
+        assert_fails_clearly(&disk.run(&bench, line), &["was not closed in order"]);
+    }
+    drop(disk);
+    assert_nothing_acknowledged_is_lost(&before, &bench.archive());
+    let began = bench.sync();
+    bench.assert_holds_the_world(began);
+    bench.run("verify").ends_with(0);
 }
 
 #[test]
