@@ -14,6 +14,9 @@ pub mod cli;
 pub mod doctor;
 pub mod export;
 pub mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod httpd;
 pub mod model;

@@ -1,10 +1,14 @@
 //! Connections: the one that writes, and those that only read. Every pragma stands here.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::archive::error::Result;
+use crate::archive::error::{Error, Result};
 
 pub(crate) const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared; the writer uses some forty.
@@ -46,6 +50,12 @@ pub(crate) fn open_reader(database: &Path) -> Result<Connection> {
             configure_reader(&connection).map_err(|_| error)?;
             Ok(connection)
         }
+        // Neither has it been closed in order, nor can what its log holds be sorted where nothing may be written.
+        Err(error)
+            if cannot_share(&error) && [database, &wal(database)].iter().all(|file| File::open(file).is_ok()) =>
+        {
+            Err(Error::Unclosed(database.to_path_buf()))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -65,9 +75,13 @@ fn cannot_share(error: &rusqlite::Error) -> bool {
 }
 
 fn has_wal(database: &Path) -> bool {
+    std::fs::metadata(wal(database)).is_ok_and(|file| file.len() > 0)
+}
+
+fn wal(database: &Path) -> PathBuf {
     let mut wal = database.as_os_str().to_owned();
     wal.push("-wal");
-    std::fs::metadata(wal).is_ok_and(|file| file.len() > 0)
+    wal.into()
 }
 
 fn immutable_uri(database: &Path) -> String {

@@ -38,6 +38,12 @@ pub enum Error {
     DiskFull,
     #[error("the archive cannot be written: {0}")]
     ReadOnly(rusqlite::Error),
+    /// The system refused a write: a limit on file sizes, a quota, a disk that is going.
+    #[error("the archive's disk refuses a write ({0}): nothing of the last step was stored, all before it is safe")]
+    WriteRefused(rusqlite::Error),
+    /// Read-only, and a writer was cut off: the write-ahead log is there, its index is not.
+    #[error("{} was not closed in order and cannot be read where nothing may be written", .0.display())]
+    Unclosed(PathBuf),
     #[error("database: {0}")]
     Database(rusqlite::Error),
     #[error("zstd: {0}")]
@@ -51,9 +57,24 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::DamagedDatabase(error),
             Some(ErrorCode::DiskFull) => Error::DiskFull,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::ReadOnly(error),
+            Some(ErrorCode::SystemIoFailure) if is_of_writing(&error) => Error::WriteRefused(error),
             _ => Error::Database(error),
         }
     }
+}
+
+fn is_of_writing(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let of_writing = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
+    error.sqlite_error().is_some_and(|failure| of_writing.contains(&failure.extended_code))
 }
 
 impl Error {

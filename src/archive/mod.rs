@@ -10,6 +10,8 @@ pub mod delta;
 pub mod error;
 pub mod folder;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guid;
 pub mod inspect;
 pub mod ledger;

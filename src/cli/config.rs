@@ -32,6 +32,19 @@ pub struct File {
     pub retention: RetentionFile,
 }
 
+impl File {
+    /// Reads the text of a config file.
+    ///
+    /// # Errors
+    /// The line and what is wrong with it, without a word of what stands there.
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            format!("line {line}: {}", error.message())
+        })
+    }
+}
+
 /// The table `[retention]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -235,10 +248,7 @@ fn read(path: &Path) -> Result<File> {
     let mut opened = fs::File::open(path).map_err(|error| trouble(format!(": {error}")))?;
     let mut text = Zeroizing::new(String::new());
     opened.read_to_string(&mut text).map_err(|error| trouble(format!(": {error}")))?;
-    let file: File = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        trouble(format!(", line {line}: {}", error.message()))
-    })?;
+    let file = File::parse(&text).map_err(|what| trouble(format!(", {what}")))?;
     let holds_secret = file.graph.client_secret.is_some() || file.graph.client_certificate_password.is_some();
     // Of the file that was read, not of what stands under its name by now.
     let mode = opened.metadata().map_err(|error| trouble(format!(": {error}")))?.permissions().mode();

@@ -126,6 +126,13 @@ impl From<io::Error> for Failure {
     }
 }
 
+const MAY_NOT_WRITE: &str =
+    "this command writes to the archive: run it as the folder's owner, where the folder can be written";
+
+fn may_not_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 impl From<archive::Error> for Failure {
     fn from(error: archive::Error) -> Self {
         use archive::Error;
@@ -143,6 +150,18 @@ impl From<archive::Error> for Failure {
             }
             Error::InUse(_) => {
                 Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile")
+            }
+            Error::DiskFull => Self::new(Code::Unexpected, message)
+                .hint("make room where the archive is, then run the same command again to go on"),
+            Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(
+                "look at the limit on file sizes (ulimit -f), the quota and the disk, then run the same command again",
+            ),
+            Error::Unclosed(_) => Self::new(Code::Unexpected, message).hint(
+                "copy the whole folder to where it can be written, or make it writable, and run the command again",
+            ),
+            Error::ReadOnly(_) => Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE),
+            Error::Io { ref source, .. } if may_not_write(source) => {
+                Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)
             }
             error if error.is_damage() => {
                 Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
@@ -181,7 +200,12 @@ impl From<sync::Error> for Failure {
 
 impl From<search::Error> for Failure {
     fn from(error: search::Error) -> Self {
-        Self::new(Code::Unexpected, error.to_string()).hint("make the index anew with: callvault reindex")
+        let hint = if error.is_environment() {
+            "no record is lost by it: mend the cause; the next sync or reindex goes on with the index"
+        } else {
+            "make the index anew with: callvault reindex"
+        };
+        Self::new(Code::Unexpected, error.to_string()).hint(hint)
     }
 }
 

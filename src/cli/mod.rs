@@ -30,6 +30,7 @@ use std::{
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use indicatif::MultiProgress;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     archive::{Archive, Folder},
@@ -121,6 +122,7 @@ pub fn main() -> ExitCode {
     // Call records are personal data: what this program makes, nobody else reads.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     keep_memory_private();
+    outlive_the_file_size_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return refuse(&error),
@@ -144,6 +146,15 @@ fn keep_memory_private() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// A write beyond the limit on file sizes is to fail with an error that can be told: left alone, its signal ends the program
+/// without a word. Being listened to for a moment is enough, for tokio never hands a signal back.
+fn outlive_the_file_size_limit() {
+    // Where that is not possible the program still works, and dies at the limit as others do.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let _entered = runtime.enter();
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {

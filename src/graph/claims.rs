@@ -26,7 +26,7 @@ pub struct Claims {
 
 impl Claims {
     /// `None` when the token is opaque.
-    fn read(token: &str) -> Option<Self> {
+    pub(super) fn read(token: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Payload {
             tid: Option<String>,

@@ -197,9 +197,14 @@ impl Refusal {
     }
 }
 
-/// An address for people: without the values of skip tokens, which are keys to somebody's data while they live.
+/// An address for people: without the values of skip tokens, which are keys to somebody's data while they live, and without
+/// what somebody may have put before its host or behind a `#`.
 pub(super) fn shown(url: &Url) -> String {
-    let Some(query) = url.query() else { return url.to_string() };
+    let mut bare = url.clone();
+    bare.set_fragment(None);
+    // An address that can have neither has neither.
+    let _ = (bare.set_username(""), bare.set_password(None));
+    let Some(query) = url.query() else { return bare.to_string() };
     let shown: Vec<_> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
@@ -207,9 +212,7 @@ pub(super) fn shown(url: &Url) -> String {
             _ => pair.to_owned(),
         })
         .collect();
-    let mut bare = url.clone();
     bare.set_query(None);
-    bare.set_fragment(None);
     format!("{bare}?{}", shown.join("&"))
 }
 
@@ -263,5 +266,7 @@ mod tests {
         let url =
             Url::parse("https://graph.microsoft.com/v1.0/x?$filter=a%20b&$skiptoken=secret&$SkipToken=2").unwrap();
         assert_eq!(shown(&url), "https://graph.microsoft.com/v1.0/x?$filter=a%20b&$skiptoken=…&$SkipToken=…");
+        let odd = Url::parse("https://user:secret@graph.microsoft.com/v1.0/x#?$skiptoken=secret").unwrap();
+        assert_eq!(shown(&odd), "https://graph.microsoft.com/v1.0/x");
     }
 }

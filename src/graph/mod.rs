@@ -13,6 +13,8 @@ pub mod transport;
 
 mod calls;
 mod claims;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod page;
 mod probe;
 mod refusal;

@@ -235,7 +235,7 @@ pub(super) fn cause(exchange: &Exchange) -> String {
 }
 
 /// Reads `Retry-After`: seconds, or a date, which counts from the sender's own clock.
-fn parse_retry_after(text: &str, date: Option<Timestamp>) -> Option<Duration> {
+pub(super) fn parse_retry_after(text: &str, date: Option<Timestamp>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -49,7 +49,7 @@ pub(super) struct Token {
     pub(super) roles: Vec<String>,
     /// Microsoft's clock when it was given, and when that was; none where a machine gave it that need not have the time.
     pub(super) clock: Option<(Timestamp, Instant)>,
-    renew_at: Instant,
+    pub(super) renew_at: Instant,
 }
 
 /// Gets tokens and keeps the newest.
@@ -343,11 +343,11 @@ fn read_token(exchange: Exchange, asked: Instant) -> Result<Token, Exchange> {
     Ok(Token { clock, ..token })
 }
 
-fn token_of(body: &[u8], now: Timestamp, asked: Instant) -> Option<Token> {
+pub(super) fn token_of(body: &[u8], now: Timestamp, asked: Instant) -> Option<Token> {
     let Granted { access_token, expires_in, expires_on } = serde_json::from_slice(body).ok()?;
     // A number, or a number as text: managed identities write it so.
     let number = |value: &serde_json::Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
-    let seconds = number(&expires_in).or_else(|| Some(number(&expires_on)? - now.as_second()));
+    let seconds = number(&expires_in).or_else(|| Some(number(&expires_on)?.saturating_sub(now.as_second())));
     let life = seconds.map_or(LIFE_UNKNOWN, |seconds| Duration::from_secs(seconds.max(0).unsigned_abs())).min(LIFE_MAX);
     let margin = MARGIN.min(life / 2);
     let roles = roles(&access_token);
@@ -355,7 +355,7 @@ fn token_of(body: &[u8], now: Timestamp, asked: Instant) -> Option<Token> {
 }
 
 /// The `roles` claim, not verified: it decides nothing, it only lets us say what is missing.
-fn roles(token: &str) -> Vec<String> {
+pub(super) fn roles(token: &str) -> Vec<String> {
     #[derive(Deserialize)]
     struct Claims {
         roles: Vec<String>,
@@ -390,6 +390,7 @@ mod tests {
         assert_eq!(life(r#","expires_on":"1800003600""#), 3300);
         assert_eq!(life(r#","expires_on":1800003600"#), 3300);
         assert_eq!(life(r#","expires_on":"1799999999""#), 0);
+        assert_eq!(life(r#","expires_on":-9223372036854775808"#), 0);
         assert_eq!(life(r#","expires_on":"2026-11-23 12:00:00 +00:00""#), 300);
         assert_eq!(life(""), 300);
         assert_eq!(life(r#","expires_in":999999999"#), 86400 - 300);

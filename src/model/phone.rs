@@ -60,9 +60,6 @@ impl PhoneQuery {
         let text = number_part(text.trim());
         let has_plus = text.starts_with(['+', '＋']);
         let mut typed = pattern(&text.replacen("(0)", if has_plus { "" } else { "0" }, 1))?;
-        if typed.iter().filter(|digit| **digit != '*').count() < DIGITS_MIN {
-            return None;
-        }
         let is_long = typed.len() > NATIONAL_DIGITS_MIN;
         let has_access_code = !has_plus && is_long && typed.starts_with(&['0', '0']);
         if has_access_code {
@@ -70,7 +67,9 @@ impl PhoneQuery {
         } else if !has_plus && is_long && typed[0] == '0' {
             typed.remove(0);
         }
-        Some(Self { digits: typed.into_iter().collect(), exact: has_plus || has_access_code })
+        // Prefixes are no digits of the number: of a starred one they may be half of what is shown.
+        let is_number = typed.iter().filter(|digit| **digit != '*').count() >= DIGITS_MIN;
+        is_number.then(|| Self { digits: typed.into_iter().collect(), exact: has_plus || has_access_code })
     }
 
     /// The digits from last to first: [`reversed_digits`] of a number that this query matches begin with them, unless it is
@@ -199,6 +198,9 @@ mod tests {
             ("+", None),
             ("", None),
             ("***", None),
+            ("01**45***", None),
+            ("0049 89****", Some(("4989****", true))),
+            ("0049 8*****", None),
             ("7946x0018", None),
             ("Ada 0018", None),
             ("0f3c8a1e-5555-4444-3333-222211110000", None),

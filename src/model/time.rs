@@ -84,7 +84,8 @@ impl Timestamp {
     /// The start of the step of `age` (an hour, a day) that holds this instant, counted from 1970.
     #[must_use]
     pub fn floor_to(self, age: Age) -> Self {
-        Self(self.0 - self.0.rem_euclid(age.0))
+        // The first hour that fits into 64 bits begins before them.
+        Self(self.0.saturating_sub(self.0.rem_euclid(age.0)))
     }
 
     fn to_jiff(self) -> jiff::Timestamp {
@@ -302,6 +303,13 @@ mod tests {
         assert_eq!(Timestamp::parse("0001-01-01T00:00:00Z"), None);
         assert_eq!(Timestamp::parse("9999-12-31T23:59:59.9999999Z"), None);
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn the_first_instant_of_all_has_a_step_too() {
+        let first = Timestamp::parse("1677-09-21T00:12:43.145224193Z").unwrap();
+        assert_eq!(first.floor_to(Age::days(1)), Timestamp(i64::MIN));
+        assert_eq!(Timestamp(-1).floor_to(Age::hours(1)).to_string(), "1969-12-31T23:00:00Z");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use tantivy::TantivyError;
 
+use crate::search::folder::is_environment;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,14 @@ pub enum Error {
     /// tantivy gave up in the middle of work, which it does when a file is not what it wrote.
     #[error("search index is damaged: {0}")]
     Damaged(String),
+}
+
+impl Error {
+    /// Whether the machine lacks something (room on the disk, a permission), which making the index anew would not mend.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Error::Engine { source, .. } if is_environment(source))
+    }
 }
 
 /// A query that cannot be understood.

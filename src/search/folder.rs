@@ -131,17 +131,32 @@ pub(crate) fn refused<T>(error: Error) -> Result<State<T>> {
     }
 }
 
-fn is_environment(error: &TantivyError) -> bool {
+/// Whether the machine refuses, rather than the index being wrong.
+pub(crate) fn is_environment(error: &TantivyError) -> bool {
     let io_error = match error {
         TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) | TantivyError::IoError(io_error) => {
             io_error
         }
+        TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. }) => io_error,
         TantivyError::LockFailure(..) | TantivyError::OpenDirectoryError(_) => return true,
+        // Its threads hand the system's errors on as texts: a full disk, a file too large, a quota.
+        TantivyError::InternalError(told) | TantivyError::SystemError(told) | TantivyError::ErrorInThread(told) => {
+            return NO_ROOM.iter().any(|error| told.contains(error));
+        }
         _ => return false,
     };
-    matches!(io_error.kind(), ErrorKind::PermissionDenied | ErrorKind::OutOfMemory | ErrorKind::StorageFull)
-        || io_error.raw_os_error() == Some(TOO_MANY_OPEN_FILES)
+    matches!(
+        io_error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::OutOfMemory
+            | ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+    ) || io_error.raw_os_error() == Some(TOO_MANY_OPEN_FILES)
 }
+
+const NO_ROOM: [&str; 3] = ["(os error 28)", "(os error 27)", "(os error 122)"];
 
 /// `EMFILE`, for which the standard library has no name.
 const TOO_MANY_OPEN_FILES: i32 = 24;

@@ -5,14 +5,17 @@ use std::{thread, time::Duration};
 use callvault::{
     archive::{Archive, Folder},
     model::id::Seq,
-    simulate::{Fault, Settings, Weather},
+    simulate::{Fault, PageSizes, Settings, Weather},
 };
 use rand::RngExt;
 
-use crate::support::{Bench, company, end_of, mild};
+use crate::{
+    logs::{assert_holds_the_logs, telephoning},
+    support::{Bench, bytes_of, company, empty, end_of, mild},
+};
 
 /// The ledger counts 1, 2, 3, … without a gap.
-fn assert_ledger_is_gapless(bench: &Bench) {
+pub(crate) fn assert_ledger_is_gapless(bench: &Bench) {
     let archive = Archive::open(&Folder::new(&bench.archive())).unwrap();
     let entries = archive.entries_after(Seq(0), usize::from(u16::MAX)).unwrap();
     assert!(entries.iter().map(|(seq, _)| seq.0).eq(1..=i64::try_from(entries.len()).unwrap()));
@@ -60,18 +63,118 @@ fn a_killed_sync_leaves_no_lock_behind() {
 }
 
 #[test]
-fn a_second_writer_is_refused_and_readers_are_not() {
+fn a_second_writer_is_refused_and_touches_nothing() {
     let bench = Bench::new(company(3, 3));
     bench.sync();
     let held = Folder::new(&bench.archive()).lock().unwrap();
     let asked = bench.simulator.requests();
-    bench.run("sync").ends_with(5).telling("hint: ");
-    bench.run("reindex").ends_with(5);
+    let before = bytes_of(&bench.archive());
+    for line in ["sync", "sync --watch", "sync --source people", "reindex"] {
+        bench.run(line).ends_with(5).telling("in use by another writer").telling("hint: ");
+    }
     assert_eq!(bench.simulator.requests(), asked, "a second writer does not bother Graph");
+    assert!(bytes_of(&bench.archive()) == before, "a second writer left something behind");
     bench.run("query --count").ends_with(0);
     bench.run("verify").ends_with(0);
     drop(held);
     bench.sync();
+}
+
+#[test]
+fn of_two_syncs_at_once_one_works_and_the_other_ends_with_5() {
+    let bench = Bench::new(company(14, 26));
+    let mut first = bench.start("sync");
+    while bench.simulator.requests().of_records() == 0 {
+        thread::sleep(Duration::from_millis(2));
+    }
+    bench.run("sync").ends_with(5);
+    bench.run("reindex").ends_with(5);
+    assert_eq!(end_of(&mut first, "sync").code(), Some(0));
+    let began = bench.sync();
+    bench.assert_holds_the_world(began);
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
+fn a_lock_file_that_nobody_holds_blocks_nobody() {
+    let bench = Bench::new(company(3, 3));
+    bench.sync();
+    std::fs::write(bench.archive().join("lock"), b"4711\n").unwrap();
+    let began = bench.sync();
+    bench.assert_holds_the_world(began);
+    bench.run("reindex").ends_with(0);
+}
+
+/// Starts `line` and kills it after a random while, again and again, and says how often it was still at work. The archive is
+/// whole after each.
+fn kill_at_random(bench: &Bench, line: &str, times: u32, longest_ms: u64) -> u32 {
+    let mut killed = 0;
+    for _ in 0..times {
+        let wait = Duration::from_millis(rand::rng().random_range(5..longest_ms));
+        let mut child = bench.start(line);
+        thread::sleep(wait);
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bench.archive().join("archive.db").is_file() {
+            let verified = bench.run("verify");
+            let code = verified.status.code();
+            assert!(
+                matches!(code, Some(0 | 2)),
+                "{line} killed after {wait:?}: {} {}",
+                verified.text(),
+                verified.stderr
+            );
+        }
+    }
+    killed
+}
+
+#[test]
+fn a_reindex_killed_at_random_points_is_gone_on_with() {
+    let bench = Bench::new(company(12, 12));
+    let began = bench.sync();
+    let count = bench.run("query --count").ends_with(0).line();
+    let mut killed = 0;
+    for _ in 0..5 {
+        killed += kill_at_random(&bench, "reindex", 1, 400);
+        // What rows are not there yet, no query sees; it says so.
+        let asked = bench.run("query --count");
+        assert!(asked.status.code() == Some(3) || asked.line() == count, "{asked:?}");
+    }
+    assert!(killed > 0, "no kill met a running reindex");
+    bench.run("sync --source people").ends_with(0);
+    assert_eq!(bench.run("query --count").ends_with(0).line(), count, "the next writing command makes what is missing");
+    bench.run("reindex").ends_with(0);
+    bench.assert_holds_the_world(began);
+    bench.run("verify").ends_with(0);
+    assert_ledger_is_gapless(&bench);
+}
+
+#[test]
+fn a_sync_of_people_killed_at_random_points_loses_nobody() {
+    let small = PageSizes { users: 20, ..PageSizes::default() };
+    let bench = Bench::new(Settings { users: 600, page_sizes: small, ..empty() });
+    let killed = kill_at_random(&bench, "sync --source people", 8, 250);
+    assert!(killed > 0, "no kill met a running sync");
+    bench.run("sync --source people").ends_with(0);
+    bench.run("verify").ends_with(0);
+    assert_ledger_is_gapless(&bench);
+    let status = bench.run("status --format json").json();
+    let people = status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "people").unwrap();
+    assert_eq!((&people["records"], &people["versions"]), (&600.into(), &600.into()), "each of them once");
+}
+
+#[test]
+fn a_sync_of_logs_killed_at_random_points_loses_no_row_and_doubles_none() {
+    let bench = Bench::new(telephoning());
+    let killed = kill_at_random(&bench, "sync", 8, 900);
+    assert!(killed > 0, "no kill met a running sync");
+    let began = bench.sync();
+    assert_holds_the_logs(&bench);
+    bench.assert_holds_the_world(began);
+    bench.run("verify").ends_with(0);
+    assert_ledger_is_gapless(&bench);
 }
 
 #[cfg(unix)]

@@ -22,7 +22,7 @@ const EVENTS: [(LogKind, &str, &str); 4] = [
 ];
 
 /// A month of a company that telephones, and small pages.
-fn telephoning() -> Settings {
+pub(crate) fn telephoning() -> Settings {
     Settings { page_sizes: PageSizes { log: 7, ..PageSizes::default() }, log_days: Some(100), ..company(40, 28) }
 }
 
@@ -68,7 +68,7 @@ fn comparable(mut row: ExpectedRow) -> ExpectedRow {
     row
 }
 
-fn assert_holds_the_logs(bench: &Bench) {
+pub(crate) fn assert_holds_the_logs(bench: &Bench) {
     for (log, source, kind) in EVENTS {
         let mut held: Vec<ExpectedRow> = rows(bench, kind).iter().map(|row| told(log, row)).collect();
         let now = bench.simulator.now();

@@ -13,6 +13,7 @@ mod contract;
 mod crash;
 mod csdl;
 mod damage;
+mod disks;
 mod doctor;
 mod faults;
 mod fixtures;

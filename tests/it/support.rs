@@ -284,3 +284,8 @@ pub(crate) fn files_under(folder: &Path) -> Vec<PathBuf> {
     }
     files
 }
+
+/// Every file of a folder with its bytes.
+pub(crate) fn bytes_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    files_under(folder).into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
+}
