@@ -7,6 +7,9 @@ use crate::{
     model::{id::Cursor, source::Source, time::Timestamp},
 };
 
+/// The first format that has the table.
+pub(crate) const FORMAT: i64 = 2;
+
 /// The end of a delta query, which is the beginning of the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {

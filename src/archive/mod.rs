@@ -166,7 +166,7 @@ impl Archive {
         let code: Option<i64> = self
             .connection
             .query_row(
-                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) LIMIT 1",
+                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) ORDER BY kind LIMIT 1",
                 params![guid::to_sql(id), guid::to_sql(&lower)],
                 |row| row.get(0),
             )
@@ -248,8 +248,16 @@ impl Archive {
         listing::since(&self.connection, source, from)
     }
 
+    /// Object ids of the people of whom the directory did not say that they were removed.
+    pub fn people_there(&self) -> Result<Vec<String>> {
+        people::there(&self.connection)
+    }
+
     /// Where a delta query goes on; `None` when none has come to its end.
     pub fn delta(&self, source: Source) -> Result<Option<Delta>> {
+        if self.format()? < delta::FORMAT {
+            return Ok(None);
+        }
         delta::get(&self.connection, source)
     }
 

@@ -131,6 +131,16 @@ pub(crate) fn history(
     Ok(history)
 }
 
+/// Object ids of those whose newest version does not say that they were removed.
+pub(crate) fn there(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT person.id FROM person JOIN record USING (record_id) JOIN version ON version.seq = record.newest_seq
+         WHERE person.version = version.version AND person.removed IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| Ok(guid::from_sql(row.get_ref(0)?)))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 fn insert(connection: &Connection, record_id: RecordId, row: &PersonRow) -> Result<()> {
     let person = &row.person;
     connection

@@ -153,9 +153,10 @@ impl ArchiveWriter {
         link: Option<&Cursor>,
         asked: Timestamp,
     ) -> Result<RowsOutcome> {
-        self.keep_page(source.kind(), page, &mut Taken::default(), |transaction, _| match link {
-            Some(link) => delta::set(transaction, source, link, asked),
-            None => Ok(()),
+        self.keep_page(source.kind(), page, &mut Taken::default(), |transaction, outcome| match link {
+            // With the link what could not be read would be passed for good.
+            Some(link) if outcome.unreadable == 0 => delta::set(transaction, source, link, asked),
+            _ => Ok(()),
         })
     }
 

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::Read,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -251,7 +251,13 @@ fn read(path: &Path) -> Result<File> {
     let file = File::parse(&text).map_err(|what| trouble(format!(", {what}")))?;
     let holds_secret = file.graph.client_secret.is_some() || file.graph.client_certificate_password.is_some();
     // Of the file that was read, not of what stands under its name by now.
-    let mode = opened.metadata().map_err(|error| trouble(format!(": {error}")))?.permissions().mode();
+    let about = opened.metadata().map_err(|error| trouble(format!(": {error}")))?;
+    let mode = about.permissions().mode();
+    let me = rustix::process::geteuid().as_raw();
+    if holds_secret && ![me, 0].contains(&about.uid()) {
+        return Err(trouble(format!(" holds a secret and belongs to another user, of number {}", about.uid()))
+            .hint(format!("chown {me} {}", path.display())));
+    }
     if holds_secret && mode & 0o077 != 0 {
         return Err(
             trouble(" holds a secret, and others can read it".to_owned()).hint(format!("chmod 600 {}", path.display()))

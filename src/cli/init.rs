@@ -260,7 +260,11 @@ fn next_steps(choice: &Choice, config: Option<&Path>, out: &mut dyn io::Write) -
         Kind::Certificate | Kind::ManagedIdentity | Kind::AzureCli => {}
     }
     writeln!(out, "callvault doctor")?;
-    writeln!(out, "callvault sync")
+    if choice.sources.len() == Source::ALL.len() {
+        return writeln!(out, "callvault sync");
+    }
+    let sources: Vec<_> = choice.sources.iter().map(|source| source.name()).collect();
+    writeln!(out, "callvault sync --source {}", sources.join(","))
 }
 
 fn kind_of(text: &str) -> std::result::Result<Kind, String> {

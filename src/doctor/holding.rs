@@ -97,7 +97,7 @@ fn site(holding: &Holding) -> Check {
             Risk::Settings,
         ),
         (Site::Archive, Some(Ok(archive))) => match archive.format() {
-            Ok(format) => Check::ok("archive", format!("{path}, format {format}")),
+            Ok(format) => Check::ok("archive", format!("{path}, schema {format}")),
             Err(error) => failed("archive", &error),
         },
         (Site::Archive, Some(Err(archive::Error::Missing(_)))) => {
@@ -237,8 +237,14 @@ fn index(archive: &Archive) -> Check {
     }
 }
 
+/// The directory tells of changes for some weeks; whoever was renamed since is not found under the new name.
+const STALE_DIRECTORY: Age = Age::days(7);
+
 fn rows(archive: &Archive) -> Check {
-    match archive.underived() {
+    match archive.require_rows().and_then(|()| archive.underived()) {
+        Err(error @ archive::Error::OtherRows(_)) => {
+            Check::fail("rows", error.to_string(), "make them anew with: callvault reindex", Risk::Incomplete)
+        }
         Ok(0) => Check::ok("rows", "made for every record"),
         Ok(missing) => Check::fail(
             "rows",
@@ -247,6 +253,22 @@ fn rows(archive: &Archive) -> Check {
             Risk::Incomplete,
         ),
         Err(error) => failed("rows", &error),
+    }
+}
+
+/// How old what is known of the directory is.
+fn directory(name: String, archive: &Archive, source: Source, now: Timestamp) -> Check {
+    match archive.delta(source) {
+        Ok(Some(delta)) if now - delta.asked > STALE_DIRECTORY => Check::warn(
+            name,
+            format!("the directory is known as of {} only", delta.asked.to_seconds_text()),
+            "pull what has changed since with: callvault sync --source people",
+        ),
+        Ok(Some(delta)) => Check::ok(name, format!("the directory as of {}", delta.asked.to_seconds_text())),
+        Ok(None) => {
+            Check::warn(name, "the directory was not read to its end", "read it with: callvault sync --source people")
+        }
+        Err(error) => failed(&name, &error),
     }
 }
 
@@ -268,7 +290,7 @@ fn coverage_check(
         return Check::skipped(name, "never pulled");
     }
     if !source.is_of_events() {
-        return Check::ok(name, "the whole directory, as of the last sync");
+        return directory(name, archive, source, now);
     }
     let text = Timestamp::to_seconds_text;
     let again = format!("pull what can still be had, now: callvault sync --source {source}");

@@ -210,7 +210,7 @@ impl Examined<'_> {
             Ok(rows) => Check::ok(source.name(), format!("permitted, answers with {rows} rows{beta}")),
             // Some clouds have no beta, and nobody says which.
             Err(error @ (Error::NotFound { .. } | Error::Status { status: 400 | 404, .. }))
-                if source != Source::Calls =>
+                if source != Source::Calls && !self.kept.contains(&source) =>
             {
                 Check::warn(
                     source.name(),

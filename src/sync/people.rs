@@ -10,6 +10,7 @@ use crate::{
         id::Cursor,
         source::Source,
         time::{Span, Timestamp},
+        view,
     },
     sync::{Context, Result, SourceReport, list, log},
 };
@@ -27,12 +28,24 @@ pub(super) async fn pull(
     // What it is about is the directory as it was from the last query until now.
     let span = Span::new(known.as_ref().map_or(Timestamp(0), |delta| delta.asked), begun);
     let from = known.map(|delta| delta.link);
-    match read(context, from.clone(), span, begun, report).await? {
+    match read(context, from.clone(), span, begun, report, None).await? {
         Some(graph::Error::LinkExpired { .. } | graph::Error::LinkRefused { .. }) if from.is_some() => {
             tracing::info!("Graph has forgotten the last query of the directory; asking for everybody again");
             context.scribe.with(|writer| writer.forget_delta(Source::People)).await?;
-            if let Some(error) = read(context, None, span, begun, report).await? {
-                list::fail(context, Source::People, span, &error.to_string(), report);
+            let before = archive.people_there()?;
+            let mut listed = HashSet::new();
+            match read(context, None, span, begun, report, Some(&mut listed)).await? {
+                Some(error) => list::fail(context, Source::People, span, &error.to_string(), report),
+                // A directory read anew does not tell who left it, nor when: nothing of it can be archived but that it was so.
+                None => {
+                    let gone = before.iter().filter(|id| !listed.contains(&id.to_ascii_lowercase())).count();
+                    if gone > 0 && !context.is_stopping() {
+                        tracing::warn!(
+                            people = gone,
+                            "some of the archive's people are not in the directory any more; Graph does not say since when"
+                        );
+                    }
+                }
             }
         }
         Some(error) => list::fail(context, Source::People, span, &error.to_string(), report),
@@ -48,6 +61,7 @@ async fn read(
     span: Span,
     begun: Timestamp,
     report: &mut SourceReport,
+    mut listed: Option<&mut HashSet<String>>,
 ) -> Result<Option<graph::Error>> {
     let mut stop = context.stop.clone();
     let mut visited = HashSet::new();
@@ -61,6 +75,9 @@ async fn read(
             Err(error) if error.is_unauthorised() => return Err(error.into()),
             Err(error) => return Ok(Some(error)),
         };
+        if let Some(listed) = &mut listed {
+            listed.extend(page.rows.iter().filter_map(|row| person_id(&row.body)));
+        }
         let (rows, link) = (page.rows, page.delta.filter(|_| page.next.is_none()));
         let is_last = link.is_some();
         let outcome =
@@ -79,4 +96,10 @@ async fn read(
             next => cursor = next,
         }
     }
+}
+
+/// The object id of a person as a page has it, in lower case.
+fn person_id(body: &[u8]) -> Option<String> {
+    let (user, _) = view::read::<view::person::User<'_>>(std::str::from_utf8(body).ok()?);
+    user?.id.owned().map(|id| id.to_ascii_lowercase())
 }

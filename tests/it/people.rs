@@ -136,6 +136,18 @@ fn an_expired_delta_link_costs_a_full_query_and_nothing_else() {
 }
 
 #[test]
+fn who_left_the_directory_while_the_link_expired_is_told_of_and_still_found() {
+    let (bench, person) = bench(Settings { delta_token_life: Some(Age::days(7)), ..empty() });
+    bench.sync();
+    bench.simulator.delete_user_for_good(&person.id, bench.simulator.now());
+    bench.simulator.advance(Age::days(8));
+    bench.run("sync --source people").ends_with(0).telling("not in the directory any more").telling("people=1");
+    assert_eq!(ids(&hits(&bench, "--participant", &person.name)), ["call"]);
+    let again = bench.run("sync --source people").ends_with(0);
+    assert!(!again.stderr.contains("not in the directory"), "{}", again.stderr);
+}
+
+#[test]
 fn without_its_permission_the_directory_is_left_out_and_names_are_found_by_records_alone() {
     let (bench, person) = bench(Settings { roles: vec![CALL_RECORDS_ROLE.into()], ..empty() });
     bench.run("sync").ends_with(0).telling("people is left out: the app lacks the permission User.Read.All");

@@ -69,6 +69,9 @@ fn app(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
         None => writeln!(out, "$app = New-MgApplication -DisplayName callvault -SignInAudience AzureADMyOrg")?,
     }
     writeln!(out, "$access = @($roles | ForEach-Object {{ @{{ Id = $_; Type = 'Role' }} }})")?;
+    if choice.client_id.is_some() {
+        writeln!(out, "# This replaces what the app asks of other APIs; add those to the list if it asks for any:")?;
+    }
     writeln!(
         out,
         "Update-MgApplication -ApplicationId $app.Id -RequiredResourceAccess @{{ ResourceAppId = '{GRAPH_APP_ID}'; ResourceAccess = $access }}"
