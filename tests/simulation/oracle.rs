@@ -54,6 +54,8 @@ struct Chain {
     to: Timestamp,
     /// When its first page was asked for.
     begun: Timestamp,
+    /// Listed though it may not have been due.
+    by_name: bool,
     next: Option<String>,
     /// Read to its end; `Doubtful`: but perhaps the process died before it noted that.
     end: End,
@@ -194,7 +196,8 @@ impl<'a> Oracle<'a> {
             }
             let Some(page) = &exchange.page else { continue };
             let chain = if let (Some((from, to)), Some((_, begun))) = (first, asked.take()) {
-                self.chains.push(Chain { from, to, begun, next: None, end: End::NotYet });
+                let by_name = went.asks.is_some();
+                self.chains.push(Chain { from, to, begun, by_name, next: None, end: End::NotYet });
                 self.chains.len() - 1
             } else {
                 let goes_on = |chain: &Chain| chain.next.as_deref() == Some(&exchange.url);
@@ -273,10 +276,27 @@ impl<'a> Oracle<'a> {
             let vanished = call.gone.is_some_and(|gone| gone <= now) && now < call.start + RETENTION;
             assert!(vanished || call.faults.is_some(), "{id} in version {version} is still to fetch: {call:?}");
         }
+        if self.scenario.doubling {
+            self.judge_doubling(now);
+        }
         self.judge_coverage(folder, now);
         let found = verify::verify(&archive, verify::Ask::default(), &mut |_| ()).unwrap();
         assert!(found.is_whole(), "{:?}", found.findings);
         self.lost = held.lost.len() as u64;
+    }
+
+    /// By the doubling rule no hour is listed more often than its age doubles from a quarter of an hour to a month, its beginning and
+    /// its last sweep added.
+    fn judge_doubling(&self, now: Timestamp) {
+        let hour = Age::hours(1);
+        let mut from = self.scenario.began.floor_to(hour) - Age::days(30);
+        while from < now {
+            let is_of_it = |chain: &&Chain| chain.from <= from && from + hour <= chain.to;
+            let due = |chain: &&Chain| chain.end == End::Whole && !chain.by_name && is_of_it(chain);
+            let listed = self.chains.iter().filter(due).count();
+            assert!(listed <= 15, "the hour from {from} was listed {listed} times");
+            from = from + Age::hours(7);
+        }
     }
 
     /// Each version is one that was to be seen, each loss is one, and each document is the true one.

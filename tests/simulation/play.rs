@@ -159,6 +159,8 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
         while let Some((_, sky)) = skies.next_if(|(from, _)| *from <= wire.simulator.now()) {
             wire.set_down(matches!(sky, Sky::Down));
             calm = false;
+            let (code, times) = if let Sky::Refused(code, times) = sky { (*code, *times) } else { (0, 0) };
+            wire.simulator.refuse_sign_in(code, times);
             if let Sky::Weather(weather) = sky {
                 calm = weather.chances.is_empty();
                 wire.simulator.set_weather(weather.clone());

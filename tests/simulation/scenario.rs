@@ -44,6 +44,8 @@ pub(crate) enum Sky {
     Weather(Weather),
     /// Nobody answers.
     Down,
+    /// The login host refuses so many times by this number.
+    Refused(u32, u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -236,6 +238,11 @@ fn skies(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<(Timestamp, 
             throw if throw % 8 == 0 => {
                 let long = dice.chance(10);
                 (Sky::Down, if long { dice.between(48, 24 * 25) } else { dice.between(1, 48) })
+            }
+            throw if throw % 8 == 1 => {
+                // A secret that has run out, and a login host with troubles of its own.
+                let code = dice.one(&[7_000_222, 90_033]);
+                (Sky::Refused(code, u32::try_from(dice.between(1, 30)).unwrap()), dice.between(1, 96))
             }
             _ => (Sky::Weather(storm(dice)), dice.between(1, 48)),
         };
