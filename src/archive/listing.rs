@@ -1,12 +1,15 @@
 //! Which spans of start times were listed, and how far the others got.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use crate::{
-    archive::{error::Result, todo},
+    archive::{error::Result, fold, tally, todo},
     model::{
         id::Cursor,
         listed::Listed,
+        relisting::Policy,
         source::Source,
         time::{Age, Span, Timestamp},
     },
@@ -54,7 +57,10 @@ pub(crate) fn page(
     // A row that does not say when its call began: taken for the youngest of its window, lest it be given up too early.
     let unknown_start = listing.span.to.min(now) - Age::hours(1);
     for row in rows {
-        outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, unknown_start, now)?);
+        if todo::want(connection, listing.source.kind(), row, unknown_start, now)? {
+            outcome.wanted += 1;
+            tally::note_change(connection, listing.source, row.start.unwrap_or(unknown_start), now)?;
+        }
     }
     note_page(connection, listing, rows.len(), next, next.is_none().then_some(now))?;
     Ok(outcome)
@@ -96,6 +102,41 @@ pub(crate) fn abandon(connection: &Connection, listing: &Listing) -> Result<()> 
         .prepare_cached("DELETE FROM listing WHERE listing_id = ?1 AND listed_ns IS NULL")?
         .execute([listing.listing_id])?;
     Ok(())
+}
+
+/// With so many rows since the last time, listings are folded again.
+const FOLD_EVERY: i64 = 256;
+
+/// Folds finished listings where enough have come since the last time; says how many rows that took away. Runs in the caller's
+/// transaction. A row that says what several said, or a part of one, has no pages.
+pub(crate) fn fold(connection: &Connection, source: Source, policy: &Policy, now: Timestamp) -> Result<usize> {
+    let since: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM listing WHERE source = ?1 AND listing_id >
+             (SELECT coalesce(max(listing_id), 0) FROM listing WHERE source = ?1 AND pages = 0 AND listed_ns IS NOT NULL)",
+        )?
+        .query_row([source.name()], |row| row.get(0))?;
+    if since < FOLD_EVERY {
+        return Ok(0);
+    }
+    let listings = self::since(connection, source, Timestamp(i64::MIN))?;
+    let folded = fold::fold(source, &listings, now, policy);
+    if folded.len() >= listings.len() {
+        return Ok(0);
+    }
+    let stays: HashSet<(i64, Span)> = folded.iter().map(|listing| (listing.listing_id, listing.span)).collect();
+    for gone in listings.iter().filter(|listing| !stays.contains(&(listing.listing_id, listing.span))) {
+        connection.prepare_cached("DELETE FROM listing WHERE listing_id = ?1")?.execute([gone.listing_id])?;
+    }
+    let known: HashSet<(i64, Span)> = listings.iter().map(|listing| (listing.listing_id, listing.span)).collect();
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO listing (source, from_ns, to_ns, begun_ns, listed_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for new in folded.iter().filter(|listing| !known.contains(&(listing.listing_id, listing.span))) {
+        let listed = new.listed.map(|time| time.0);
+        insert.execute(params![source.name(), new.span.from.0, new.span.to.0, new.begun.0, listed])?;
+    }
+    Ok(listings.len() - folded.len())
 }
 
 /// Listings of a source that reach past `from`, in the order in which they began.

@@ -4,10 +4,12 @@
 //! the lock and writes. Kept tables are appended to and never rewritten; derived rows can be made again at any time.
 
 pub mod batch;
+pub mod bucket;
 mod connection;
 pub mod coverage;
 pub mod delta;
 pub mod error;
+pub mod fold;
 pub mod folder;
 pub mod frame;
 mod guid;
@@ -25,6 +27,7 @@ mod schema;
 pub mod select;
 pub mod site;
 pub mod stats;
+pub mod tally;
 pub mod todo;
 pub mod versions;
 mod who;
@@ -36,6 +39,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     archive::{
+        bucket::Tally,
         coverage::{Coverage, Facts},
         delta::Delta,
         frame::Dictionary,
@@ -46,6 +50,7 @@ use crate::{
         runs::Run,
         select::Wanted,
         stats::{Counts, Sizes},
+        tally::LostRecord,
         todo::{Place, Todo},
         versions::{VersionInfo, VersionReader},
     },
@@ -56,7 +61,7 @@ use crate::{
         kind::Kind,
         retention::Retention,
         source::Source,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 pub use {
@@ -258,6 +263,16 @@ impl Archive {
     /// What the archive can vouch for at `now`, which is Graph's time.
     pub fn coverage(&self, source: Source, now: Timestamp, retention: &Retention) -> Result<Coverage> {
         Ok(coverage::coverage(source, &self.facts(source)?, now, retention))
+    }
+
+    /// How many records each bucket of `within` has.
+    pub fn tally(&self, source: Source, within: Span) -> Result<Tally> {
+        tally::tally(&self.connection, source, within)
+    }
+
+    /// The records of a source that Graph listed and no longer gave, by start.
+    pub fn lost_records(&self, source: Source) -> Result<Vec<LostRecord>> {
+        tally::lost(&self.connection, source)
     }
 
     pub fn counts(&self, kind: Kind) -> Result<Counts> {

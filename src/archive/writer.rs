@@ -17,7 +17,7 @@ use crate::{
         page::{self, RowsOutcome, Taken},
         people,
         rows::{self, RowWriter, kind_code, kind_of},
-        runs, schema,
+        runs, schema, tally,
         todo::{self, Todo},
         versions::{self, VersionReader},
     },
@@ -27,6 +27,7 @@ use crate::{
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
         listed::Listed,
+        relisting::Policy,
         source::Source,
         time::{Span, Timestamp},
     },
@@ -138,6 +139,9 @@ impl ArchiveWriter {
     ) -> Result<RowsOutcome> {
         let kind = listing.source.kind();
         self.keep_page(kind, page, taken, |transaction, outcome| {
+            for start in &outcome.starts {
+                tally::note_change(transaction, listing.source, *start, now)?;
+            }
             let listed = (is_last && outcome.unreadable == 0).then_some(now);
             listing::count_page(transaction, listing, outcome.rows, listed)
         })
@@ -185,6 +189,11 @@ impl ArchiveWriter {
     /// Forgets an unfinished listing that is to begin anew.
     pub fn abandon_listing(&mut self, listing: &Listing) -> Result<()> {
         listing::abandon(&self.connection, listing)
+    }
+
+    /// Makes few rows of many finished listings that say the same: see [`crate::archive::fold`]. Cheap where there is nothing to do.
+    pub fn fold_listings(&mut self, source: Source, policy: &Policy, now: Timestamp) -> Result<usize> {
+        self.transaction(|transaction, _| listing::fold(transaction, source, policy, now))
     }
 
     /// Stores versions: ledger entries, frames, rows, and their leaving the to-do list, in one transaction.

@@ -152,6 +152,8 @@ pub async fn sync(
         Protocol::Delta => people::pull(context, archive, local_now, &mut report).await?,
     }
     report.stopped = context.is_stopping();
+    let (policy, now) = (context.settings.policy, context.now(local_now));
+    context.scribe.with(move |writer| writer.fold_listings(source, &policy, now)).await?;
     Ok(report)
 }
 

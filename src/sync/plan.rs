@@ -147,6 +147,9 @@ fn is_due(bucket: Span, last: Option<Timestamp>, source: Source, now: Timestamp,
 }
 
 #[cfg(test)]
+mod folding;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::id::Cursor;
