@@ -255,6 +255,11 @@ impl Archive {
         todo::count(&self.connection, kind)
     }
 
+    /// How many of them started in a span.
+    pub fn queued_within(&self, kind: Kind, span: Span) -> Result<u64> {
+        todo::count_within(&self.connection, kind, span)
+    }
+
     /// What coverage is computed from.
     pub fn facts(&self, source: Source) -> Result<Facts> {
         coverage::facts(&self.connection, source)

@@ -206,6 +206,13 @@ impl ArchiveWriter {
         todo::failed(&self.connection, key, error, due, now)
     }
 
+    /// Makes records due at once.
+    pub fn ask_for(&mut self, keys: &[RecordKey]) -> Result<()> {
+        self.transaction(|transaction, _| {
+            keys.iter().try_for_each(|key| todo::ask_for(transaction, key).map(|_| ()))
+        })
+    }
+
     /// Puts a record back on the list although a version of it is stored: it may not be whole.
     pub fn keep_on_list(&mut self, todo: &Todo, error: &str, now: Timestamp) -> Result<()> {
         self.transaction(|transaction, _| {

@@ -29,14 +29,15 @@ use crate::{
     model::{
         event::{Event, Observer},
         filter::Filter,
+        id::RecordKey,
         retention::Retention,
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
     reindex,
     sync::{
-        self, SourceReport,
-        plan::{Ask, Known, Policy, Window, plan},
+        self, Reach, SourceReport,
+        plan::{Ask, Known, Window, plan},
         scribe::Scribe,
     },
 };
@@ -78,6 +79,9 @@ pub(super) struct Round {
     pub named: Vec<Source>,
     /// Whether records that failed lately wait for their time.
     pub due_only: bool,
+    pub reach: Reach,
+    /// Records on the to-do list that are made due first.
+    pub asked_for: Vec<RecordKey>,
 }
 
 /// The contract's summary of a run.
@@ -125,7 +129,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.dry_run {
         return dry_run(args, ask, context);
     }
-    let round = Round { ask, named, due_only: args.watch };
+    let round = Round { ask, named, due_only: args.watch, ..Round::default() };
+    if !args.watch {
+        return once(&round, args.format, context);
+    }
     let settings = context.config.graph()?;
     let runtime = Runtime::new()?;
     let (stop_sender, stop) = watch::channel(false);
@@ -134,12 +141,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let mut first_round = true;
     loop {
         let outcome = pull(&runtime, context, settings.clone(), &round, stop.clone(), progress.clone());
-        if !args.watch {
-            progress.finish();
-            let summary = outcome?;
-            print(&summary, args.format, context)?;
-            return Ok(summary.code());
-        }
         match outcome {
             Ok(summary) => print(&summary, args.format, context)?,
             Err(failure) if first_round && failure.code != Code::Incomplete => return Err(failure),
@@ -154,6 +155,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
 }
 
+/// One round and its summary.
+pub(super) fn once(round: &Round, format: super::show::Format, context: &Context) -> Result<Code> {
+    let settings = context.config.graph()?;
+    let runtime = Runtime::new()?;
+    let (stop_sender, stop) = watch::channel(false);
+    let progress = Arc::new(Progress::new(&context.bars, context.quiet));
+    runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
+    let outcome = pull(&runtime, context, settings, round, stop, progress.clone());
+    progress.finish();
+    let summary = outcome?;
+    print(&summary, format, context)?;
+    Ok(summary.code())
+}
+
 /// One round: takes the writer's lock, signs in, syncs each source, lets the index catch up.
 pub(super) fn pull(
     runtime: &Runtime,
@@ -164,6 +179,7 @@ pub(super) fn pull(
     observer: Arc<dyn Observer>,
 ) -> Result<Summary> {
     let begun = Instant::now();
+    let policy = context.config.policy()?;
     let folder = context.folder();
     let local_now = Timestamp::now();
     let client = graph::Client::new(settings, observer.clone())?;
@@ -177,12 +193,15 @@ pub(super) fn pull(
     };
     // Damage in what is stored must not keep new records out; it is told at the end.
     let rows_made = reindex::derive_missing(&mut writer, &mut |_| ());
-    let run = writer.begin_run("sync", now)?;
+    writer.ask_for(&round.asked_for)?;
+    let command = if round.reach == Reach::Everything { "sync" } else { "retry" };
+    let run = writer.begin_run(command, now)?;
     let archive = Archive::open(&folder)?;
     let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
     let mut settings = sync::Settings::default();
-    let retention = context.config.retention()?;
-    settings.policy.retention = retention;
+    settings.policy = policy;
+    settings.reach = round.reach;
+    let retention = policy.retention;
     if round.due_only {
         settings.policy.log_pause = LOG_PAUSE;
     }
@@ -295,7 +314,7 @@ fn newly_lost(archive: &Archive, named: &[Source], now: Timestamp, retention: &R
     Ok(lost)
 }
 
-fn sources(names: &[String]) -> Result<Vec<Source>> {
+pub(super) fn sources(names: &[String]) -> Result<Vec<Source>> {
     names
         .iter()
         .map(|name| {
@@ -376,7 +395,7 @@ fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
         requests_min: u64,
     }
     let archive = context.folder().exists().then(|| context.archive()).transpose()?;
-    let policy = Policy { retention: context.config.retention()?, ..Policy::default() };
+    let policy = context.config.policy()?;
     let mut planned = Vec::new();
     for source in Source::ALL {
         let horizon = context.now - policy.retention.reach(source);

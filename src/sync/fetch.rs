@@ -19,7 +19,7 @@ use crate::{
         self, Archive,
         batch::{Kept, Prepared},
         frame::{Dictionary, FrameWriter},
-        todo::{Place, Todo},
+        todo::{AT_ONCE, Place, Todo},
     },
     graph,
     model::{
@@ -29,7 +29,7 @@ use crate::{
         source::Source,
         time::{Age, Timestamp},
     },
-    sync::{Context, Error, Result, SourceReport},
+    sync::{Context, Error, Reach, Result, SourceReport},
 };
 
 /// Rows of the to-do list read at a time.
@@ -102,14 +102,17 @@ pub(super) async fn fetch(
     let frames = Arc::new(Frames::new(archive.dictionary()?));
     let mut place: Place = (Timestamp(i64::MIN), None);
     let now = context.now(local_now);
-    let due_only = context.settings.due_only;
+    let waits = |todo: &Todo| match context.settings.reach {
+        Reach::AskedFor => todo.due != AT_ONCE,
+        _ => context.settings.due_only && todo.due > now,
+    };
     let before = tried.failed.clone();
     let mut more = |limit: usize| {
         loop {
             let chunk = archive.todo_after(source.kind(), &place, limit)?;
             let Some(last) = chunk.last() else { return Ok(chunk) };
             place = (last.start, Some(last.key.clone()));
-            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || due_only && todo.due > now);
+            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || waits(todo));
             let wanted: Vec<Todo> = chunk.into_iter().filter(is_wanted).collect();
             if !wanted.is_empty() {
                 return Ok(wanted);

@@ -105,6 +105,19 @@ pub struct Settings {
     pub look_again: [std::time::Duration; 3],
     /// Whether records that failed lately wait for their time, as in a service, or are tried at once.
     pub due_only: bool,
+    pub reach: Reach,
+}
+
+/// What a sync does of its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Lists what is due, and fetches the to-do list.
+    #[default]
+    Everything,
+    /// Fetches the to-do list as it stands.
+    Queue,
+    /// Fetches what somebody asked for by name.
+    AskedFor,
 }
 
 impl Default for Settings {
@@ -115,6 +128,7 @@ impl Default for Settings {
             concurrency: 16,
             look_again: [seconds(1), seconds(2), seconds(4)],
             due_only: false,
+            reach: Reach::default(),
         }
     }
 }
@@ -166,7 +180,10 @@ async fn records(
     local_now: Timestamp,
     report: &mut SourceReport,
 ) -> Result<()> {
-    let windows = windows(context, archive, source, ask, local_now)?;
+    let windows = match context.settings.reach {
+        Reach::Everything => windows(context, archive, source, ask, local_now)?,
+        Reach::Queue | Reach::AskedFor => Vec::new(),
+    };
     let mut tried = Tried::default();
     for window in windows {
         if context.is_stopping() {
