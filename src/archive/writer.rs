@@ -208,9 +208,7 @@ impl ArchiveWriter {
 
     /// Makes records due at once.
     pub fn ask_for(&mut self, keys: &[RecordKey]) -> Result<()> {
-        self.transaction(|transaction, _| {
-            keys.iter().try_for_each(|key| todo::ask_for(transaction, key).map(|_| ()))
-        })
+        self.transaction(|transaction, _| keys.iter().try_for_each(|key| todo::ask_for(transaction, key).map(|_| ())))
     }
 
     /// Puts a record back on the list although a version of it is stored: it may not be whole.

@@ -14,6 +14,7 @@ mod doctor;
 mod export;
 mod failures;
 mod init;
+mod outlook;
 mod paper;
 mod query;
 mod reindex;

@@ -131,7 +131,13 @@ fn source_text(source: &SourceStatus, now: Timestamp, out: &mut dyn Write) -> io
         _ => " (past Graph's retention)".to_owned(),
     })?;
     for lost in source.lost_records.iter().take(IDS_MAX) {
-        writeln!(out, "  LOST       {}, version {}, of {}", plain(&lost.id), lost.version, lost.start.to_seconds_text())?;
+        writeln!(
+            out,
+            "  LOST       {}, version {}, of {}",
+            plain(&lost.id),
+            lost.version,
+            lost.start.to_seconds_text()
+        )?;
     }
     more("LOST", source.lost_records.len(), IDS_MAX, "records", out)
 }

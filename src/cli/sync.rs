@@ -21,6 +21,7 @@ use crate::{
     cli::{
         Context, ask,
         exit::{Code, Failure, Result},
+        outlook,
         progress::Progress,
         to_stdout, usage,
     },
@@ -28,18 +29,13 @@ use crate::{
     graph,
     model::{
         event::{Event, Observer},
-        filter::Filter,
         id::RecordKey,
         retention::Retention,
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
     reindex,
-    sync::{
-        self, Reach, SourceReport,
-        plan::{Ask, Known, Window, plan},
-        scribe::Scribe,
-    },
+    sync::{self, Reach, SourceReport, outlook::Outlook, plan::Ask, scribe::Scribe},
 };
 
 /// How long a service leaves the youngest days of a log alone: their rows come a day or two late anyway.
@@ -95,6 +91,8 @@ pub(super) struct Summary {
     pub elapsed_s: f64,
     /// Spans that passed Graph's retention uncovered since the run before.
     pub newly_lost: Vec<Span>,
+    /// Of sources that are still far behind: what will and what will not be had in time at the rate of this run.
+    pub outlook: Vec<Outlook>,
 }
 
 /// A source that was not pulled, because it cannot be.
@@ -127,7 +125,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         return Err(usage("--to is before --from"));
     }
     if args.dry_run {
-        return dry_run(args, ask, context);
+        return outlook::dry_run(&named, ask, args.format, context);
     }
     let round = Round { ask, named, due_only: args.watch, ..Round::default() };
     if !args.watch {
@@ -197,6 +195,14 @@ pub(super) fn pull(
     let command = if round.reach == Reach::Everything { "sync" } else { "retry" };
     let run = writer.begin_run(command, now)?;
     let archive = Archive::open(&folder)?;
+    let pace = outlook::pace(context);
+    // Who asks for a span knows what is missing beside it.
+    let is_whole = round.reach == Reach::Everything && round.ask == Ask::default();
+    if is_whole {
+        for behind in outlook::before(&archive, (&round.named, &round.ask, now), &policy, pace)? {
+            outlook::told(&behind, pace).iter().for_each(|line| context.note(line));
+        }
+    }
     let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
     let mut settings = sync::Settings::default();
     settings.policy = policy;
@@ -223,7 +229,11 @@ pub(super) fn pull(
     };
     let totals = client.requests();
     let now = client.server_time().unwrap_or(local_now);
+    let rate = measured(totals.requests, begun.elapsed(), pace);
+    let outlook =
+        if is_whole { outlook::before(&archive, (&round.named, &round.ask, now), &policy, rate)? } else { Vec::new() };
     let summary = Summary {
+        outlook,
         newly_lost: newly_lost(&archive, &round.named, now, &retention)?,
         sources: pulled.reports,
         left_out: pulled.left_out,
@@ -344,6 +354,12 @@ pub(super) fn print(summary: &Summary, format: super::show::Format, context: &Co
     Ok(())
 }
 
+/// Requests a second: those of the run, where there were enough to tell.
+fn measured(requests: u64, elapsed: Duration, pace: f64) -> f64 {
+    let (elapsed_s, requests) = (elapsed.as_secs_f64(), f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
+    if elapsed_s < 60.0 { pace } else { (requests / elapsed_s).clamp(pace / 1000.0, pace) }
+}
+
 fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     for report in &summary.sources {
         let beta = if report.beta { " (beta)" } else { "" };
@@ -377,64 +393,15 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
             span.to.to_seconds_text()
         )?;
     }
+    for behind in &summary.outlook {
+        let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
+        outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
     writeln!(
         out,
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
     )
-}
-
-/// The plan as it stands in the archive, without a word to Graph.
-fn dry_run(args: &Args, ask: Ask, context: &Context) -> Result<Code> {
-    #[derive(Serialize)]
-    struct Planned {
-        source: &'static str,
-        windows: Vec<Span>,
-        queued: u64,
-        /// At least: a page of each window, two of each record on the to-do list.
-        requests_min: u64,
-    }
-    let archive = context.folder().exists().then(|| context.archive()).transpose()?;
-    let policy = context.config.policy()?;
-    let mut planned = Vec::new();
-    for source in Source::ALL {
-        let horizon = context.now - policy.retention.reach(source);
-        let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
-        if !source.is_of_events() {
-            continue;
-        }
-        let (listings, rows, queued) = match &archive {
-            Some(archive) => {
-                (archive.listings_since(source, horizon)?, archive.count(&filter)?, archive.queued(source.kind())?)
-            }
-            None => (Vec::new(), 0, 0),
-        };
-        let known = Known { listings: &listings, rows };
-        let windows: Vec<Span> = plan(source, context.now, known, &ask, &policy).iter().map(Window::span).collect();
-        let requests_min = (windows.len() as u64).max(rows / 60) + 2 * queued;
-        planned.push(Planned { source: source.name(), windows, queued, requests_min });
-    }
-    to_stdout(|out| {
-        if args.format == super::show::Format::Json {
-            serde_json::to_writer(&mut *out, &planned)?;
-            return writeln!(out);
-        }
-        for plan in &planned {
-            writeln!(
-                out,
-                "{}: {} windows to list, {} records still to fetch, at least {} requests",
-                plan.source,
-                plan.windows.len(),
-                plan.queued,
-                plan.requests_min
-            )?;
-            for window in &plan.windows {
-                writeln!(out, "  {} to {}", window.from.to_seconds_text(), window.to.to_seconds_text())?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(Code::Done)
 }
 
 /// The first signal asks for a stop; the second ends the process at once, which loses nothing that was acknowledged.
