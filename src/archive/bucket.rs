@@ -229,13 +229,15 @@ mod tests {
         found.first().and_then(|bucket| bucket.state)
     }
 
+    /// What, its listings, ages of starts still to fetch and lost, and the age of the hour that is then in which state.
+    type Case = (&'static str, Vec<Listing>, Vec<Age>, Vec<Age>, Age, Option<State>);
+
     #[test]
     fn each_state_is_what_its_name_says() {
         let to_now = |from: Age, begun: Age| listing(ago(from), NOW, ago(begun), true);
         let whole = || vec![to_now(Age::days(31), Age::default())];
         let half = listing(ago(Age::days(31)), ago(Age::days(10)), NOW, false);
-        // An archive that began forty days ago, was kept up until 20 days ago, and is listed since yesterday's outage.
-        let cases: [(&str, Vec<Listing>, Vec<Age>, Vec<Age>, Age, Option<State>); 14] = [
+        let cases: [Case; 14] = [
             ("nothing was ever listed", vec![], vec![], vec![], Age::hours(500), Some(State::Gap)),
             ("nothing listed, soon gone", vec![], vec![], vec![], Age::hours(719), Some(State::AtRisk)),
             ("nothing listed, long gone", vec![], vec![], vec![], Age::hours(730), None),

@@ -200,13 +200,13 @@ pub(super) fn pull(
     let is_whole = round.reach == Reach::Everything && round.ask == Ask::default();
     if is_whole {
         for behind in outlook::before(&archive, (&round.named, &round.ask, now), &policy, pace)? {
-            outlook::told(&behind, pace).iter().for_each(|line| context.note(line));
+            for line in outlook::told(&behind, pace) {
+                context.note(&line);
+            }
         }
     }
     let (scribe, thread) = Scribe::start(writer, Some(Follower::start(&folder)));
-    let mut settings = sync::Settings::default();
-    settings.policy = policy;
-    settings.reach = round.reach;
+    let mut settings = sync::Settings { policy, reach: round.reach, ..sync::Settings::default() };
     let retention = policy.retention;
     if round.due_only {
         settings.policy.log_pause = LOG_PAUSE;
