@@ -139,8 +139,11 @@ pub(super) fn setup(
 /// One round, noted in the archive with its exit code.
 pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &Round) -> Result<Summary> {
     let (policy, pace, begun) = (setup.settings.policy, outlook::pace(context), Instant::now());
-    for line in behind(context, round, &policy, pace).iter().flat_map(|behind| outlook::told(behind, pace)) {
-        context.note(&line);
+    // A second writer is refused, and touches nothing before.
+    if !context.folder().is_in_use().unwrap_or(true) {
+        for line in behind(context, round, &policy, pace).iter().flat_map(|behind| outlook::told(behind, pace)) {
+            context.note(&line);
+        }
     }
     let (outcome, closing) = runtime.block_on(sync::round::round(setup, round))?;
     match outcome {
