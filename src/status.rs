@@ -5,18 +5,34 @@ use serde::Serialize;
 use crate::{
     archive::{
         self, Archive,
-        coverage::{AtRisk, Coverage},
+        bucket::{self, Bucket, State, StateSpan},
+        coverage::{self, AtRisk, Coverage},
         runs::Run,
         stats::{Counts, Sizes},
+        tally::LostRecord,
     },
     model::{
         id::Seq,
         kind::Kind,
-        retention::Retention,
+        relisting::Policy,
         source::Source,
-        time::{Span, Timestamp},
+        time::{Age, Span, Timestamp},
     },
 };
+
+/// What is to be told.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub sources: Vec<Source>,
+    /// The time of which each bucket is told; `None` tells none.
+    pub buckets: Option<Span>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { sources: Source::ALL.to_vec(), buckets: None }
+    }
+}
 
 /// The contract's document.
 #[derive(Clone, Debug, Serialize)]
@@ -47,10 +63,35 @@ pub struct SourceStatus {
     pub at_risk: Vec<AtRisk>,
     /// Cannot be had any more.
     pub lost: Vec<Span>,
+    /// The same again, divided: each stretch of time with its state, in rising order.
+    pub states: Vec<Stretch>,
+    /// What is known of records that Graph listed and no longer gave.
+    pub lost_records: Vec<LostRecord>,
     /// Still to fetch.
     pub queued: u64,
     #[serde(flatten)]
     pub counts: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<Vec<Bucket>>,
+}
+
+/// A stretch of time in one state.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stretch {
+    pub state: State,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// When Graph forgets its first record: where something is still to be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours_left: Option<f64>,
+    /// Records listed and still to fetch: where something is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<u64>,
+    /// Records listed and gone before they were fetched: where something is lost. `lost_records` has their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_records: Option<u64>,
 }
 
 impl Status {
@@ -68,12 +109,13 @@ impl Status {
     }
 }
 
-/// Reads the state at `now`.
-pub fn status(archive: &Archive, now: Timestamp, retention: &Retention) -> archive::Result<Status> {
+/// Reads the state at `now`, which is Graph's time where that is known.
+pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -> archive::Result<Status> {
     archive.at_one_moment(|| {
-        let sources = Source::ALL
+        let sources = view
+            .sources
             .iter()
-            .map(|source| source_status(archive, *source, now, retention))
+            .map(|source| source_status(archive, *source, now, policy, view.buckets))
             .collect::<archive::Result<_>>()?;
         Ok(Status {
             sources,
@@ -89,10 +131,21 @@ fn source_status(
     archive: &Archive,
     source: Source,
     now: Timestamp,
-    retention: &Retention,
+    policy: &Policy,
+    within: Option<Span>,
 ) -> archive::Result<SourceStatus> {
     let kind: Kind = source.kind();
-    let Coverage { covered, settling, gaps, at_risk, lost } = archive.coverage(source, now, retention)?;
+    let facts = archive.facts(source)?;
+    let coverage = coverage::coverage(source, &facts, now, &policy.retention);
+    let spans = bucket::states(source, &facts, &coverage, policy);
+    let lost_records = archive.lost_records(source)?;
+    let stretch = |state: &StateSpan| stretch(archive, source, *state, &lost_records, now, policy);
+    let states = spans.iter().map(stretch).collect::<archive::Result<_>>()?;
+    let of_buckets = |within| -> archive::Result<Vec<Bucket>> {
+        Ok(bucket::buckets(source, (&facts, &spans, &archive.tally(source, within)?), within, now, policy))
+    };
+    let buckets = within.filter(|_| source.is_of_events()).map(of_buckets).transpose()?;
+    let Coverage { covered, settling, gaps, at_risk, lost } = coverage;
     Ok(SourceStatus {
         source: source.name().into(),
         beta: source.is_beta(),
@@ -101,7 +154,37 @@ fn source_status(
         gaps,
         at_risk,
         lost,
+        states,
+        lost_records,
         queued: archive.queued(kind)?,
         counts: archive.counts(kind)?,
+        buckets,
     })
+}
+
+fn stretch(
+    archive: &Archive,
+    source: Source,
+    StateSpan { state, span }: StateSpan,
+    lost_records: &[LostRecord],
+    now: Timestamp,
+    policy: &Policy,
+) -> archive::Result<Stretch> {
+    let is_missing = matches!(state, State::Partial | State::Gap | State::AtRisk);
+    let deadline = is_missing.then(|| policy.deadline(source, span));
+    let lost = lost_records.iter().filter(|record| span.contains(record.start)).count() as u64;
+    Ok(Stretch {
+        state,
+        from: span.from,
+        to: span.to,
+        deadline,
+        hours_left: deadline.map(|deadline| hours(deadline - now)),
+        queued: if is_missing { Some(archive.queued_within(source.kind(), span)?) } else { None },
+        lost_records: (state == State::Lost).then_some(lost),
+    })
+}
+
+/// Hours for people, to the tenth.
+fn hours(age: Age) -> f64 {
+    (age.as_seconds_f64() / 360.0).round() / 10.0
 }

@@ -21,7 +21,7 @@ use crate::{
 const BUCKET: Age = Age::hours(1);
 /// How long a span may stay listed but unsettled: by then it has been listed again, or its late calls were missed. The doubling
 /// of `sync::plan` lists an hour again before its age is twice the time in which it settles.
-const UNSETTLED_MAX: Age = Age::hours(96);
+pub(crate) const UNSETTLED_MAX: Age = Age::hours(96);
 /// What Graph forgets within so short a time is no gap to mend, and clocks differ by as much.
 const HORIZON_SLACK: Age = Age::minutes(10);
 
@@ -34,7 +34,7 @@ pub struct Coverage {
     pub settling: Vec<Span>,
     /// Not covered, can still be had.
     pub gaps: Vec<Span>,
-    /// Gaps that Graph soon forgets.
+    /// The part of the gaps that Graph soon forgets.
     pub at_risk: Vec<AtRisk>,
     /// Not covered, past Graph's retention.
     pub lost: Vec<Span>,
@@ -96,11 +96,12 @@ pub fn coverage(source: Source, facts: &Facts, now: Timestamp, retention: &Reten
     let gaps: Vec<Span> = subtract(&subtract(&[can_be_had], &covered), &lost_records);
     // A log that was never had is one that the organisation does not archive: it lacks the permission, or the cloud the log.
     let is_kept = source == Source::Calls || complete().next().is_some();
+    // The buckets of which Graph soon forgets the first record: of a gap of weeks its oldest days alone.
+    let margin = (now + source.risk_margin() - retained).floor_to(source.bucket()) + source.bucket();
     let at_risk = gaps
         .iter()
-        .filter(|_| is_kept)
-        .map(|gap| AtRisk { from: gap.from, to: gap.to, deadline: gap.from + retained })
-        .filter(|risk| risk.deadline < now + source.risk_margin())
+        .filter(|gap| is_kept && gap.from < margin)
+        .map(|gap| AtRisk { from: gap.from, to: gap.to.min(margin), deadline: gap.from + retained })
         .collect();
     // What was never set out for is not lost: it begins with the earliest span that was ever to be listed. Before a listing
     // has come to its end, as without permission, nothing was ever to be had.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::{
-    archive::{error::Result, todo},
+    archive::{error::Result, tally, todo},
     model::{
         id::Cursor,
         listed::Listed,
@@ -63,7 +63,10 @@ pub(crate) fn page(
     // A row that does not say when its call began: taken for the youngest of its window, lest it be given up too early.
     let unknown_start = listing.span.to.min(now) - Age::hours(1);
     for row in rows {
-        outcome.wanted += usize::from(todo::want(connection, listing.source.kind(), row, unknown_start, now)?);
+        if todo::want(connection, listing.source.kind(), row, unknown_start, now)? {
+            outcome.wanted += 1;
+            tally::note_change(connection, listing.source, row.start.unwrap_or(unknown_start), now)?;
+        }
     }
     note_page(connection, listing, rows.len(), next, next.is_none().then_some(now))?;
     Ok(outcome)

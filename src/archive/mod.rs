@@ -4,6 +4,7 @@
 //! the lock and writes. Kept tables are appended to and never rewritten; derived rows can be made again at any time.
 
 pub mod batch;
+pub mod bucket;
 mod connection;
 pub mod coverage;
 pub mod delta;
@@ -27,6 +28,7 @@ mod schema;
 pub mod select;
 pub mod site;
 pub mod stats;
+pub mod tally;
 pub mod todo;
 pub mod versions;
 mod who;
@@ -38,6 +40,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     archive::{
+        bucket::Tally,
         coverage::{Coverage, Facts},
         delta::Delta,
         frame::Dictionary,
@@ -48,6 +51,7 @@ use crate::{
         runs::Run,
         select::Wanted,
         stats::{Counts, Sizes},
+        tally::LostRecord,
         todo::{Place, Todo},
         versions::{VersionInfo, VersionReader},
     },
@@ -58,7 +62,7 @@ use crate::{
         kind::Kind,
         retention::Retention,
         source::Source,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 pub use {
@@ -271,6 +275,11 @@ impl Archive {
         todo::count(&self.connection, kind)
     }
 
+    /// How many of them started in a span.
+    pub fn queued_within(&self, kind: Kind, span: Span) -> Result<u64> {
+        todo::count_within(&self.connection, kind, span)
+    }
+
     /// What coverage is computed from.
     pub fn facts(&self, source: Source) -> Result<Facts> {
         coverage::facts(&self.connection, source)
@@ -279,6 +288,16 @@ impl Archive {
     /// What the archive can vouch for at `now`, which is Graph's time.
     pub fn coverage(&self, source: Source, now: Timestamp, retention: &Retention) -> Result<Coverage> {
         Ok(coverage::coverage(source, &self.facts(source)?, now, retention))
+    }
+
+    /// How many records each bucket of `within` has.
+    pub fn tally(&self, source: Source, within: Span) -> Result<Tally> {
+        tally::tally(&self.connection, source, within)
+    }
+
+    /// The records of a source that Graph listed and no longer gave, by start.
+    pub fn lost_records(&self, source: Source) -> Result<Vec<LostRecord>> {
+        tally::lost(&self.connection, source)
     }
 
     pub fn counts(&self, kind: Kind) -> Result<Counts> {

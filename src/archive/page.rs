@@ -19,6 +19,7 @@ use crate::{
         id::{RecordKey, Seq, Sha256, Version},
         kind::Kind,
         row_key::RowKeys,
+        time::Timestamp,
         view::{self, log::Row},
     },
 };
@@ -29,6 +30,8 @@ pub struct RowsOutcome {
     pub rows: usize,
     /// Versions stored, with the lengths of their bodies.
     pub stored: Vec<(RecordKey, Version, usize)>,
+    /// When what is stored began.
+    pub starts: Vec<Timestamp>,
     pub unchanged: usize,
     /// Elements that are no objects: nothing is known of them but that they were there.
     pub unreadable: usize,
@@ -64,6 +67,7 @@ pub(crate) fn keep(
                 let prepared = Prepared::new(&document, frames)?;
                 if let Kept::Stored { .. } = writer::keep(transaction, rows, &prepared)? {
                     outcome.stored.push((key, version, raw_bytes));
+                    outcome.starts.extend(prepared.derived.record.start);
                 }
             }
         }

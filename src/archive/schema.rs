@@ -14,7 +14,11 @@ use crate::{
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 2] = [include_str!("../../schema/0001_kept.sql"), include_str!("../../schema/0002_delta.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../schema/0001_kept.sql"),
+    include_str!("../../schema/0002_delta.sql"),
+    include_str!("../../schema/0003_changed.sql"),
+];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
 /// Trained on generated records, so that it holds no person; docs/decisions tells how.

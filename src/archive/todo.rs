@@ -12,7 +12,7 @@ use crate::{
         id::{RecordKey, Version},
         kind::Kind,
         listed::Listed,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 
@@ -82,6 +82,17 @@ pub(crate) fn done(connection: &Connection, key: &RecordKey, stored: Version) ->
         .query_row(params![kind_code(key.kind), guid::to_sql(&key.id), stored.0], |row| row.get(0))
         .optional()?;
     Ok(modified.flatten().map(Timestamp))
+}
+
+/// When a record is due that somebody asked for by name: before all others.
+pub const AT_ONCE: Timestamp = Timestamp(0);
+
+/// Makes a record due at once; `false` when it is not on the list.
+pub(crate) fn ask_for(connection: &Connection, key: &RecordKey) -> Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE todo SET due_ns = ?3 WHERE kind = ?1 AND id = ?2")?
+        .execute(params![kind_code(key.kind), guid::to_sql(&key.id), AT_ONCE.0])?;
+    Ok(changed > 0)
 }
 
 /// Puts a record back that was taken off when it was stored.
@@ -156,6 +167,14 @@ pub(crate) fn count(connection: &Connection, kind: Kind) -> Result<u64> {
     let count: i64 = connection
         .prepare_cached("SELECT count(*) FROM todo WHERE kind = ?1")?
         .query_row([kind_code(kind)], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// How many of them started in a span.
+pub(crate) fn count_within(connection: &Connection, kind: Kind, span: Span) -> Result<u64> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM todo WHERE kind = ?1 AND start_ns >= ?2 AND start_ns < ?3")?
+        .query_row(params![kind_code(kind), span.from.0, span.to.0], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 

@@ -17,7 +17,7 @@ use crate::{
         page::{self, RowsOutcome, Taken},
         people,
         rows::{self, RowWriter, kind_code, kind_of},
-        runs, schema,
+        runs, schema, tally,
         todo::{self, Todo},
         versions::{self, VersionReader},
     },
@@ -140,6 +140,9 @@ impl ArchiveWriter {
     ) -> Result<RowsOutcome> {
         let kind = listing.source.kind();
         self.keep_page(kind, page, taken, |transaction, outcome| {
+            for start in &outcome.starts {
+                tally::note_change(transaction, listing.source, *start, now)?;
+            }
             let listed = (is_last && outcome.unreadable == 0).then_some(now);
             listing::count_page(transaction, listing, outcome.rows, listed)
         })
@@ -198,6 +201,11 @@ impl ArchiveWriter {
     /// Notes a failed attempt to fetch.
     pub fn note_failure(&mut self, key: &RecordKey, error: &str, due: Timestamp, now: Timestamp) -> Result<()> {
         todo::failed(&self.connection, key, error, due, now)
+    }
+
+    /// Makes records due at once.
+    pub fn ask_for(&mut self, keys: &[RecordKey]) -> Result<()> {
+        self.transaction(|transaction, _| keys.iter().try_for_each(|key| todo::ask_for(transaction, key).map(|_| ())))
     }
 
     /// Puts a record back on the list although a version of it is stored: it may not be whole.

@@ -18,9 +18,13 @@ use crate::{
         credential,
         env::Env,
         exit::{Code, Failure, Result},
+        usage,
     },
-    graph::{self, Cloud, budget::Allowance},
-    model::retention::Retention,
+    graph::{
+        self, Cloud,
+        budget::{Allowance, Rates},
+    },
+    model::{relisting::Policy, retention::Retention, time::Age},
 };
 
 /// The config file.
@@ -29,6 +33,7 @@ use crate::{
 pub struct File {
     pub archive: Option<PathBuf>,
     pub graph: GraphFile,
+    pub sync: SyncFile,
     pub retention: RetentionFile,
 }
 
@@ -43,6 +48,20 @@ impl File {
             format!("line {line}: {}", error.message())
         })
     }
+}
+
+/// The table `[sync]`: how often time is listed again.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyncFile {
+    /// An hour is due again when its age has grown by this factor since it was last listed.
+    pub relist_factor: Option<f64>,
+    /// So long before Graph forgets an hour it is listed once more.
+    pub sweep_margin: Option<String>,
+    /// Ages below this count as this.
+    pub age_min: Option<String>,
+    /// With at most so many records of the last 30 days all of them are listed each time.
+    pub list_all_rows: Option<u64>,
 }
 
 /// The table `[retention]`.
@@ -109,6 +128,32 @@ impl Config {
             .map_err(|message| Failure::new(Code::Usage, format!("[retention] countries: {message}")))
     }
 
+    /// How often time is listed again.
+    pub fn policy(&self) -> Result<Policy> {
+        let (file, default) = (&self.file.sync, Policy::default());
+        let age = |name: &str, text: &Option<String>, default: Age| {
+            let read = |text: &String| text.parse::<Age>().map_err(|error| usage(format!("[sync] {name}: {error}")));
+            text.as_ref().map_or(Ok(default), read)
+        };
+        let policy = Policy {
+            factor: file.relist_factor.unwrap_or(default.factor),
+            age_min: age("age_min", &file.age_min, default.age_min)?,
+            sweep_margin: age("sweep_margin", &file.sweep_margin, default.sweep_margin)?,
+            list_all_rows: file.list_all_rows.unwrap_or(default.list_all_rows),
+            retention: self.retention()?,
+            ..default
+        };
+        policy.check().map_err(|error| usage(format!("[sync] {error}")))?;
+        Ok(policy)
+    }
+
+    /// All requests that are sent in 20 seconds at the most.
+    #[must_use]
+    pub fn app_allowance(&self) -> Allowance {
+        let app = Rates::default().app;
+        self.file.graph.requests_per_20s.map_or(app, |requests| Allowance { requests, ..app })
+    }
+
     /// Resolves the settings of this run.
     pub fn resolve(archive: Option<PathBuf>, config: Option<PathBuf>, cloud: Option<String>, env: Env) -> Result<Self> {
         let named = config.or_else(|| env.config.clone());
@@ -161,6 +206,12 @@ impl Config {
         allow(&mut settings.rates.record_first, file.record_requests_per_20s);
         allow(&mut settings.rates.record_following, file.record_pages_per_5min);
         Ok(settings)
+    }
+
+    /// Whether colours are switched off.
+    #[must_use]
+    pub fn no_color(&self) -> bool {
+        self.env.no_color
     }
 
     /// The config file, whether it is there or not.

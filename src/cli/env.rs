@@ -27,6 +27,8 @@ pub struct Env {
     pub authority_host: Option<String>,
     pub graph_endpoint: Option<String>,
     pub cloud: Option<String>,
+    /// No colours, whatever is written to; see no-color.org.
+    pub no_color: bool,
     /// The proxy for https, to be shown: without user and password. The HTTP library reads the variable itself, as it does
     /// `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR` are read by the TLS library.
     pub proxy: Option<String>,
@@ -59,6 +61,7 @@ impl Env {
             authority_host: text("AZURE_AUTHORITY_HOST"),
             graph_endpoint: text("CALLVAULT_GRAPH_ENDPOINT"),
             cloud: text("CALLVAULT_CLOUD"),
+            no_color: text("NO_COLOR").is_some(),
             network: PROXIES
                 .into_iter()
                 .filter_map(|name| text(name).map(|value| (name, shown(&value))))

@@ -12,10 +12,13 @@ mod credential;
 mod demo;
 mod doctor;
 mod export;
+mod failures;
 mod init;
+mod outlook;
 mod paper;
 mod query;
 mod reindex;
+mod retry;
 mod show;
 mod simulate;
 mod status;
@@ -79,6 +82,8 @@ enum Command {
     Export(export::Args),
     Verify(verify::Args),
     Status(status::Args),
+    Failures(failures::Args),
+    Retry(retry::Args),
     Reindex(reindex::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
@@ -189,6 +194,8 @@ fn run(args: Args) -> Result<Code> {
         Command::Export(args) => export::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),
+        Command::Failures(args) => failures::run(&args, &context),
+        Command::Retry(args) => retry::run(&args, &context),
         Command::Reindex(args) => reindex::run(&args, &context),
         Command::Simulate(args) => simulate::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),

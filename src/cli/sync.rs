@@ -1,8 +1,11 @@
 //! `sync`: pulls what is due.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use serde::Serialize;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -10,22 +13,24 @@ use tokio::{
 };
 
 use crate::{
+    archive::Archive,
     cli::{
         Context, ask,
         exit::{Code, Failure, Result},
+        outlook,
         progress::Progress,
         to_stdout, usage,
     },
     graph,
     model::{
         event::{Event, Observer},
-        filter::Filter,
+        relisting::Policy,
         source::Source,
-        time::{Age, Span, Timestamp},
+        time::{Age, Timestamp},
     },
     sync::{
-        self,
-        plan::{Ask, Known, Policy, Window, plan},
+        self, Reach,
+        plan::Ask,
         round::{Round, Setup, Summary},
     },
 };
@@ -69,9 +74,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         return Err(usage("--to is before --from"));
     }
     if args.dry_run {
-        return dry_run(args, &named, ask, context);
+        return outlook::dry_run(&named, ask, args.format, context);
     }
-    let round = Round { ask, named };
+    let round = Round { ask, named, ..Round::default() };
+    if !args.watch {
+        return once(&round, args.format, context);
+    }
     let settings = context.config.graph()?;
     let runtime = Runtime::new()?;
     let (stop_sender, stop) = watch::channel(false);
@@ -79,14 +87,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
     let mut first_round = true;
     loop {
-        let setup = setup(context, settings.clone(), args.watch, stop.clone(), progress.clone())?;
+        let setup = setup(context, settings.clone(), true, stop.clone(), progress.clone())?;
         let outcome = pull(&runtime, context, setup, &round);
-        if !args.watch {
-            progress.finish();
-            let summary = outcome?;
-            print(&summary, args.format, context)?;
-            return Ok(Code::of_round(&summary));
-        }
         match outcome {
             Ok(summary) => print(&summary, args.format, context)?,
             Err(failure) if first_round && failure.code != Code::Incomplete => return Err(failure),
@@ -101,6 +103,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
 }
 
+/// One round and its summary.
+pub(super) fn once(round: &Round, format: super::show::Format, context: &Context) -> Result<Code> {
+    let settings = context.config.graph()?;
+    let runtime = Runtime::new()?;
+    let (stop_sender, stop) = watch::channel(false);
+    let progress = Arc::new(Progress::new(&context.bars, context.quiet));
+    runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
+    let setup = setup(context, settings, false, stop, progress.clone())?;
+    let outcome = pull(&runtime, context, setup, round);
+    progress.finish();
+    let summary = outcome?;
+    print(&summary, format, context)?;
+    Ok(Code::of_round(&summary))
+}
+
 /// How a round works by the configuration; as a service, what failed lately waits for its time.
 pub(super) fn setup(
     context: &Context,
@@ -109,8 +126,8 @@ pub(super) fn setup(
     stop: watch::Receiver<bool>,
     observer: Arc<dyn Observer>,
 ) -> Result<Setup> {
-    let mut settings = sync::Settings { due_only: as_service, ..sync::Settings::default() };
-    settings.policy.retention = context.config.retention()?;
+    let policy = context.config.policy()?;
+    let mut settings = sync::Settings { due_only: as_service, policy, ..sync::Settings::default() };
     if as_service {
         settings.policy.log_pause = LOG_PAUSE;
     }
@@ -121,12 +138,20 @@ pub(super) fn setup(
 
 /// One round, noted in the archive with its exit code.
 pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &Round) -> Result<Summary> {
+    let (policy, pace, begun) = (setup.settings.policy, outlook::pace(context), Instant::now());
+    // A second writer is refused, and touches nothing before.
+    if !context.folder().is_in_use().unwrap_or(true) {
+        for line in behind(context, round, &policy, pace).iter().flat_map(|behind| outlook::told(behind, pace)) {
+            context.note(&line);
+        }
+    }
     let (outcome, closing) = runtime.block_on(sync::round::round(setup, round))?;
     match outcome {
-        Ok(summary) => {
+        Ok(mut summary) => {
             for left_out in &summary.left_out {
                 context.note(&Failure::of_left_out(&left_out.error).to_string());
             }
+            summary.outlook = behind(context, round, &policy, measured(summary.requests, begun.elapsed(), pace));
             let report = serde_json::to_string(&summary).unwrap_or_default();
             closing.end(Code::of_round(&summary) as u8, &report)?;
             Ok(summary)
@@ -140,7 +165,18 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
     }
 }
 
-fn sources(names: &[String]) -> Result<Vec<Source>> {
+/// The sources that are far behind, as the archive stands. Who asks for a span knows what is missing beside it.
+fn behind(context: &Context, round: &Round, policy: &Policy, requests_per_s: f64) -> Vec<sync::outlook::Outlook> {
+    let is_whole = round.reach == Reach::Everything && round.ask == Ask::default();
+    if !is_whole || !context.folder().exists() {
+        return Vec::new();
+    }
+    // Damage is told by whoever meets it: it must not keep new records out.
+    let Ok(archive) = Archive::open(&context.folder()) else { return Vec::new() };
+    outlook::before(&archive, (&round.named, &round.ask, context.now), policy, requests_per_s).unwrap_or_default()
+}
+
+pub(super) fn sources(names: &[String]) -> Result<Vec<Source>> {
     names
         .iter()
         .map(|name| {
@@ -168,6 +204,12 @@ pub(super) fn print(summary: &Summary, format: super::show::Format, context: &Co
         context.note("what failed stays on the list and is tried again by the next sync");
     }
     Ok(())
+}
+
+/// Requests a second: those of the run, where there were enough to tell.
+fn measured(requests: u64, elapsed: Duration, pace: f64) -> f64 {
+    let (elapsed_s, requests) = (elapsed.as_secs_f64(), f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
+    if elapsed_s < 60.0 { pace } else { (requests / elapsed_s).clamp(pace / 1000.0, pace) }
 }
 
 fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
@@ -207,63 +249,19 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
             span.to.to_seconds_text()
         )?;
     }
+    for behind in &summary.outlook {
+        let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
+        outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
+    for behind in &summary.outlook {
+        let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
+        outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
     writeln!(
         out,
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
     )
-}
-
-/// The plan as it stands in the archive, without a word to Graph.
-fn dry_run(args: &Args, named: &[Source], ask: Ask, context: &Context) -> Result<Code> {
-    #[derive(Serialize)]
-    struct Planned {
-        source: &'static str,
-        windows: Vec<Span>,
-        queued: u64,
-        /// At least: a page of each window, two of each record on the to-do list.
-        requests_min: u64,
-    }
-    let archive = context.folder().exists().then(|| context.archive()).transpose()?;
-    let policy = Policy { retention: context.config.retention()?, ..Policy::default() };
-    let cloud = context.config.cloud()?;
-    let is_meant = |source: &Source| cloud.has(*source) && (named.is_empty() || named.contains(source));
-    let mut planned = Vec::new();
-    for source in Source::ALL.into_iter().filter(|source| source.is_of_events() && is_meant(source)) {
-        let horizon = context.now - policy.retention.reach(source);
-        let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
-        let (listings, rows, queued) = match &archive {
-            Some(archive) => {
-                (archive.listings_since(source, horizon)?, archive.count(&filter)?, archive.queued(source.kind())?)
-            }
-            None => (Vec::new(), 0, 0),
-        };
-        let known = Known { listings: &listings, rows };
-        let windows: Vec<Span> = plan(source, context.now, known, &ask, &policy).iter().map(Window::span).collect();
-        let requests_min = (windows.len() as u64).max(rows / 60) + 2 * queued;
-        planned.push(Planned { source: source.name(), windows, queued, requests_min });
-    }
-    to_stdout(|out| {
-        if args.format == super::show::Format::Json {
-            serde_json::to_writer(&mut *out, &planned)?;
-            return writeln!(out);
-        }
-        for plan in &planned {
-            writeln!(
-                out,
-                "{}: {} windows to list, {} records still to fetch, at least {} requests",
-                plan.source,
-                plan.windows.len(),
-                plan.queued,
-                plan.requests_min
-            )?;
-            for window in &plan.windows {
-                writeln!(out, "  {} to {}", window.from.to_seconds_text(), window.to.to_seconds_text())?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(Code::Done)
 }
 
 /// The first signal asks for a stop; the second ends the process at once, which loses nothing that was acknowledged.

@@ -12,6 +12,7 @@ pub mod listed;
 pub mod name;
 pub mod phone;
 pub mod raw;
+pub mod relisting;
 pub mod retention;
 pub mod row_key;
 pub mod rows;

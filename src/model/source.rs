@@ -184,6 +184,15 @@ impl Source {
         }
     }
 
+    /// The step in which time is listed, and told of: an hour of call starts, a day of a log.
+    #[must_use]
+    pub fn bucket(self) -> Age {
+        match self.protocol() {
+            Protocol::Records => Age::hours(1),
+            Protocol::Log(_) | Protocol::Delta => Age::days(1),
+        }
+    }
+
     /// How long before Graph forgets it a gap counts as at risk.
     #[must_use]
     pub fn risk_margin(self) -> Age {

@@ -290,6 +290,19 @@ pub fn subtract(whole: &[Span], holes: &[Span]) -> Vec<Span> {
     left
 }
 
+/// What both have in common; both must come out of [`union`].
+#[must_use]
+pub fn intersect(one: &[Span], other: &[Span]) -> Vec<Span> {
+    let (mut common, mut from) = (Vec::new(), 0);
+    for span in one {
+        // Both rise: what ended before this span matters to none after it.
+        from += other[from..].iter().take_while(|before| before.to <= span.from).count();
+        let touching = other[from..].iter().take_while(|other| other.from < span.to);
+        common.extend(touching.map(|other| span.intersection(*other)));
+    }
+    common
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,5 +360,10 @@ mod tests {
         assert_eq!(union(vec![span(5, 7), span(0, 2), span(2, 4), span(9, 9)]), [span(0, 4), span(5, 7)]);
         assert_eq!(subtract(&[span(0, 10)], &[span(0, 4), span(5, 7)]), [span(4, 5), span(7, 10)]);
         assert_eq!(subtract(&[span(0, 4)], &[span(0, 4)]), []);
+        assert_eq!(
+            intersect(&[span(0, 3), span(5, 9)], &[span(1, 2), span(2, 6), span(8, 12)]),
+            [span(1, 2), span(2, 3), span(5, 6), span(8, 9)]
+        );
+        assert_eq!(intersect(&[span(0, 3)], &[span(3, 4)]), []);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         self, Archive,
         batch::{Kept, Prepared},
         frame::{Dictionary, FrameWriter},
-        todo::{Place, Todo},
+        todo::{AT_ONCE, Place, Todo},
     },
     graph,
     model::{
@@ -32,7 +32,7 @@ use crate::{
         source::Source,
         time::{Age, Timestamp},
     },
-    sync::{Context, Error, Result, SourceReport},
+    sync::{Context, Error, Reach, Result, SourceReport},
 };
 
 /// Rows of the to-do list read at a time.
@@ -92,27 +92,46 @@ impl Tried {
     }
 }
 
-/// Fetches and stores what is on the to-do list of `source` and was not tried in this run. With `to_the_end`, records that
-/// Graph does not have *yet* are asked for a few times more.
+/// What part of a to-do list is fetched, and how thoroughly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    /// Only records that started at or after.
+    pub(super) from: Timestamp,
+    /// No record is begun after this time of Graph's.
+    pub(super) until: Timestamp,
+    /// Whether records that Graph does not have *yet* are asked for a few times more.
+    pub(super) to_the_end: bool,
+}
+
+/// Fetches and stores what is on the to-do list of `source` and was not tried in this run; says whether all of it was
+/// taken up, or the time was over before.
 pub(super) async fn fetch(
     context: &Context,
     archive: &Archive,
     source: Source,
     local_now: Timestamp,
     report: &mut SourceReport,
-    (tried, to_the_end): (&mut Tried, bool),
-) -> Result<()> {
+    (tried, pass): (&mut Tried, Pass),
+) -> Result<bool> {
     let frames = Arc::new(Frames::new(archive.dictionary()?));
-    let mut place: Place = (Timestamp(i64::MIN), None);
+    let mut place: Place = (pass.from, None);
+    let mut is_over = false;
     let now = context.now(local_now);
-    let due_only = context.settings.due_only;
+    let waits = |todo: &Todo| match context.settings.reach {
+        Reach::AskedFor => todo.due != AT_ONCE,
+        _ => context.settings.due_only && todo.due > now,
+    };
     let before = tried.failed.clone();
     let mut more = |limit: usize| {
         loop {
+            is_over = context.now(local_now) >= pass.until;
+            if is_over {
+                return Ok(Vec::new());
+            }
             let chunk = archive.todo_after(source.kind(), &place, limit)?;
             let Some(last) = chunk.last() else { return Ok(chunk) };
             place = (last.start, Some(last.key.clone()));
-            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || due_only && todo.due > now);
+            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || waits(todo));
             let wanted: Vec<Todo> = chunk.into_iter().filter(is_wanted).collect();
             if !wanted.is_empty() {
                 return Ok(wanted);
@@ -120,13 +139,13 @@ pub(super) async fn fetch(
         }
     };
     let mut again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
-    if !to_the_end {
+    if is_over || !pass.to_the_end {
         // They are tried again at the end of the run.
         for todo in &again {
             tried.failed.remove(&todo.key);
         }
         report.failed -= again.len() as u64;
-        return Ok(());
+        return Ok(!is_over);
     }
     let mut stop = context.stop.clone();
     for wait in context.settings.look_again {
@@ -139,7 +158,7 @@ pub(super) async fn fetch(
         let mut more = |limit: usize| Ok(left.by_ref().take(limit).collect());
         again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Fetches what `more` hands out; returns the records worth asking for again soon.

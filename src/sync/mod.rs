@@ -3,6 +3,7 @@
 pub mod fetch;
 pub mod list;
 mod log;
+pub mod outlook;
 mod people;
 pub mod plan;
 pub mod round;
@@ -21,10 +22,10 @@ use crate::{
         event::{Event, Observer},
         filter::Filter,
         source::{Protocol, Source},
-        time::Timestamp,
+        time::{Age, Timestamp},
     },
     sync::{
-        fetch::Tried,
+        fetch::{Pass, Tried},
         plan::{Ask, Known, Policy, Window, plan},
         scribe::Scribe,
     },
@@ -128,6 +129,21 @@ pub struct Settings {
     /// Whether one step comes after another on the caller's thread: slower, and each time the same. Else blocking work and the
     /// writer have threads of their own.
     pub in_place: bool,
+    pub reach: Reach,
+    /// How long a run works on old time before it looks at today.
+    pub keep_up: Age,
+}
+
+/// What a sync does of its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Lists what is due, and fetches the to-do list.
+    #[default]
+    Everything,
+    /// Fetches the to-do list as it stands.
+    Queue,
+    /// Fetches what somebody asked for by name.
+    AskedFor,
 }
 
 impl Default for Settings {
@@ -140,6 +156,8 @@ impl Default for Settings {
             due_only: false,
             follows: true,
             in_place: false,
+            reach: Reach::default(),
+            keep_up: Age::hours(1),
         }
     }
 }
@@ -180,7 +198,8 @@ pub async fn sync(
     Ok(report)
 }
 
-/// Plans what is due, nearest deadline first; lists it, whereby ids go on the to-do list; and fetches the to-do list.
+/// Plans what is due, nearest deadline first; lists it, whereby ids go on the to-do list; and fetches the to-do list. While
+/// old time takes long, today is looked at in between.
 async fn records(
     context: &Context,
     archive: &Archive,
@@ -189,7 +208,12 @@ async fn records(
     local_now: Timestamp,
     report: &mut SourceReport,
 ) -> Result<()> {
-    let windows = windows(context, archive, source, ask, local_now)?;
+    let windows = match context.settings.reach {
+        Reach::Everything => windows(context, archive, source, ask, local_now)?,
+        Reach::Queue | Reach::AskedFor => Vec::new(),
+    };
+    let is_whole = context.settings.reach == Reach::Everything && *ask == Ask::default();
+    let mut today = Today::new(context, is_whole, local_now);
     let mut tried = Tried::default();
     for window in windows {
         if context.is_stopping() {
@@ -197,11 +221,80 @@ async fn records(
         }
         list::list(context, source, window, local_now, report).await?;
         // The oldest records go first, and listing a large tenant takes hours: they must not wait for it.
-        if archive.queued(source.kind())? > FETCH_ABOVE + tried.len() {
-            fetch::fetch(context, archive, source, local_now, report, (&mut tried, false)).await?;
+        let is_much = archive.queued(source.kind())? > FETCH_ABOVE + tried.len();
+        if is_much || today.is_due(context, local_now) {
+            work_off(context, archive, source, local_now, report, (&mut tried, &mut today, false)).await?;
         }
     }
-    fetch::fetch(context, archive, source, local_now, report, (&mut tried, true)).await
+    work_off(context, archive, source, local_now, report, (&mut tried, &mut today, true)).await
+}
+
+/// The to-do list, oldest first, with looks at today in between.
+async fn work_off(
+    context: &Context,
+    archive: &Archive,
+    source: Source,
+    local_now: Timestamp,
+    report: &mut SourceReport,
+    (tried, today, to_the_end): (&mut Tried, &mut Today, bool),
+) -> Result<()> {
+    loop {
+        let pass = Pass { from: Timestamp(i64::MIN), until: today.due, to_the_end };
+        let is_done = fetch::fetch(context, archive, source, local_now, report, (tried, pass)).await?;
+        if is_done || context.is_stopping() {
+            return Ok(());
+        }
+        let Some(from) = today.look(context, local_now) else { return Ok(()) };
+        for window in windows(context, archive, source, &Ask { from: Some(from), to: None }, local_now)? {
+            if context.is_stopping() {
+                return Ok(());
+            }
+            list::list(context, source, window, local_now, report).await?;
+        }
+        // What is old has its deadline: it gets four fifths of the time.
+        let until = context.now(local_now) + Age(context.settings.keep_up.0 / 4);
+        let pass = Pass { from, until, to_the_end: false };
+        fetch::fetch(context, archive, source, local_now, report, (tried, pass)).await?;
+        today.looked(context, local_now);
+    }
+}
+
+/// When a run that goes on for hours looks at today again.
+///
+/// After an outage of weeks the oldest days come first, since Graph forgets them first; catching up a large tenant takes a day, and new
+/// calls would be seen a day late. So each hour the time since the last look is listed and what is new of it fetched, with the three
+/// hours before it, in which calls may still have appeared.
+struct Today {
+    /// Up to when today is known.
+    seen: Timestamp,
+    due: Timestamp,
+    is_kept_up: bool,
+}
+
+/// A first version comes up to 150 minutes after a call, and a look takes a while.
+const LATE: Age = Age::hours(3);
+
+impl Today {
+    fn new(context: &Context, is_kept_up: bool, local_now: Timestamp) -> Self {
+        let now = context.now(local_now);
+        let due = if is_kept_up { now + context.settings.keep_up } else { Timestamp(i64::MAX) };
+        Self { seen: now, due, is_kept_up }
+    }
+
+    fn is_due(&self, context: &Context, local_now: Timestamp) -> bool {
+        self.due <= context.now(local_now)
+    }
+
+    /// Begins a look; returns from when on time is to be listed.
+    fn look(&mut self, context: &Context, local_now: Timestamp) -> Option<Timestamp> {
+        let from = (self.seen - LATE).floor_to(Age::hours(1));
+        self.seen = context.now(local_now);
+        self.is_kept_up.then_some(from)
+    }
+
+    fn looked(&mut self, context: &Context, local_now: Timestamp) {
+        self.due = context.now(local_now) + context.settings.keep_up;
+    }
 }
 
 /// What is due of a source that is listed by time.

@@ -8,45 +8,17 @@
 use crate::{
     archive::listing::Listing,
     model::{
-        retention::Retention,
         source::{Protocol, Range, Source},
         time::{Age, Span, Timestamp},
     },
 };
+// The rule is a fact that `status` tells as well; whoever plans finds it here.
+pub use crate::model::relisting::Policy;
 
 /// Rows for which one window may stand: a next link that expires costs no more than listing these again.
 const WINDOW_ROWS: u64 = 30_000;
 /// Rows of logs show 24 to 48 hours late and are settled in the days after: so long every run reads them again.
 const LOG_REREAD: Age = Age::days(9);
-
-/// How often hours are listed again.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Policy {
-    /// An hour is due again when its age has grown by this factor since it was last listed.
-    pub factor: f64,
-    /// Ages below this count as this.
-    pub age_min: Age,
-    /// A last sweep takes place this long before Graph forgets an hour.
-    pub sweep_margin: Age,
-    /// Where the archive holds at most so many records of the last 30 days, all of them are listed each time: 500 requests.
-    pub list_all_rows: u64,
-    /// A day of a log that was listed so short a time ago is not due again, however young it is.
-    pub log_pause: Age,
-    pub retention: Retention,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            factor: 2.0,
-            age_min: Age::minutes(15),
-            sweep_margin: Age::hours(36),
-            list_all_rows: 30_000,
-            log_pause: Age::default(),
-            retention: Retention::default(),
-        }
-    }
-}
 
 /// What the user restricts the run to. A span asked for is listed whether due or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +65,7 @@ pub fn plan(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy:
 }
 
 fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
-    let bucket = Age::hours(1);
+    let bucket = source.bucket();
     let horizon = (now - policy.retention.certain(source)).floor_to(Age::seconds(1));
     let second = Age::seconds(1);
     // Graph is asked in whole seconds; what is claimed must not be more than what is asked.
@@ -125,7 +97,7 @@ fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, pol
 /// Logs are asked for whole days in UTC, so that a log that sums up is always asked for the same spans. An unfinished window
 /// begins anew: its next links count rows, and rows may have come in before.
 fn plan_log(source: Source, range: Range, now: Timestamp, known: Known<'_>, ask: &Ask, policy: &Policy) -> Vec<Window> {
-    let day = Age::days(1);
+    let day = source.bucket();
     let end_of_day = |time: Timestamp| Timestamp(time.0 + day.0 - 1).floor_to(day);
     let from = ask.from.unwrap_or(now - policy.retention.reach(source)).floor_to(day);
     // The sum of a day that is not over would change with every look at it.
@@ -170,13 +142,8 @@ fn last_listed(bucket: Span, listings: &[Listing]) -> Option<Timestamp> {
     listings.iter().filter(covers).map(|listing| listing.begun).max()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ages of days need no nanoseconds")]
 fn is_due(bucket: Span, last: Option<Timestamp>, source: Source, now: Timestamp, policy: &Policy) -> bool {
-    let Some(last) = last else { return true };
-    let age_at = |time: Timestamp| (time - bucket.to).max(policy.age_min).0 as f64;
-    let grown = age_at(now) >= policy.factor * age_at(last);
-    let sweep = bucket.from + policy.retention.certain(source) - policy.sweep_margin;
-    grown || (last < sweep && sweep <= now)
+    last.is_none_or(|last| policy.due_again(source, bucket, last) <= now)
 }
 
 #[cfg(test)]

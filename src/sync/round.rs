@@ -17,12 +17,12 @@ use crate::{
     graph::{self, Cloud},
     model::{
         event::Observer,
-        id::RunId,
+        id::{RecordKey, RunId},
         retention::Retention,
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
-    sync::{self, Error, Lack, Result, Settings, SourceReport, plan::Ask, scribe::Scribe},
+    sync::{self, Error, Lack, Reach, Result, Settings, SourceReport, outlook::Outlook, plan::Ask, scribe::Scribe},
 };
 
 /// What one round is to do.
@@ -31,6 +31,9 @@ pub struct Round {
     pub ask: Ask,
     /// Sources asked for by name; none means all that the permissions allow.
     pub named: Vec<Source>,
+    pub reach: Reach,
+    /// Records on the to-do list that are made due first.
+    pub asked_for: Vec<RecordKey>,
 }
 
 /// Where a round works and with what.
@@ -57,6 +60,8 @@ pub struct Summary {
     pub elapsed_s: f64,
     /// Spans that passed Graph's retention uncovered since the run before.
     pub newly_lost: Vec<Span>,
+    /// Of sources that are still far behind: what will and what will not be had in time at the rate of this run.
+    pub outlook: Vec<Outlook>,
 }
 
 /// A source that was not pulled, because it cannot be.
@@ -100,6 +105,7 @@ impl Closing {
 /// What keeps it from beginning: a host, a credential, another writer. What stops it later is in the outcome.
 pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Closing)> {
     let Setup { folder, cloud, graph, settings, local_now, stop, observer } = setup;
+    let settings = Settings { reach: round.reach, ..settings };
     let begun = Instant::now();
     let client = graph::Client::new(graph, observer.clone())?;
     // A wrong secret must not leave a folder behind, and a second writer must not bother the login host.
@@ -112,7 +118,9 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
     };
     // Damage in what is stored must not keep new records out; it is told at the end.
     let rows_made = writer.derive_missing(&mut |_| ());
-    let run = writer.begin_run("sync", now)?;
+    writer.ask_for(&round.asked_for)?;
+    let command = if round.reach == Reach::Everything { "sync" } else { "retry" };
+    let run = writer.begin_run(command, now)?;
     let archive = Archive::open(&folder)?;
     let follower = settings.follows.then(|| Follower::start(&folder));
     let (scribe, desk) =
@@ -129,7 +137,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
         let graph::Totals { requests, retries, throttled_s } = client.requests();
         let newly_lost = newly_lost(&archive, &round.named, now, &settings.policy.retention)?;
         let elapsed_s = begun.elapsed().as_secs_f64();
-        Ok(Summary { sources, left_out, requests, retries, throttled_s, elapsed_s, newly_lost })
+        Ok(Summary { sources, left_out, requests, retries, throttled_s, elapsed_s, newly_lost, outlook: Vec::new() })
     });
     Ok((outcome, Closing { writer, run, now, rows_made, indexed }))
 }
@@ -140,7 +148,7 @@ async fn sources(
     archive: &Archive,
     roles: &[String],
     cloud: Cloud,
-    Round { named, ask }: &Round,
+    Round { named, ask, .. }: &Round,
     local_now: Timestamp,
 ) -> Result<(Vec<SourceReport>, Vec<LeftOut>)> {
     let (mut reports, mut left_out) = (Vec::new(), Vec::new());

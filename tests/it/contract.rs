@@ -199,7 +199,7 @@ fn a_dry_run_asks_graph_for_nothing_and_makes_no_archive() {
     assert!(!bench.archive().exists());
     let planned = |line: &str| {
         let plans = bench.run(line).ends_with(0).json();
-        plans.as_array().unwrap().iter().map(|plan| plan["source"].clone()).collect::<Vec<_>>()
+        plans["sources"].as_array().unwrap().iter().map(|plan| plan["source"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(planned("sync --dry-run --format json --source sms,calls"), ["calls", "sms"]);
     assert!(planned("--cloud china sync --dry-run --format json").is_empty(), "this cloud has none of them");

@@ -35,8 +35,9 @@ fn a_sync_killed_at_random_points_again_and_again_loses_nothing() {
         sync.kill().unwrap();
         sync.wait().unwrap();
         if bench.archive().join("archive.db").is_file() {
-            let code = bench.run("verify").status.code();
-            assert!(matches!(code, Some(0 | 2)), "after a kill at {wait:?}, verify ends with {code:?}");
+            let ran = bench.run("verify");
+            let code = ran.status.code();
+            assert!(matches!(code, Some(0 | 2)), "after a kill at {wait:?}, verify ends with {code:?}: {ran:?}");
         }
     }
     assert!(killed > 0, "no kill met a running sync");

@@ -10,6 +10,7 @@
 )]
 
 mod contract;
+mod coverage;
 mod crash;
 mod csdl;
 mod damage;

@@ -239,7 +239,7 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         observer: watcher.clone(),
     };
     let (from, to) = (round.asks.map(|asks| asks.0), round.asks.map(|asks| asks.1));
-    let asked = round::Round { ask: Ask { from, to }, named: vec![Source::Calls] };
+    let asked = round::Round { ask: Ask { from, to }, named: vec![Source::Calls], ..round::Round::default() };
     let outcome = tokio::select! {
         biased;
         () = watcher.dies.notified() => None,

@@ -48,7 +48,7 @@ mod tests {
         exit::Failure,
         init::{Kind, absolute},
     };
-    use crate::model::source::Source;
+    use crate::model::{relisting::Policy, source::Source, time::Age};
 
     fn choice() -> Choice {
         Choice {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_key_of_the_program_is_explained() {
-        for table in ["", "[graph]\n", "[retention]\n"] {
+        for table in ["", "[graph]\n", "[sync]\n", "[retention]\n"] {
             let refusal =
                 toml::from_str::<File>(&format!("{table}no_such_key = 1\n")).unwrap_err().message().to_owned();
             let keys: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();
@@ -96,6 +96,20 @@ mod tests {
             for key in keys {
                 assert!(TEMPLATE.contains(key), "{key} is not explained");
             }
+        }
+    }
+
+    #[test]
+    fn the_rule_shown_for_listing_again_is_the_one_in_force() {
+        let (policy, hour) = (Policy::default(), Age::hours(1).0);
+        let lines = [
+            format!("# relist_factor = {:.1}", policy.factor),
+            format!("# age_min = \"{}m\"", policy.age_min.0 * 60 / hour),
+            format!("# sweep_margin = \"{}h\"", policy.sweep_margin.0 / hour),
+            format!("# list_all_rows = {}", policy.list_all_rows),
+        ];
+        for line in lines {
+            assert!(TEMPLATE.contains(&format!("\n{line}\n")), "{line}");
         }
     }
 

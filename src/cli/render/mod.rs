@@ -1,6 +1,7 @@
 //! What people see.
 
 mod branch;
+pub mod calendar;
 mod figures;
 mod linked;
 mod log;
