@@ -60,9 +60,8 @@ pub(super) fn dry_run(named: &[Source], ask: Ask, format: Format, context: &Cont
     let policy = context.config.policy()?;
     let pace = pace(context);
     let cloud = context.config.cloud()?;
-    let is_meant = |source: &Source| {
-        source.is_of_events() && cloud.has(*source) && (named.is_empty() || named.contains(source))
-    };
+    let is_meant =
+        |source: &Source| source.is_of_events() && cloud.has(*source) && (named.is_empty() || named.contains(source));
     let read = |source| outlook::read(archive.as_ref(), source, context.now, (&ask, &policy, pace));
     let sources = Source::ALL.into_iter().filter(is_meant).map(read).collect::<std::result::Result<Vec<_>, _>>()?;
     let dry_run = DryRun {
