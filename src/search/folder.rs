@@ -46,22 +46,26 @@ impl<T> State<T> {
 
 /// Looks into `dir` with an eye to writing.
 pub(crate) fn look(dir: &Path) -> Result<State<(tantivy::Index, Payload)>> {
-    look_with(dir, |directory| Box::new(directory))
+    // Whoever writes has to clear the place first.
+    look_with(dir, |directory| Box::new(directory), State::Damaged("it was never finished".to_owned()))
 }
 
 /// Looks into `dir` with an eye to reading only.
 pub(crate) fn look_only(dir: &Path) -> Result<State<(tantivy::Index, Payload)>> {
-    look_with(dir, |directory| Box::new(Reading(directory)))
+    // Nothing was ever in it: whoever was making it was killed.
+    look_with(dir, |directory| Box::new(Reading(directory)), State::Missing)
 }
 
 fn look_with(
     dir: &Path,
     with: impl FnOnce(MmapDirectory) -> Box<dyn Directory>,
+    unfinished: State<(tantivy::Index, Payload)>,
 ) -> Result<State<(tantivy::Index, Payload)>> {
     match dir.join("meta.json").try_exists() {
         Ok(true) => {}
         // An empty folder is one in which nothing was begun; other files without their list are the ruin of an index.
         Ok(false) if is_empty(dir) => return Ok(State::Missing),
+        Ok(false) if is_unbegun(dir) => return Ok(unfinished),
         Ok(false) => return Ok(State::Damaged("it has lost its list of segments".to_owned())),
         Err(error) => return Err(error).doing("look into its folder"),
     }
@@ -86,7 +90,7 @@ fn look_with(
         }
         Some(Ok(_)) => State::OtherSchema,
         // Made, but its first commit never came.
-        None => State::Damaged("it was never finished".to_owned()),
+        None => unfinished,
         Some(Err(_)) => State::Damaged("its position cannot be read".to_owned()),
     })
 }
@@ -115,6 +119,12 @@ fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Whether there is nothing but what tantivy lays down before the list of segments: its locks, and its list of files.
+fn is_unbegun(dir: &Path) -> bool {
+    let is_of_tantivy = |name: std::ffi::OsString| name.to_string_lossy().starts_with('.');
+    std::fs::read_dir(dir).is_ok_and(|files| files.flatten().all(|file| is_of_tantivy(file.file_name())))
 }
 
 fn is_empty(dir: &Path) -> bool {

@@ -485,6 +485,21 @@ fn every_match_comes_once_and_in_order_past_all_pages() {
 }
 
 #[test]
+fn an_index_whose_making_was_killed_is_none_yet_and_no_damage() {
+    let dir = TempDir::new().unwrap();
+    let index_dir = dir.path().join("index");
+    fs::create_dir(&index_dir).unwrap();
+    fs::File::create(index_dir.join(".tantivy-meta.lock")).unwrap();
+    assert!(matches!(Index::open(&index_dir).unwrap(), State::Missing), "killed before its list of segments");
+    tantivy::Index::create_in_dir(&index_dir, crate::search::fields::FIELDS.schema.clone()).unwrap();
+    assert!(matches!(Index::open(&index_dir).unwrap(), State::Missing), "killed before its first commit");
+    assert!(
+        matches!(Indexer::open_or_create(&index_dir), Err(crate::search::Error::Damaged(_))),
+        "whoever writes makes it anew"
+    );
+}
+
+#[test]
 fn whatever_happens_to_the_folder_is_reported() {
     let dir = TempDir::new().unwrap();
     let index_dir = dir.path().join("index");
