@@ -142,10 +142,11 @@ fn is_needless(place: usize, known: &[Listing], settling: Age, retained: Age) ->
     subtract(&rest, &complete(&known[..place], settling)).is_empty()
 }
 
-/// Forgets a listing that cannot go on; what it put on the to-do list stays there.
+/// Gives up a listing that cannot go on; what it put on the to-do list stays there. That somebody set out for it stays known, too:
+/// what is never had of it is lost one day, and has to be told.
 pub(crate) fn abandon(connection: &Connection, listing: &Listing) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM listing WHERE listing_id = ?1 AND listed_ns IS NULL")?
+        .prepare_cached("UPDATE listing SET cursor = NULL WHERE listing_id = ?1 AND listed_ns IS NULL")?
         .execute([listing.listing_id])?;
     Ok(())
 }
@@ -171,6 +172,7 @@ pub(crate) fn since(connection: &Connection, source: Source, from: Timestamp) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::coverage;
 
     fn archive() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -230,6 +232,20 @@ mod tests {
         page(&connection, &resumable, &[], Some(&Cursor("next".into())), day(4)).unwrap();
         list(&connection, day(1), day(6), day(5));
         assert_eq!(spans(&connection), [(day(3), day(4)), (day(1), day(6))]);
+    }
+
+    #[test]
+    fn a_window_that_was_given_up_and_never_had_is_lost_in_the_end() {
+        let connection = archive();
+        let first = begin(&connection, Source::Calls, Span::new(day(0), day(2)), day(29)).unwrap();
+        page(&connection, &first, &[], Some(&Cursor("astray".into())), day(29)).unwrap();
+        abandon(&connection, &first).unwrap();
+        list(&connection, day(2), day(30), day(29));
+        let facts = coverage::facts(&connection, Source::Calls).unwrap();
+        assert_eq!(facts.listings[0].cursor, None, "it is not gone on with");
+        let lost = coverage::coverage(Source::Calls, &facts, day(33), &Retention::default()).lost;
+        assert_eq!(lost.len(), 1);
+        assert_eq!(lost[0].to, day(2));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl ArchiveWriter {
         outcome
     }
 
-    /// Forgets an unfinished listing that is to begin anew.
+    /// Gives up an unfinished listing: what it was to list is listed anew one day.
     pub fn abandon_listing(&mut self, listing: &Listing) -> Result<()> {
         listing::abandon(&self.connection, listing)
     }
