@@ -253,10 +253,6 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
         outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
-    for behind in &summary.outlook {
-        let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
-        outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    }
     writeln!(
         out,
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
