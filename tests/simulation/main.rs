@@ -13,6 +13,7 @@ mod oracle;
 mod panics;
 mod play;
 mod scenario;
+mod windows;
 mod wire;
 
 use std::{

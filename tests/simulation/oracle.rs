@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use callvault::{
     archive::{Archive, Folder},
     model::{
-        id::Seq,
+        id::{RecordKey, Seq},
         kind::Kind,
-        retention::Retention,
         source::Source,
         time::{Age, Timestamp},
     },
@@ -20,13 +19,14 @@ use url::Url;
 use crate::{
     play::Went,
     scenario::{Call, Dice, RETENTION, Scenario},
+    windows::{Chain, End, Facts, Followed, Rule, Windows},
     wire::Exchange,
 };
 
 /// A record in a service is not tried again for so long after it failed.
 const FAILED_PAUSE: Age = Age::hours(7);
-/// Points in time closer to an edge than this are not judged: clocks tell whole seconds, and requests take their time.
-const EDGE: Age = Age::minutes(20);
+/// "Remains available for 30 days"; a first version comes up to 150 minutes after a call, and a meeting may run 30 hours.
+const CALLS: Rule = Rule { retained: RETENTION, latency: Age::minutes(150), settling: Age::hours(36) };
 /// Points of time at which coverage is compared.
 const POINTS: u32 = 250;
 
@@ -39,33 +39,9 @@ pub(crate) struct Oracle<'a> {
     owed: BTreeMap<&'a str, (i64, Timestamp)>,
     /// When a record was last said to have failed.
     failed: HashMap<String, Timestamp>,
-    chains: Vec<Chain>,
-    /// The earliest time that a list was ever asked for and still to be had, and that of processes that died before they asked.
-    set_out: Option<Timestamp>,
-    set_out_perhaps: Option<Timestamp>,
+    windows: Windows,
     versions: u64,
     lost: u64,
-}
-
-/// A window of the list, page by page, as it went over the wire.
-#[derive(Clone, Debug)]
-struct Chain {
-    from: Timestamp,
-    to: Timestamp,
-    /// When its first page was asked for.
-    begun: Timestamp,
-    /// Listed though it may not have been due.
-    by_name: bool,
-    next: Option<String>,
-    /// Read to its end; `Doubtful`: but perhaps the process died before it noted that.
-    end: End,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    NotYet,
-    Doubtful,
-    Whole,
 }
 
 /// What the archive says it holds.
@@ -101,9 +77,7 @@ impl<'a> Oracle<'a> {
             shown: BTreeMap::new(),
             owed: BTreeMap::new(),
             failed: HashMap::new(),
-            chains: Vec::new(),
-            set_out: None,
-            set_out_perhaps: None,
+            windows: Windows::new(CALLS),
             versions: 0,
             lost: 0,
         }
@@ -118,13 +92,18 @@ impl<'a> Oracle<'a> {
         for id in &went.failed {
             self.failed.insert(id.clone(), went.ended);
         }
-        let before = self.chains.len();
-        let resumed = self.follow(went);
+        let before = self.windows.chains.len();
+        let Followed { resumed, pages } = self.windows.follow(went, Exchange::is_list, window);
+        let rows = pages.iter().filter(|seen| !seen.is_doubtful).flat_map(|seen| &seen.page.rows);
+        for row in rows {
+            let shown = self.shown.entry(row.id.clone()).or_insert(row.version);
+            *shown = row.version.max(*shown);
+        }
         let Some(Ok(summary)) = &went.outcome else {
             assert!(!went.calm || went.outcome.is_none(), "nothing was wrong, but the round of {} failed", went.begun);
             return;
         };
-        let [report] = &summary.sources[..] else { panic!("one source was asked for: {summary:?}") };
+        let Some(report) = summary.sources.iter().find(|report| report.source == "calls") else { return };
         if went.calm && !report.stopped {
             assert_eq!(report.windows_failed, 0, "nothing was wrong in the round of {}", went.begun);
             self.judge_cost(went, report.fetched + report.failed + report.lost, before);
@@ -174,59 +153,12 @@ impl<'a> Oracle<'a> {
         if begun - hour_ends < Age::minutes(31) { Timestamp(i64::MIN) } else { at.min(begun) }
     }
 
-    /// Puts the round's pages of the list to their windows; gives the spans that went on from an earlier round.
-    fn follow(&mut self, went: &Went) -> Vec<(Timestamp, Timestamp)> {
-        let died = went.outcome.is_none();
-        let last = went.log.iter().rposition(Exchange::is_list);
-        if died && last.is_none() {
-            let from = went.begun - RETENTION;
-            self.set_out_perhaps = Some(self.set_out_perhaps.map_or(from, |known| known.min(from)));
-        }
-        let mut asked: Option<(&str, Timestamp)> = None;
-        let mut resumed = Vec::new();
-        let known = self.chains.len();
-        for (n, exchange) in went.log.iter().enumerate().filter(|(_, exchange)| exchange.is_list()) {
-            let first = window(&exchange.url);
-            if let Some((from, _)) = first {
-                let from = from.max(exchange.at - RETENTION);
-                self.set_out = Some(self.set_out.map_or(from, |known| known.min(from)));
-            }
-            if first.is_some() && asked.is_none_or(|(url, _)| url != exchange.url) {
-                asked = Some((&exchange.url, exchange.at));
-            }
-            let Some(page) = &exchange.page else { continue };
-            let chain = if let (Some((from, to)), Some((_, begun))) = (first, asked.take()) {
-                let by_name = went.asks.is_some();
-                self.chains.push(Chain { from, to, begun, by_name, next: None, end: End::NotYet });
-                self.chains.len() - 1
-            } else {
-                let goes_on = |chain: &Chain| chain.next.as_deref() == Some(&exchange.url);
-                let Some(place) = self.chains.iter().rposition(goes_on) else { continue };
-                place
-            };
-            let is_last = died && Some(n) == last;
-            for row in page.rows.iter().filter(|_| !is_last) {
-                let shown = self.shown.entry(row.id.clone()).or_insert(row.version);
-                *shown = row.version.max(*shown);
-            }
-            let chain_of = &mut self.chains[chain];
-            if chain < known {
-                resumed.push((chain_of.from, chain_of.to));
-            }
-            chain_of.next.clone_from(&page.next);
-            if page.next.is_none() {
-                chain_of.end = if is_last { End::Doubtful } else { End::Whole };
-            }
-        }
-        resumed
-    }
-
     /// In calm weather: the pages of the windows, and of each record two requests and its further pages.
     fn judge_cost(&self, went: &Went, records: u64, chains_before: usize) {
-        let requests = went.log.iter().filter(|exchange| !exchange.is_sign_in()).count() as u64;
+        let requests = went.log.iter().filter(|exchange| exchange.is_of_calls()).count() as u64;
         let lists = went.log.iter().filter(|exchange| exchange.is_list()).count();
         let (mut rows, mut most) = (0, 0);
-        for exchange in &went.log {
+        for exchange in went.log.iter().filter(|exchange| exchange.is_list()) {
             rows += exchange.page.as_ref().map_or(0, |page| page.rows.len());
         }
         let sizes = self.scenario.page_sizes;
@@ -238,8 +170,8 @@ impl<'a> Oracle<'a> {
             let faults = if call.faults.is_some() { 60 } else { 0 };
             most = most.max(pages + again + faults);
         }
-        let windows =
-            self.chains.len() - chains_before + went.log.iter().filter(|exchange| exchange.status >= 400).count();
+        let windows = self.windows.chains.len() - chains_before
+            + went.log.iter().filter(|exchange| exchange.is_list() && exchange.status >= 400).count();
         assert!(
             lists <= windows + rows / sizes.list + 1,
             "{lists} pages of the list for {rows} rows in {windows} windows, in the round of {}",
@@ -293,7 +225,7 @@ impl<'a> Oracle<'a> {
         while from < now {
             let is_of_it = |chain: &&Chain| chain.from <= from && from + hour <= chain.to;
             let due = |chain: &&Chain| chain.end == End::Whole && !chain.by_name && is_of_it(chain);
-            let listed = self.chains.iter().filter(due).count();
+            let listed = self.windows.chains.iter().filter(due).count();
             assert!(listed <= 15, "the hour from {from} was listed {listed} times");
             from = from + Age::hours(7);
         }
@@ -316,7 +248,8 @@ impl<'a> Oracle<'a> {
         let slice = archive.slice(Seq(0), archive.head().unwrap()).unwrap();
         let mut held = Held { newest: BTreeMap::new(), lost: BTreeMap::new(), queued: BTreeMap::new() };
         let mut reader = archive.version_reader();
-        for row in &slice.versions {
+        let is_call = |key: &Option<RecordKey>| key.as_ref().is_some_and(|key| key.kind == Kind::Call);
+        for row in slice.versions.iter().filter(|row| is_call(&row.key)) {
             let id = row.key.as_ref().unwrap().id.clone();
             let number = row.version.0;
             let call = self.calls.get(&*id).unwrap_or_else(|| panic!("{id} was never a record"));
@@ -357,7 +290,6 @@ impl<'a> Oracle<'a> {
             return;
         }
         let Ok(archive) = Archive::open(folder) else { return };
-        let says = archive.coverage(Source::Calls, now, &Retention::default()).unwrap();
         let slice = archive.slice(Seq(0), archive.head().unwrap()).unwrap();
         let todo = archive.todo_after(Kind::Call, &(Timestamp(i64::MIN), None), 100_000).unwrap();
         let hours = |starts: &mut dyn Iterator<Item = Timestamp>| -> BTreeSet<Timestamp> {
@@ -369,61 +301,10 @@ impl<'a> Oracle<'a> {
             missing: hours(&mut todo.iter().map(|todo| todo.start)),
             lost: hours(&mut slice.lost.iter().map(|row| row.start)),
         };
-        let within = |spans: &[callvault::model::time::Span], at| spans.iter().any(|span| span.contains(at));
-        let mut dice = Dice::new(self.scenario.seed ^ now.0.unsigned_abs());
-        let span_s = (now - self.scenario.began).0 / 1_000_000_000 + 32 * 86_400;
-        for _ in 0..POINTS {
-            let at = self.scenario.began - Age::days(32) + Age::seconds(dice.between(0, span_s));
-            let Some(truth) = self.state_around(at, &facts) else { continue };
-            let said =
-                State { covered: within(&says.covered, at), gap: within(&says.gaps, at), lost: within(&says.lost, at) };
-            assert_eq!(said, truth, "left what the archive says of {at} at {now}, right what is true");
-        }
+        let first = self.scenario.began - Age::days(32);
+        let dice = Dice::new(self.scenario.seed ^ now.0.unsigned_abs());
+        self.windows.judge(&archive, Source::Calls, &facts, (first, POINTS), dice);
     }
-
-    /// The state of a point of time; `None` too close to an edge to tell.
-    fn state_around(&self, at: Timestamp, facts: &Facts) -> Option<State> {
-        let state = self.state(at, facts, true);
-        let same = |at, doubtful| self.state(at, facts, doubtful) == state;
-        (same(at, false) && same(at - EDGE, true) && same(at + EDGE, true)).then_some(state)
-    }
-
-    fn state(&self, at: Timestamp, facts: &Facts, doubtful: bool) -> State {
-        let whole = |chain: &&Chain| chain.end == End::Whole || doubtful && chain.end == End::Doubtful;
-        let could_see = |chain: &&Chain| at >= chain.begun - RETENTION && at < chain.begun;
-        let in_window = |chain: &&Chain| chain.from <= at && at < chain.to;
-        let listed = |chain: &&Chain| whole(chain) && in_window(chain) && could_see(chain);
-        let is_listed = self.chains.iter().any(|chain| listed(&chain));
-        let is_settled = self.chains.iter().filter(listed).any(|chain| chain.begun - at >= Age::hours(36))
-            || at >= facts.now - Age::hours(96);
-        let hour = at.floor_to(Age::hours(1));
-        let lost_record = facts.lost.contains(&hour);
-        let covered = is_listed && is_settled && !lost_record && !facts.missing.contains(&hour);
-        let horizon = facts.now - RETENTION;
-        let ever = self.chains.iter().any(|chain| whole(&chain));
-        let perhaps = self.set_out_perhaps.filter(|_| doubtful);
-        let set_out = perhaps.into_iter().chain(self.set_out).min();
-        let duty = set_out.filter(|_| ever).map_or(horizon, |from| from + Age::minutes(10));
-        State {
-            covered,
-            gap: at >= horizon && at < facts.now - Age::minutes(150) && !covered && !lost_record,
-            lost: lost_record || (duty <= at && at < horizon && !covered),
-        }
-    }
-}
-
-struct Facts {
-    now: Timestamp,
-    /// Hours of records still to fetch, and of records lost.
-    missing: BTreeSet<Timestamp>,
-    lost: BTreeSet<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
-    covered: bool,
-    gap: bool,
-    lost: bool,
 }
 
 impl Call {

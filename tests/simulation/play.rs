@@ -93,6 +93,17 @@ pub(crate) struct Went {
     pub(crate) calm: bool,
 }
 
+impl Went {
+    /// Whether the process died or was stopped, so that an answer on its way may not have been taken in.
+    pub(crate) fn broke_off(&self) -> bool {
+        let stopped = |summary: &Summary| summary.sources.iter().any(|report| report.stopped);
+        match &self.outcome {
+            None => true,
+            Some(outcome) => outcome.as_ref().is_ok_and(stopped),
+        }
+    }
+}
+
 /// Counts events, and lets the process die or be stopped after some.
 struct Watcher {
     events: AtomicU64,

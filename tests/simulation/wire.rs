@@ -12,9 +12,10 @@ use axum::{
 use callvault::{
     graph::transport::{Asked, Service, Told, Transport},
     model::time::Timestamp,
-    simulate::Simulator,
+    simulate::{LogKind, Simulator},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::scenario::Dice;
 
@@ -38,16 +39,29 @@ pub(crate) struct Exchange {
     pub(crate) url: String,
     /// 0: no answer, or half of one.
     pub(crate) status: u16,
-    /// Of a page of the list.
-    pub(crate) page: Option<ListPage>,
+    /// Of a page of a list, a log or the directory.
+    pub(crate) page: Option<Page>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ListPage {
-    #[serde(rename = "value")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    /// Of the list of calls.
     pub(crate) rows: Vec<Row>,
-    #[serde(rename = "@odata.nextLink")]
+    /// Of a log or the directory: the elements whole.
+    pub(crate) items: Vec<Value>,
     pub(crate) next: Option<String>,
+    /// The link for the changes to come.
+    pub(crate) delta: Option<String>,
+}
+
+/// A page as it is written.
+#[derive(Deserialize)]
+struct Written<T> {
+    value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+    #[serde(rename = "@odata.deltaLink")]
+    delta: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -61,8 +75,31 @@ impl Exchange {
         self.url.contains("/communications/callRecords?")
     }
 
-    pub(crate) fn is_sign_in(&self) -> bool {
-        self.url.contains("/oauth2/")
+    /// Of the list or of a record.
+    pub(crate) fn is_of_calls(&self) -> bool {
+        self.is_list() || self.url.contains("/communications/callRecords/") && self.log().is_none()
+    }
+
+    pub(crate) fn is_of_people(&self) -> bool {
+        self.url.contains("/users/delta")
+    }
+
+    /// The log that was asked.
+    pub(crate) fn log(&self) -> Option<LogKind> {
+        let name = self.url.split_once("/callRecords/get")?.1;
+        LogKind::ALL.into_iter().find(|log| name.starts_with(&log.function()["get".len()..]))
+    }
+
+    fn read(&self, body: &[u8]) -> Option<Page> {
+        if self.is_list() {
+            let Written { value: rows, next, delta } = serde_json::from_slice(body).ok()?;
+            return Some(Page { rows, next, delta, ..Page::default() });
+        }
+        if self.log().is_none() && !self.is_of_people() {
+            return None;
+        }
+        let Written { value: items, next, delta } = serde_json::from_slice(body).ok()?;
+        Some(Page { items, next, delta, ..Page::default() })
     }
 }
 
@@ -107,8 +144,8 @@ impl Wire {
         tokio::time::sleep(Duration::from_millis(back)).await;
         if let (Ok(told), Some(exchange)) = (&told, self.state.lock().unwrap().log.get_mut(place)) {
             exchange.status = told.status;
-            if exchange.is_list() && told.status == 200 {
-                exchange.page = serde_json::from_slice(&told.body).ok();
+            if told.status == 200 {
+                exchange.page = exchange.read(&told.body);
             }
         }
         told
