@@ -19,6 +19,8 @@ pub use crate::model::relisting::Policy;
 const WINDOW_ROWS: u64 = 30_000;
 /// Rows of logs show 24 to 48 hours late and are settled in the days after: so long every run reads them again.
 const LOG_REREAD: Age = Age::days(9);
+/// A day whose first minutes go meanwhile is not summed up again.
+const SUM_MARGIN: Age = Age::hours(1);
 
 /// What the user restricts the run to. A span asked for is listed whether due or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,8 +106,13 @@ fn plan_log(source: Source, range: Range, now: Timestamp, known: Known<'_>, ask:
     let today = if range.sums_up { now.floor_to(day) } else { end_of_day(now) };
     let to = ask.to.map_or(today, end_of_day).min(today);
     let asked = ask.from.is_some() || ask.to.is_some();
+    // Of a day that is half forgotten there is half a sum, which must not take the place of the whole one.
+    let whole_from = now - policy.retention.reach(source) + SUM_MARGIN;
     let due = |span: Span| {
         let Some(last) = last_listed(span, known.listings) else { return true };
+        if range.sums_up && span.from < whole_from {
+            return false;
+        }
         let is_young = last - span.to < LOG_REREAD && now - last >= policy.log_pause;
         asked || is_young || is_due(span, Some(last), source, now, policy)
     };
@@ -286,6 +293,21 @@ mod tests {
             log_spans(Source::DialOut, now, &[], part_of_a_day),
             [Span::new(ago(Age::days(2)), ago(Age::days(1)))]
         );
+    }
+
+    #[test]
+    fn a_sum_that_was_had_is_not_asked_for_again_once_its_day_is_half_forgotten() {
+        let day = Span::new(ago(Age::days(150)), ago(Age::days(149)));
+        let begun = day.to + Age::days(5);
+        let listed = [Listing { source: Source::DialOut, ..listing(day.from, day.to, begun, None) }];
+        let asks_for_it =
+            |now, listings: &[Listing], ask| log_spans(Source::DialOut, now, listings, ask).contains(&day);
+        let by_name = Ask { from: Some(day.from), to: Some(day.to) };
+        assert!(asks_for_it(NOW - Age::hours(2), &listed, Ask::default()), "it is due, and still whole");
+        for ask in [Ask::default(), by_name] {
+            assert!(!asks_for_it(NOW + Age::hours(7), &listed, ask), "what was summed up later would be less");
+            assert!(asks_for_it(NOW + Age::hours(7), &[], ask), "half of it is more than nothing");
+        }
     }
 
     #[test]

@@ -9,10 +9,13 @@
     reason = "a test that cannot go on has failed; its story is for whoever plays it"
 )]
 
+mod directory;
 mod oracle;
 mod panics;
 mod play;
+mod rows;
 mod scenario;
+mod telephony;
 mod windows;
 mod wire;
 

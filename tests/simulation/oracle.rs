@@ -11,14 +11,18 @@ use callvault::{
         source::Source,
         time::{Age, Timestamp},
     },
+    simulate::{LogKind, World},
     verify,
 };
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
+    directory::Directory,
     play::Went,
+    rows::Log,
     scenario::{Call, Dice, RETENTION, Scenario},
+    telephony,
     windows::{Chain, End, Facts, Followed, Rule, Windows},
     wire::Exchange,
 };
@@ -40,6 +44,8 @@ pub(crate) struct Oracle<'a> {
     /// When a record was last said to have failed.
     failed: HashMap<String, Timestamp>,
     windows: Windows,
+    logs: Vec<Log<'a>>,
+    directory: Option<Directory>,
     versions: u64,
     lost: u64,
 }
@@ -71,6 +77,8 @@ impl Call {
 
 impl<'a> Oracle<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let telephony = scenario.telephony.as_ref();
+        let logs = telephony.into_iter().flat_map(|telephony| LogKind::ALL.map(|log| (log, telephony)));
         Self {
             scenario,
             calls: scenario.calls.iter().map(|call| (&*call.id, call)).collect(),
@@ -78,6 +86,11 @@ impl<'a> Oracle<'a> {
             owed: BTreeMap::new(),
             failed: HashMap::new(),
             windows: Windows::new(CALLS),
+            logs: logs
+                .filter(|(log, telephony)| telephony.has(telephony::source(*log)))
+                .map(|(log, telephony)| Log::new(log, scenario, telephony))
+                .collect(),
+            directory: telephony.filter(|telephony| telephony.has(Source::People)).map(|_| Directory::default()),
             versions: 0,
             lost: 0,
         }
@@ -89,6 +102,10 @@ impl<'a> Oracle<'a> {
 
     /// Takes in a round: what it owes, and whether it cost too much.
     pub(crate) fn heard(&mut self, went: &Went) {
+        self.logs.iter_mut().for_each(|log| log.heard(went));
+        if let Some(directory) = &mut self.directory {
+            directory.heard(went);
+        }
         for id in &went.failed {
             self.failed.insert(id.clone(), went.ended);
         }
@@ -182,7 +199,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// At the end of all: every version in its place, nothing else, and all of it whole.
-    pub(crate) fn judge(&mut self, folder: &Folder, now: Timestamp) {
+    pub(crate) fn judge(&mut self, folder: &Folder, world: &World, now: Timestamp) {
         let archive = Archive::open(folder).unwrap();
         let held = self.judge_versions(&archive, now);
         for (id, (version, round)) in &self.owed {
@@ -212,6 +229,12 @@ impl<'a> Oracle<'a> {
             self.judge_doubling(now);
         }
         self.judge_coverage(folder, now);
+        for log in &self.logs {
+            self.versions += log.judge(&archive, world, now);
+        }
+        if let Some((directory, telephony)) = self.directory.as_ref().zip(self.scenario.telephony.as_ref()) {
+            self.versions += directory.judge(&archive, telephony, world);
+        }
         let found = verify::verify(&archive, verify::Ask::default(), &mut |_| ()).unwrap();
         assert!(found.is_whole(), "{:?}", found.findings);
         self.lost = held.lost.len() as u64;
@@ -304,6 +327,7 @@ impl<'a> Oracle<'a> {
         let first = self.scenario.began - Age::days(32);
         let dice = Dice::new(self.scenario.seed ^ now.0.unsigned_abs());
         self.windows.judge(&archive, Source::Calls, &facts, (first, POINTS), dice);
+        self.logs.iter().for_each(|log| log.judge_coverage(&archive, now));
     }
 }
 

@@ -34,7 +34,9 @@ use tokio::{
 
 use crate::{
     oracle::Oracle,
+    rows::PAUSE,
     scenario::{Round, Scenario, Sky},
+    telephony,
     wire::{Exchange, Wire},
 };
 
@@ -144,15 +146,19 @@ pub(crate) fn scratch() -> tempfile::TempDir {
 async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
     let simulator = Simulator::in_process(Settings {
         seed: scenario.seed,
-        users: 3,
+        users: telephony::PEOPLE,
         calls_per_day: 0,
         days: 1,
         start_clock: Some(scenario.began),
         limits: scenario.limits,
         page_sizes: scenario.page_sizes,
         skip_token_life: scenario.skip_token_life,
+        delta_token_life: scenario.telephony.as_ref().and_then(|telephony| telephony.delta_token_life),
         ..Settings::default()
     });
+    if let Some(telephony) = &scenario.telephony {
+        telephony.plant(&simulator);
+    }
     for call in &scenario.calls {
         simulator.plant(call.planted());
     }
@@ -206,7 +212,7 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
         let _lock = ArchiveWriter::open(&folder, wire.simulator.now()).unwrap();
         follow::catch_up(&Archive::open(&folder).unwrap()).unwrap();
     }
-    oracle.judge(&folder, wire.simulator.now());
+    oracle.judge(&folder, wire.simulator.world(), wire.simulator.now());
     played.days = (wire.simulator.now() - scenario.began).0 / Age::days(1).0;
     (played.versions, played.lost) = oracle.found();
     played
@@ -240,6 +246,9 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
     if scenario.doubling {
         settings.policy.list_all_rows = 0;
     }
+    if round.as_service {
+        settings.policy.log_pause = PAUSE;
+    }
     let setup = Setup {
         folder: folder.clone(),
         cloud: Cloud::Global,
@@ -250,7 +259,8 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         observer: watcher.clone(),
     };
     let (from, to) = (round.asks.map(|asks| asks.0), round.asks.map(|asks| asks.1));
-    let asked = round::Round { ask: Ask { from, to }, named: vec![Source::Calls], ..round::Round::default() };
+    let named = scenario.telephony.as_ref().map_or_else(|| vec![Source::Calls], |telephony| telephony.named.clone());
+    let asked = round::Round { ask: Ask { from, to }, named, ..round::Round::default() };
     let outcome = tokio::select! {
         biased;
         () = watcher.dies.notified() => None,

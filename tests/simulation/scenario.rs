@@ -5,6 +5,8 @@ use callvault::{
     simulate::{Fault, Limits, PageSizes, Planted, PlantedFaults, Weather},
 };
 
+use crate::telephony::Telephony;
+
 /// How long Graph keeps a record, from the start of its call.
 pub(crate) const RETENTION: Age = Age::days(30);
 
@@ -22,6 +24,8 @@ pub(crate) struct Scenario {
     pub(crate) concurrency: usize,
     /// Whether hours are listed again by the doubling rule, as in a large tenant.
     pub(crate) doubling: bool,
+    /// Logs and people, of some tenants.
+    pub(crate) telephony: Option<Telephony>,
 }
 
 /// A call as it truly was.
@@ -91,11 +95,11 @@ impl Dice {
         self.between(0, 99) < of_100
     }
 
-    fn minutes(&mut self, from: i64, to: i64) -> Age {
+    pub(crate) fn minutes(&mut self, from: i64, to: i64) -> Age {
         Age::minutes(self.between(from, to)) + Age::seconds(self.between(0, 59))
     }
 
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+    pub(crate) fn one<T: Clone>(&mut self, of: &[T]) -> T {
         of[usize::try_from(self.between(0, i64::try_from(of.len()).unwrap() - 1)).unwrap()].clone()
     }
 }
@@ -103,13 +107,16 @@ impl Dice {
 impl Scenario {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let days = dice.between(40, 60);
+        let has_telephony = seed % 3 == 2;
+        // Logs are kept for five months.
+        let is_long = has_telephony && dice.chance(40);
+        let days = if is_long { dice.between(160, 230) } else { dice.between(36, 52) };
         let began = Timestamp::from_second(1_790_000_000 + dice.between(0, 86_400 * 7));
         let ends = began + Age::days(days);
-        let calls = calls(&mut dice, began, days);
+        let calls = calls(&mut dice, began, days, if has_telephony { 1 } else { 3 });
         let skies = skies(&mut dice, began, ends);
-        let rounds = rounds(&mut dice, began, ends);
-        let small_pages = PageSizes { list: 7, sessions: 3, participants: 4, ..PageSizes::default() };
+        let rounds = rounds(&mut dice, began, ends, is_long);
+        let small_pages = PageSizes { list: 10, sessions: 3, participants: 4, log: 3, users: 2 };
         Self {
             seed,
             began,
@@ -121,13 +128,14 @@ impl Scenario {
             limits: if dice.chance(50) { Limits::documented() } else { Limits::off() },
             concurrency: usize::try_from(dice.one(&[1, 2, 4, 16])).unwrap(),
             doubling: dice.chance(40),
+            telephony: has_telephony.then(|| Telephony::new(&mut dice, began, days)),
         }
     }
 }
 
 /// Calls from a month before the beginning on.
-fn calls(dice: &mut Dice, began: Timestamp, days: i64) -> Vec<Call> {
-    let most_a_day = dice.between(1, 3);
+fn calls(dice: &mut Dice, began: Timestamp, days: i64, most_a_day: i64) -> Vec<Call> {
+    let most_a_day = dice.between(1, most_a_day);
     let mut calls = Vec::new();
     for day in -32..days {
         for _ in 0..dice.between(0, most_a_day) {
@@ -274,8 +282,8 @@ fn storm(dice: &mut Dice) -> Weather {
 }
 
 /// When somebody syncs, and what then happens to the process.
-fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
-    let pace = dice.between(0, 9);
+fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp, is_long: bool) -> Vec<Round> {
+    let pace = if is_long { 10 } else { dice.between(0, 9) };
     let deaths = dice.one(&[0, 5, 30]);
     let as_service = dice.chance(30);
     let skew = match dice.between(0, 3) {
@@ -305,7 +313,8 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
         }
         // Now and then the machine is off for days or weeks.
         if dice.chance(2) {
-            off_until = at + Age::hours(dice.one(&[12, 30, 80, 24 * 10, 24 * 25, 24 * 33]));
+            let days = if is_long { dice.one(&[8, 33, 60, 158]) } else { dice.one(&[0, 1, 3, 10, 25, 33]) };
+            off_until = at + Age::days(days) + dice.minutes(60 * 6, 60 * 18);
         }
         let died = rounds.last().is_some_and(|round: &Round| round.at == at && round.dies_after.is_some());
         at = at
@@ -316,6 +325,7 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp) -> Vec<Round> {
                 5..7 if at < began + Age::days(8) => Age::hours(6) + dice.minutes(-5, 5),
                 7 if at < began + Age::days(1) => Age::hours(1),
                 5..8 => Age::days(1),
+                10 => dice.minutes(60 * 6, 60 * 24 * 9),
                 _ => dice.minutes(60 * 6, 60 * 24 * 4),
             };
     }
