@@ -24,6 +24,7 @@ mod keys;
 mod letters;
 mod links;
 mod logs;
+mod moved;
 mod paging;
 mod people;
 mod query;
