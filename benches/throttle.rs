@@ -142,6 +142,7 @@ impl Tenant {
         Ok(Self { simulator, asked, addresses, calls: expected.len(), necessary, _runtime: runtime })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a file of a moment")]
     fn program(&self, folder: &Path, address: &str, times: usize, typed: &str) -> Result<Command> {
         let config = folder.join("config.toml");
         fs::write(&config, format!("[graph]\nrequests_per_20s = {}\n", SET * times))?;

@@ -205,21 +205,18 @@ fn a_log_frees_its_places_as_they_age() {
 /// A Graph with one budget for all: an exact sliding window in which refused requests count.
 struct Graph {
     requests: usize,
-    window: VecDeque<Duration>,
+    /// When the newest requests leave the window.
+    leaving: VecDeque<Duration>,
     retry_after_min: Duration,
 }
 
 impl Graph {
     fn refuses(&mut self, now: Duration) -> Option<Duration> {
-        self.window.push_back(now);
-        if self.window.len() <= self.requests {
+        self.leaving.push_back(now + SECOND * 20);
+        if self.leaving.len() <= self.requests || self.leaving.pop_front()? <= now {
             return None;
         }
-        let oldest = self.window.pop_front()?;
-        if now - oldest >= SECOND * 20 {
-            return None;
-        }
-        let room = SECOND * 20 - (now - self.window[0]);
+        let room = self.leaving[0].saturating_sub(now);
         Some(Duration::from_secs(room.as_secs() + 1).max(self.retry_after_min))
     }
 }
@@ -256,7 +253,7 @@ impl Play {
     fn run(&self, seed: u64) -> Played {
         let zero = Instant::now();
         let mut dice = StdRng::seed_from_u64(seed);
-        let mut graph = Graph { requests: self.graph, window: VecDeque::new(), retry_after_min: self.retry_after_min };
+        let mut graph = Graph { requests: self.graph, leaving: VecDeque::new(), retry_after_min: self.retry_after_min };
         let mut paces: Vec<Pace> = self.clients.iter().map(|_| pace(1490, SECOND * 20)).collect();
         let mut steps = BinaryHeap::new();
         for (client, (from, _)) in self.clients.iter().enumerate() {
