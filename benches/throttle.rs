@@ -21,7 +21,8 @@ use std::{
 use axum::{Router, extract::Request, response::Response};
 use callvault::{
     httpd,
-    simulate::{Limits, PageSizes, Rate, Settings, Simulator},
+    model::time::Timestamp,
+    simulate::{Limits, PageSizes, Rate, Settings, Simulator, World},
 };
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, time::sleep};
@@ -103,9 +104,19 @@ struct Tenant {
 }
 
 struct Asked {
+    at: Timestamp,
     process: usize,
     url: String,
     status: u16,
+}
+
+impl Asked {
+    /// Whether asking again later could bring something else: the first try failed, or its record has changed since.
+    fn is_outdated(&self, later: Timestamp, world: &World) -> bool {
+        let id = self.url.split("/callRecords/").nth(1).and_then(|rest| rest.split(['/', '?']).next());
+        let newest = |at| id.and_then(|id| world.visible_versions(id, at).last().copied());
+        self.status != 200 || newest(self.at) != newest(later)
+    }
 }
 
 impl Tenant {
@@ -168,12 +179,12 @@ impl Tenant {
 
     fn figures(&self, walls_s: Vec<f64>, held: Vec<usize>, limit: usize) -> Figures {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last: HashMap<(usize, &str), u16> = HashMap::new();
+        let mut last: HashMap<(usize, &str), &Asked> = HashMap::new();
         let (mut again_needed, mut again_needless) = (0, 0);
-        for Asked { process, url, status } in asked.iter() {
-            match last.insert((*process, url), *status) {
-                Some(200) => again_needless += 1,
-                Some(_) => again_needed += 1,
+        for again in asked.iter() {
+            match last.insert((again.process, &again.url), again) {
+                Some(before) if before.is_outdated(again.at, self.simulator.world()) => again_needed += 1,
+                Some(_) => again_needless += 1,
                 None => {}
             }
         }
@@ -206,9 +217,10 @@ async fn answer(
     if !delay.is_zero() {
         sleep(delay / 2).await;
     }
+    let at = simulator.now();
     let answer = simulator.answer(request).await;
     if !url.contains("/oauth2/") {
-        let asked_for = Asked { process, url, status: answer.status().as_u16() };
+        let asked_for = Asked { at, process, url, status: answer.status().as_u16() };
         asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked_for);
     }
     if !delay.is_zero() {
