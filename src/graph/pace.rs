@@ -118,7 +118,8 @@ impl Pace {
         if let Some(refused) = &mut self.refused {
             refused.resumed = resumed;
         }
-        self.next = Some(resumed + self.interval.div_f64(self.share(now)).mul_f64(random.clamp(0.0, 1.0)));
+        let begin = resumed + self.interval.div_f64(self.share(now)).mul_f64(random.clamp(0.0, 1.0));
+        self.next = self.next.max(Some(begin));
     }
 
     /// Time for which 429s stopped all requests; what lies ahead of `now` is not counted yet.
