@@ -174,8 +174,11 @@ impl Archive {
         Ok(faults)
     }
 
-    /// Kinds of which there is more or less than was counted while it was stored.
+    /// Kinds of which there is more or less than was counted while it was stored; an older archive has no counts.
     pub fn count_faults(&self) -> Result<Vec<String>> {
+        if !schema::has_kept_counts(&self.connection)? {
+            return Ok(Vec::new());
+        }
         let (mut counted, mut faults) = (stats::counted(&self.connection)?, Vec::new());
         for kind in Kind::ALL {
             let (kept, counted) = (stats::counts(&self.connection, kind)?, counted.remove(&kind).unwrap_or_default());
