@@ -276,6 +276,11 @@ impl Archive {
         todo::count(&self.connection, kind)
     }
 
+    /// When the first of them is to be tried.
+    pub fn next_try(&self, kind: Kind) -> Result<Option<Timestamp>> {
+        todo::next_due(&self.connection, kind)
+    }
+
     /// How many of them started in a span.
     pub fn queued_within(&self, kind: Kind, span: Span) -> Result<u64> {
         todo::count_within(&self.connection, kind, span)

@@ -20,10 +20,12 @@ mod query;
 mod reindex;
 mod retry;
 mod show;
+mod signals;
 mod simulate;
 mod status;
 mod sync;
 mod verify;
+mod watch;
 
 use std::{
     io::{self, Write},
@@ -102,6 +104,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The same with other settings, now.
+    fn with(&self, config: Config) -> Self {
+        Self { config, bars: self.bars.clone(), now: Timestamp::now(), ..*self }
+    }
+
     fn folder(&self) -> Folder {
         Folder::new(&self.config.archive)
     }

@@ -33,3 +33,4 @@ mod support;
 mod time;
 mod tls;
 mod versions;
+mod watch;
