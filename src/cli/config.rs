@@ -117,7 +117,7 @@ pub struct Config {
     pub cloud_flag: Option<String>,
     /// Which settings the flags gave, as against environment, file and default.
     archive_is_flag: bool,
-    config_flag: Option<PathBuf>,
+    named_file: Option<PathBuf>,
     /// The config file read; the default one when none was there.
     path: Option<PathBuf>,
     file: File,
@@ -165,7 +165,7 @@ impl Config {
 
     /// Resolves the settings of this run.
     pub fn resolve(archive: Option<PathBuf>, config: Option<PathBuf>, cloud: Option<String>, env: Env) -> Result<Self> {
-        let config_flag = config.clone();
+        let named_file = config.clone();
         let named = config.or_else(|| env.config.clone());
         let file = match &named {
             Some(path) => read(path)?,
@@ -178,13 +178,13 @@ impl Config {
         let named_archive = archive.or_else(|| env.archive.clone()).or_else(|| file.archive.clone());
         let archive_is_named = named_archive.is_some();
         let archive = named_archive.map_or_else(default_archive, Ok)?;
-        Ok(Self { archive, archive_is_named, cloud_flag: cloud, archive_is_flag, config_flag, path, file, env })
+        Ok(Self { archive, archive_is_named, cloud_flag: cloud, archive_is_flag, named_file, path, file, env })
     }
 
     /// Resolves the settings again, by the same flags and environment: the file may say something else by now.
     pub fn again(&self) -> Result<Self> {
         let archive = self.archive_is_flag.then(|| self.archive.clone());
-        Self::resolve(archive, self.config_flag.clone(), self.cloud_flag.clone(), self.env.clone())
+        Self::resolve(archive, self.named_file.clone(), self.cloud_flag.clone(), self.env.clone())
     }
 
     /// Settings that point at a given Graph, for the demo.
@@ -195,7 +195,7 @@ impl Config {
             archive_is_named: true,
             cloud_flag: None,
             archive_is_flag: true,
-            config_flag: None,
+            named_file: None,
             path: None,
             file,
             env,

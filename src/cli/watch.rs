@@ -28,11 +28,12 @@ use crate::{
 };
 
 /// How often a service looks for new calls.
-const INTERVAL: Age = Age::minutes(15);
+pub(in crate::cli) const INTERVAL: Age = Age::minutes(15);
 /// How long it leaves the youngest days of a log alone: their rows come a day or two late anyway.
 const LOG_PAUSE: Age = Age::hours(1);
-/// Least time between two rounds, and after the first of several that failed.
-const PAUSE_MIN: Age = Age::seconds(1);
+/// Graph tells its time in whole seconds: only after one more is what is due surely due by its clock.
+const DATE_STEP: Age = Age::seconds(1);
+/// Longest wait after the first of several rounds that failed.
 const FAILED_FIRST: Age = Age::seconds(15);
 /// A nap is cut into pieces so that a machine that slept is noticed.
 const PIECE: Duration = Duration::from_secs(10);
@@ -112,7 +113,7 @@ impl Service {
             return self.wait_after_failure(interval);
         }
         self.failures = 0;
-        summary.wait.clamp(PAUSE_MIN.min(interval), interval)
+        summary.wait.clamp(Age::default(), interval) + DATE_STEP
     }
 
     /// Longer from failure to failure, and never the same for two services that met the same outage.

@@ -177,7 +177,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
 async fn stopped(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Whoever could ask is gone.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -46,10 +46,10 @@ fn rounds(bench: &Bench) -> usize {
     said(bench, "out").lines().filter(|line| line.contains(" requests, ")).count()
 }
 
-fn stops_soon_and_in_order(mut service: Child, what: &str) {
+fn stops_soon(mut program: Child, code: i32, what: &str) {
     let told = Instant::now();
-    tell(&service, Signal::TERM);
-    assert_eq!(end_of(&mut service, "sync --watch").code(), Some(0), "{what}");
+    tell(&program, Signal::TERM);
+    assert_eq!(end_of(&mut program, "sync").code(), Some(code), "{what}");
     assert!(told.elapsed() < SOON, "{what}");
 }
 
@@ -83,7 +83,7 @@ fn a_service_asks_only_for_what_is_due() {
     let service = start(&bench, program);
     wait_until("six rounds", || rounds(&bench) >= 6);
     let asked = bench.simulator.requests();
-    stops_soon_and_in_order(service, "between rounds");
+    stops_soon(service, 0, "between rounds");
     // The hours of the last three, and perhaps one whose age has doubled; nothing of the 28 days before.
     let looks = asked.token - before.token;
     assert!(asked.list - before.list <= 3 * looks, "{} lists in {looks} looks", asked.list - before.list);
@@ -103,41 +103,33 @@ fn a_service_stops_soon_wherever_it_is() {
     program.args(["sync", "--watch"]);
     let service = start(&bench, program);
     wait_until("the first round's end", || rounds(&bench) == 1);
-    stops_soon_and_in_order(service, "in a nap of a quarter of an hour");
+    stops_soon(service, 0, "in a nap of a quarter of an hour");
 
-    let stay_away = Weather {
-        retry_after: Duration::from_secs(600),
-        in_a_row_max: 1000,
-        ..Weather::only(&[Fault::ThrottledSeconds], 1.0, 1)
-    };
-    bench.simulator.set_weather(stay_away);
-    let refused = bench.simulator.requests().refused_429;
-    let mut program = bench.program();
-    program.args(["-vv", "sync", "--watch", "--interval", "1s"]);
-    let service = start(&bench, program);
-    thread::sleep(Duration::from_secs(4));
-    eprintln!("{} {:?}", said(&bench, "err"), bench.simulator.requests());
-    wait_until("a refusal for ten minutes", || bench.simulator.requests().refused_429 > refused);
-    stops_soon_and_in_order(service, "told to stay away for ten minutes");
-
-    for (variable, what) in [
-        ("CALLVAULT_GRAPH_ENDPOINT", "a Graph that never answers"),
-        ("AZURE_AUTHORITY_HOST", "a login host that never answers"),
+    let long = Duration::from_secs(600);
+    for (fault, what) in [
+        (Fault::ThrottledSeconds, "told to stay away for ten minutes"),
+        (Fault::SlowBody, "a Graph that takes ten minutes for an answer"),
     ] {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", silent.local_addr().unwrap());
-        let mut program = bench.program();
-        program.env(variable, &url).args(["sync", "--watch"]);
-        let service = start(&bench, program);
-        let _asked = silent.accept().unwrap();
-        stops_soon_and_in_order(service, what);
+        let weather = Weather::only(&[fault], 1.0, 1);
+        bench.simulator.set_weather(Weather { retry_after: long, slow_body: long, in_a_row_max: 1000, ..weather });
+        for (arguments, code) in [("sync --watch --interval 1s", 0), ("sync", 3)] {
+            let before = bench.simulator.requests().faults;
+            let mut program = bench.program();
+            program.args(arguments.split(' '));
+            let program = start(&bench, program);
+            wait_until(what, || bench.simulator.requests().faults > before);
+            stops_soon(program, code, what);
+        }
+    }
 
+    for (arguments, code) in [("sync --watch --interval 1s", 0), ("sync", 3)] {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut program = bench.program();
-        program.env(variable, &url).arg("sync");
-        let mut once = start(&bench, program);
+        program.env("AZURE_AUTHORITY_HOST", format!("http://{}", silent.local_addr().unwrap()));
+        program.args(arguments.split(' '));
+        let program = start(&bench, program);
         let _asked = silent.accept().unwrap();
-        tell(&once, Signal::TERM);
-        assert_eq!(end_of(&mut once, "sync").code(), Some(3), "{what}");
+        stops_soon(program, code, "a login host that never answers");
     }
 }
 
@@ -175,6 +167,6 @@ fn a_service_reads_its_configuration_again_when_it_is_told_to() {
     }
     let so_far = rounds(&bench);
     wait_until("more rounds by the second", || rounds(&bench) > so_far + 1);
-    stops_soon_and_in_order(service, "after its configuration went wrong");
+    stops_soon(service, 0, "after its configuration went wrong");
     assert!(!bench.beside("elsewhere").exists());
 }
