@@ -107,7 +107,7 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
         ..super::Env::default()
     };
     let graph = GraphFile {
-        requests_per_20s: Some(1470 * HURRY),
+        requests_per_20s: Some(1490 * HURRY),
         record_requests_per_20s: Some(10 * HURRY),
         record_pages_per_5min: Some(50 * HURRY),
         ..GraphFile::default()

@@ -15,6 +15,7 @@ mod calls;
 mod claims;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod pace;
 mod page;
 mod probe;
 mod refusal;
@@ -219,11 +220,12 @@ impl Client {
             if let Some(record) = record.as_deref_mut() {
                 shared.wait_for(record, ask, tries.attempt + 1).await;
             }
-            shared.budget.slot().await;
-            let sent = Instant::now();
+            let slot = shared.budget.slot().await;
+            let sent = slot.at;
             tries.attempt += 1;
             shared.count(tries.attempt);
             let exchange = self.exchange(ask, &token).await;
+            drop(slot);
             let answered = Instant::now();
             if let Some(record) = record.as_deref_mut() {
                 record.note(ask.turn, answered);
@@ -245,7 +247,7 @@ impl Client {
                     let cause = request::cause(&exchange);
                     shared.http.report(Wait::Throttled, wait, tries.attempt, ask.url, cause);
                     // No wait of its own: the budget lets nothing pass until then, and one after another from then on.
-                    shared.budget.throttled(sent, wait);
+                    shared.budget.throttled(sent, wait, shared.http.random());
                 }
                 Advice::Retry { wait, throttled: false } => {
                     shared.http.wait_after(&exchange, wait, tries.attempt, ask.url).await;
@@ -328,7 +330,7 @@ impl Shared {
     fn obey_last_wait(&self, exchange: &Exchange, sent: Instant) {
         if let Ok(Answer { status: 429, retry_after, .. }) = exchange {
             let wait = retry_after.unwrap_or(self.http.limits.base);
-            self.budget.throttled(sent, wait.min(self.http.limits.retry_after_max));
+            self.budget.throttled(sent, wait.min(self.http.limits.retry_after_max), self.http.random());
         }
     }
 }

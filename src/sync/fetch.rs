@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     collections::HashSet,
+    future,
     num::NonZero,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +13,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{self, JoinSet},
     time,
 };
@@ -75,6 +76,8 @@ struct Failure {
 pub(super) struct Tried {
     /// Those that failed: they stay on the list and are not tried again for every window.
     failed: HashSet<RecordKey>,
+    /// Those of them that are worth asking for again at the end of the run.
+    again: Vec<Todo>,
     /// Records refused in a row.
     forbidden: u32,
 }
@@ -85,23 +88,22 @@ struct Bounds {
     kib: Arc<Semaphore>,
 }
 
-impl Tried {
-    /// How many records failed.
-    pub(super) fn len(&self) -> u64 {
-        self.failed.len() as u64
-    }
-}
-
 /// What part of a to-do list is fetched, and how thoroughly.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pass {
     /// Only records that started at or after.
     pub(super) from: Timestamp,
     /// No record is begun after this time of Graph's.
     pub(super) until: Timestamp,
+    /// Changes while more is put on the list, and ends when that ends: until then the pass goes on.
+    pub(super) listed: Option<watch::Receiver<()>>,
     /// Whether records that Graph does not have *yet* are asked for a few times more.
     pub(super) to_the_end: bool,
 }
+
+/// Hands out at most so many records of the to-do list of which the predicate says that nobody has them; an empty list when there are no
+/// more, and nothing when no more are to be begun.
+type More<'a> = dyn FnMut(usize, &dyn Fn(&RecordKey) -> bool) -> archive::Result<Option<Vec<Todo>>> + 'a;
 
 /// Fetches and stores what is on the to-do list of `source` and was not tried in this run; says whether all of it was
 /// taken up, or the time was over before.
@@ -116,37 +118,34 @@ pub(super) async fn fetch(
     let frames = Arc::new(Frames::new(archive.dictionary()?));
     let mut place: Place = (pass.from, None);
     let mut is_over = false;
-    let now = context.now(local_now);
-    let waits = |todo: &Todo| match context.settings.reach {
+    let waits = |todo: &Todo, now: Timestamp| match context.settings.reach {
         Reach::AskedFor => todo.due != AT_ONCE,
         _ => context.settings.due_only && todo.due > now,
     };
-    let before = tried.failed.clone();
-    let mut more = |limit: usize| {
+    let mut more = |limit: usize, is_free: &dyn Fn(&RecordKey) -> bool| {
         loop {
-            is_over = context.now(local_now) >= pass.until;
+            let now = context.now(local_now);
+            is_over = now >= pass.until;
             if is_over {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             let chunk = archive.todo_after(source.kind(), &place, limit)?;
-            let Some(last) = chunk.last() else { return Ok(chunk) };
-            place = (last.start, Some(last.key.clone()));
-            let is_wanted = |todo: &Todo| !(before.contains(&todo.key) || waits(todo));
-            let wanted: Vec<Todo> = chunk.into_iter().filter(is_wanted).collect();
-            if !wanted.is_empty() {
-                return Ok(wanted);
+            // At the end of the list it begins again: what is listed meanwhile may be older.
+            place = chunk.last().map_or((pass.from, None), |last| (last.start, Some(last.key.clone())));
+            let is_end = chunk.is_empty();
+            let wanted: Vec<Todo> = chunk.into_iter().filter(|todo| is_free(&todo.key) && !waits(todo, now)).collect();
+            if is_end || !wanted.is_empty() {
+                return Ok(Some(wanted));
             }
         }
     };
-    let mut again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
+    let listed = pass.listed.clone();
+    let again = work_off(context, source, &frames, local_now, report, (tried, listed), &mut more).await?;
+    tried.again.extend(again);
     if is_over || !pass.to_the_end {
-        // They are tried again at the end of the run.
-        for todo in &again {
-            tried.failed.remove(&todo.key);
-        }
-        report.failed -= again.len() as u64;
         return Ok(!is_over);
     }
+    let mut again = std::mem::take(&mut tried.again);
     let mut stop = context.stop.clone();
     for wait in context.settings.look_again {
         if again.is_empty() || context.is_stopping() {
@@ -155,21 +154,21 @@ pub(super) async fn fetch(
         let _ = time::timeout(wait, stop.wait_for(|stop| *stop)).await;
         report.failed -= again.len() as u64;
         let mut left = again.into_iter();
-        let mut more = |limit: usize| Ok(left.by_ref().take(limit).collect());
-        again = work_off(context, source, &frames, local_now, report, tried, &mut more).await?;
+        let mut more = |limit: usize, _: &dyn Fn(&RecordKey) -> bool| Ok(Some(left.by_ref().take(limit).collect()));
+        again = work_off(context, source, &frames, local_now, report, (tried, None), &mut more).await?;
     }
     Ok(true)
 }
 
-/// Fetches what `more` hands out; returns the records worth asking for again soon.
+/// Fetches what `more` hands out, as long as more is `listed`; returns the records worth asking for again soon.
 async fn work_off(
     context: &Context,
     source: Source,
     frames: &Arc<Frames>,
     local_now: Timestamp,
     report: &mut SourceReport,
-    tried: &mut Tried,
-    more: &mut dyn FnMut(usize) -> archive::Result<Vec<Todo>>,
+    (tried, mut listed): (&mut Tried, Option<watch::Receiver<()>>),
+    more: &mut More<'_>,
 ) -> Result<Vec<Todo>> {
     let bounds = Bounds {
         records: Arc::new(Semaphore::new(context.settings.concurrency)),
@@ -178,25 +177,35 @@ async fn work_off(
     let mut stop = context.stop.clone();
     let mut waiting = Vec::new().into_iter();
     let mut in_hand: JoinSet<(Todo, Outcome)> = JoinSet::new();
+    let mut held: HashSet<RecordKey> = HashSet::new();
     let mut again = Vec::new();
     let mut drained = false;
     loop {
         if waiting.len() == 0 && !drained {
-            waiting = more(CHUNK)?.into_iter();
+            let is_free = |key: &RecordKey| !(tried.failed.contains(key) || held.contains(key));
+            let chunk = more(CHUNK, &is_free)?;
+            if chunk.is_none() {
+                listed = None;
+            }
+            waiting = chunk.unwrap_or_default().into_iter();
             drained = waiting.len() == 0;
         }
-        if context.is_stopping() || (drained && in_hand.is_empty()) {
+        if context.is_stopping() || (drained && in_hand.is_empty() && listed.is_none()) {
             break;
         }
         tokio::select! {
             biased;
             Some(finished) = in_hand.join_next() => {
+                if let Ok((todo, _)) = &finished {
+                    held.remove(&todo.key);
+                }
                 settle(context, source, finished, local_now, report, (tried, &mut again)).await?;
             }
             Ok(permit) = Arc::clone(&bounds.records).acquire_owned(), if waiting.len() > 0 => {
                 if let Some(todo) = waiting.next() {
                     let (context, frames) = (context.clone(), Arc::clone(frames));
                     let kib = Arc::clone(&bounds.kib);
+                    held.insert(todo.key.clone());
                     in_hand.spawn(async move {
                         let fetching = one(&context, source, &todo, &frames, local_now, permit, kib);
                         let outcome = AssertUnwindSafe(fetching).catch_unwind().await;
@@ -205,11 +214,25 @@ async fn work_off(
                     });
                 }
             }
+            more_listed = changed(&mut listed), if drained => {
+                drained = false;
+                if !more_listed {
+                    listed = None;
+                }
+            }
             Ok(()) = stop.changed() => {}
         }
     }
     finish_in_hand(context, source, in_hand, local_now, report, (tried, &mut again)).await?;
     Ok(again)
+}
+
+/// Waits for a change; `false` when there will be none any more. Where there never will be one, for ever.
+async fn changed(listed: &mut Option<watch::Receiver<()>>) -> bool {
+    match listed {
+        Some(listed) => listed.changed().await.is_ok(),
+        None => future::pending().await,
+    }
 }
 
 /// Lets records in hand finish, but not for ever once a stop was asked for: a record dropped here stays on the list.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tokio::sync::watch;
+
 use crate::{
     archive::listing::Listing,
     graph,
@@ -15,13 +17,15 @@ use crate::{
     sync::{Context, Result, SourceReport, plan::Window},
 };
 
-/// Lists a window from where it stands to its end. A page that fails ends this window for now and no other.
+/// Lists a window from where it stands to its end, and tells `pages` of each page that is on the to-do list. A page that fails ends
+/// this window for now and no other.
 pub(super) async fn list(
     context: &Context,
     source: Source,
     window: Window,
     local_now: Timestamp,
     report: &mut SourceReport,
+    pages: &watch::Sender<()>,
 ) -> Result<()> {
     let mut listing = match window {
         Window::Resume(listing) => listing,
@@ -64,6 +68,7 @@ pub(super) async fn list(
         };
         let next = page.next.clone().filter(|_| !in_a_circle).or_else(|| fault.as_ref().map(|_| Cursor(String::new())));
         take_in(context, &listing, page.rows, next, local_now, report).await?;
+        pages.send_replace(());
         if in_a_circle && !begun_anew {
             // It may have been a slip; its ids are on the to-do list.
             begun_anew = true;

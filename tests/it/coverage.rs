@@ -14,8 +14,8 @@ use callvault::{
         source::Source,
         time::{Age, Span, Timestamp, union},
     },
-    simulate::{Fault, Planted, PlantedFaults, Settings},
-    sync::{self, plan::Ask, scribe::Scribe},
+    simulate::{Fault, PageSizes, Planted, PlantedFaults, Settings},
+    sync::{self, SourceReport, plan::Ask, scribe::Scribe},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -264,18 +264,8 @@ impl Observer for Slow {
     }
 }
 
-#[test]
-fn while_weeks_are_caught_up_the_calls_of_today_do_not_wait_for_the_end() {
-    let bench = Arc::new(Bench::new(empty()));
-    let old = ago(Age::days(20)).floor_to(Age::hours(1));
-    for number in 0..600 {
-        let start = old + Age::seconds(number);
-        bench.simulator.plant(Planted::meeting(format!("old-{number}"), start).sessions(1).participants(2));
-    }
-    // It takes place while the old ones are fetched.
-    bench.simulator.plant(Planted::meeting("today", bench.simulator.now() + Age::hours(2)));
-
-    let observer = Arc::new(Slow { simulator: Arc::clone(&bench), kept: Mutex::default() });
+/// Pulls all calls without a pace, observed.
+fn pull(bench: &Bench, observer: Arc<dyn Observer>) -> SourceReport {
     let secret = Credential::Secret(SecretString::from(bench.simulator.client_secret().to_owned()));
     let mut settings = GraphSettings::new(Cloud::Global, secret).unwrap();
     settings.tenant_id = Some(bench.simulator.tenant_id().to_owned());
@@ -288,8 +278,7 @@ fn while_weeks_are_caught_up_the_calls_of_today_do_not_wait_for_the_end() {
     let (scribe, thread) = Scribe::start(ArchiveWriter::open_or_create(&folder, Timestamp::now()).unwrap(), None);
     let archive = Archive::open(&folder).unwrap();
     let (_stop, stop) = watch::channel(false);
-    let context =
-        sync::Context { graph: client, scribe, observer: observer.clone(), stop, settings: sync::Settings::default() };
+    let context = sync::Context { graph: client, scribe, observer, stop, settings: sync::Settings::default() };
     let runtime = Runtime::new().unwrap();
     let report = runtime.block_on(async {
         context.graph.sign_in().await.unwrap();
@@ -297,11 +286,57 @@ fn while_weeks_are_caught_up_the_calls_of_today_do_not_wait_for_the_end() {
     });
     drop(context);
     thread.finish().unwrap();
+    report
+}
 
+#[test]
+fn while_weeks_are_caught_up_the_calls_of_today_do_not_wait_for_the_end() {
+    let bench = Arc::new(Bench::new(empty()));
+    let old = ago(Age::days(20)).floor_to(Age::hours(1));
+    for number in 0..600 {
+        let start = old + Age::seconds(number);
+        bench.simulator.plant(Planted::meeting(format!("old-{number}"), start).sessions(1).participants(2));
+    }
+    // It takes place while the old ones are fetched.
+    bench.simulator.plant(Planted::meeting("today", bench.simulator.now() + Age::hours(2)));
+
+    let observer = Arc::new(Slow { simulator: Arc::clone(&bench), kept: Mutex::default() });
+    let report = pull(&bench, observer.clone());
     assert_eq!((report.fetched, report.failed), (601, 0));
     let kept = observer.kept.lock().unwrap();
     let today = kept.iter().position(|id| id == "today").unwrap();
-    assert!((100..500).contains(&today), "it was the {today}th of {}", kept.len());
+    // Two hours are twelve records, and what is in hand.
+    assert!((12..500).contains(&today), "it was the {today}th of {}", kept.len());
     let first_old = kept.iter().position(|id| id.starts_with("old")).unwrap();
     assert_eq!(first_old, 0, "the oldest come first");
+}
+
+/// Notes when pages of lists came and when versions were stored.
+#[derive(Default)]
+struct Order(Mutex<Vec<&'static str>>);
+
+impl Observer for Order {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Listed { .. } => self.0.lock().unwrap().push("page"),
+            Event::Kept { .. } => self.0.lock().unwrap().push("version"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn records_are_fetched_while_lists_are_still_read() {
+    let page_sizes = PageSizes { list: 2, ..PageSizes::default() };
+    let bench = Bench::new(Settings { page_sizes, ..empty() });
+    for number in 0..400 {
+        bench.simulator.plant(Planted::meeting(format!("call-{number}"), ago(Age::days(3) + Age::seconds(number))));
+    }
+    let observer = Arc::new(Order::default());
+    let report = pull(&bench, observer.clone());
+    assert_eq!((report.listed, report.fetched, report.failed), (400, 400, 0));
+    assert_eq!(bench.simulator.requests().of_records(), 800, "each once, however often the list is looked at");
+    let order = observer.0.lock().unwrap();
+    let first_version = order.iter().position(|what| *what == "version").unwrap();
+    assert!(order[first_version..].contains(&"page"), "the first version came after all {first_version} pages");
 }

@@ -83,7 +83,7 @@ mod tests {
         let all: String =
             TEMPLATE.lines().map(|line| commented(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
         let file: File = toml::from_str(&all).unwrap();
-        assert_eq!((file.graph.concurrency, file.retention.countries.len()), (Some(16), 2));
+        assert_eq!((file.graph.concurrency, file.retention.countries.len()), (Some(32), 2));
     }
 
     #[test]
