@@ -177,7 +177,8 @@ fn read(path: &Path) -> Result<Vec<Document>> {
 
 /// Takes an assembled record apart into the two bodies that Graph sends for it.
 fn document(line: &str) -> Result<Document> {
-    let text = |key| raw::member(line, key)?.ok_or_else(|| format!("a record has no {key}").into());
+    let members = raw::members(line)?;
+    let text = |key| raw::value(&members, key).ok_or_else(|| format!("a record has no {key}").into());
     let text = |key| -> Result<&str> { text(key) };
     let id: String = serde_json::from_str(text("id")?)?;
     let participants = text("participants_v2")?;

@@ -75,6 +75,8 @@ pub struct Follower {
     thread: Option<thread::JoinHandle<Result<u64>>>,
     /// Set by the thread once it has read what the ledger held at first.
     caught_up: Arc<AtomicBool>,
+    /// Set when the index is to stay behind for now.
+    given_up: Arc<AtomicBool>,
     folder: Folder,
 }
 
@@ -90,9 +92,10 @@ impl Follower {
     pub fn start(folder: &Folder) -> Self {
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
         let caught_up = Arc::new(AtomicBool::new(false));
-        let (theirs, its_folder) = (Arc::clone(&caught_up), folder.clone());
-        let thread = thread::spawn(move || follow(&its_folder, &receiver, &theirs));
-        Self { news: Some(sender), thread: Some(thread), caught_up, folder: folder.clone() }
+        let given_up = Arc::new(AtomicBool::new(false));
+        let (theirs, its_stop, its_folder) = (Arc::clone(&caught_up), Arc::clone(&given_up), folder.clone());
+        let thread = thread::spawn(move || follow(&its_folder, &receiver, &theirs, &its_stop));
+        Self { news: Some(sender), thread: Some(thread), caught_up, given_up, folder: folder.clone() }
     }
 
     /// Hands over a version. Waits while too many wait, but not for an index that is still being made: storing must not wait
@@ -109,11 +112,18 @@ impl Follower {
         }
     }
 
+    /// Ends within seconds, however far the index is behind: queries say so, and the next writing command makes up for it.
+    pub fn leave(self) -> Result<u64> {
+        self.given_up.store(true, Ordering::Release);
+        self.finish()
+    }
+
     /// Waits until all that was stored is searchable; returns how many records were put into the index.
     pub fn finish(mut self) -> Result<u64> {
         let cut_off = self.news.take().is_none();
         let put = self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))?;
-        if cut_off { Ok(put + catch_up(&Archive::open(&self.folder)?)?) } else { Ok(put) }
+        let given_up = self.given_up.load(Ordering::Acquire);
+        if cut_off && !given_up { Ok(put + catch_up(&Archive::open(&self.folder)?)?) } else { Ok(put) }
     }
 }
 
@@ -146,10 +156,13 @@ impl Following {
     }
 }
 
-fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool) -> Result<u64> {
+fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool, given_up: &AtomicBool) -> Result<u64> {
     let archive = Archive::open(folder)?;
     let mut following = open_or_begin(&folder.index())?;
-    catch_up_with(&archive, &mut following)?;
+    if !catch_up_with(&archive, &mut following, &|| given_up.load(Ordering::Acquire))? {
+        // What waits as news stands behind what was not read: taken in, it would let the index claim both.
+        return Ok(following.put);
+    }
     caught_up.store(true, Ordering::Release);
     loop {
         match news.recv_timeout(COMMIT_EVERY) {
@@ -161,15 +174,15 @@ fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool) -> Res
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    finish(&archive, following)
+    finish(&archive, following, &|| given_up.load(Ordering::Acquire))
 }
 
 /// Brings the index to the head of the ledger, making it anew where it is missing, damaged or of another schema. The caller
 /// holds the writer's lock. Returns how many records were put into it.
 pub fn catch_up(archive: &Archive) -> Result<u64> {
     let mut following = open_or_begin(&archive.folder().index())?;
-    catch_up_with(archive, &mut following)?;
-    finish(archive, following)
+    catch_up_with(archive, &mut following, &|| false)?;
+    finish(archive, following, &|| false)
 }
 
 /// Makes the index anew from the archive alone. The caller holds the writer's lock.
@@ -177,9 +190,9 @@ pub fn rebuild(archive: &Archive) -> Result<u64> {
     let index = archive.folder().index();
     set_aside(&index)?;
     let mut following = begin(&index)?;
-    catch_up_with(archive, &mut following)?;
+    catch_up_with(archive, &mut following, &|| false)?;
     following.indexer.compact()?;
-    finish(archive, following)
+    finish(archive, following, &|| false)
 }
 
 /// The newest versions after `after`, as the index takes them: what it has not reached yet. `None` when there are more than `limit`.
@@ -191,29 +204,40 @@ pub fn tail(archive: &Archive, after: Seq, limit: usize) -> Result<Option<Vec<En
     entries(archive, &seqs).map(Some)
 }
 
-/// Commits at the head of the ledger. What was not handed over is read from there, so that no entry is passed unseen.
-fn finish(archive: &Archive, mut following: Following) -> Result<u64> {
+/// Commits at the head of the ledger, unless given up before. What was not handed over is read from there, so that no entry is passed unseen.
+fn finish(archive: &Archive, mut following: Following, given_up: &dyn Fn() -> bool) -> Result<u64> {
     let head = archive.head()?;
-    catch_up_with(archive, &mut following)?;
-    if following.position < head {
+    let is_whole = catch_up_with(archive, &mut following, given_up)?;
+    if is_whole && following.position < head {
         following.position = head;
         following.commit()?;
     }
-    following.indexer.finish()?;
+    // Merges that are given up cost their work alone.
+    if !given_up() {
+        following.indexer.finish()?;
+    }
     Ok(following.put)
 }
 
-fn catch_up_with(archive: &Archive, following: &mut Following) -> Result<()> {
-    loop {
+/// Reads on in the ledger, to its end unless it is given up; says whether it got there.
+fn catch_up_with(archive: &Archive, following: &mut Following, given_up: &dyn Fn() -> bool) -> Result<bool> {
+    let mut is_whole = false;
+    while !given_up() {
         let seqs = archive.version_seqs_after(following.position, CHUNK)?;
-        let Some(last) = seqs.last().copied() else { break };
+        let Some(last) = seqs.last().copied() else {
+            is_whole = true;
+            break;
+        };
         for entry in entries(archive, &seqs)? {
             following.put(&entry)?;
         }
         following.position = following.position.max(last);
         following.uncommitted += 1;
     }
-    if following.uncommitted > 0 { following.commit() } else { Ok(()) }
+    if following.uncommitted > 0 {
+        following.commit()?;
+    }
+    Ok(is_whole)
 }
 
 /// Entries for those of `seqs` that are their record's newest version.

@@ -1,5 +1,7 @@
 //! Makes every derived thing again from the raw records: rows and search index.
 
+use std::ops::ControlFlow;
+
 use crate::{
     archive::{self, Archive, ArchiveWriter},
     follow,
@@ -26,7 +28,10 @@ pub struct Report {
 /// writing command goes on.
 pub fn reindex(writer: &mut ArchiveWriter, on: &mut dyn FnMut(u64)) -> Result<Report, Error> {
     writer.forget_rows()?;
-    let records = writer.derive_missing(on)?;
+    let records = writer.derive_missing(&mut |records| {
+        on(records);
+        ControlFlow::Continue(())
+    })?;
     let archive = Archive::open(writer.folder())?;
     let indexed = follow::rebuild(&archive)?;
     Ok(Report { records, indexed })

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::archive::error::{Error, Result};
 
@@ -20,8 +20,7 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection> {
         database,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(&connection)?;
     // 8 KiB pages hold two typical frames; set before the first table, without effect afterwards.
     connection.pragma_update(None, "page_size", 8192)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -61,10 +60,17 @@ pub(crate) fn open_reader(database: &Path) -> Result<Connection> {
 }
 
 fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(connection)?;
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+/// Waits for others, and keeps statements prepared: without the planner's guarantee, SQLite prepares one again for each other value
+/// that is bound to it, in case another plan might fit it better.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn cannot_share(error: &rusqlite::Error) -> bool {

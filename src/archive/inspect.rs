@@ -10,7 +10,7 @@ use crate::{
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
         rows_read::{RowReader, Rows},
-        schema, versions,
+        schema, stats, versions,
     },
     model::{
         id::{RecordId, RecordKey, Seq, Version},
@@ -169,6 +169,21 @@ impl Archive {
         for id in ids {
             if let Err(what) = versions::dictionary(&self.connection, id)? {
                 faults.push(what.trim_start_matches("its ").to_owned());
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Kinds of which there is more or less than was counted while it was stored; an older archive has no counts.
+    pub fn count_faults(&self) -> Result<Vec<String>> {
+        if !schema::has_kept_counts(&self.connection)? {
+            return Ok(Vec::new());
+        }
+        let (mut counted, mut faults) = (stats::counted(&self.connection)?, Vec::new());
+        for kind in Kind::ALL {
+            let (kept, counted) = (stats::counts(&self.connection, kind)?, counted.remove(&kind).unwrap_or_default());
+            if kept != counted {
+                faults.push(format!("table kept says {kept:?} of kind {}, and there are {counted:?}", kind.name()));
             }
         }
         Ok(faults)

@@ -62,7 +62,7 @@ use crate::{
         kind::Kind,
         retention::Retention,
         source::Source,
-        time::{Span, Timestamp},
+        time::{Age, Span, Timestamp},
     },
 };
 pub use {
@@ -237,7 +237,8 @@ impl Archive {
 
     /// How many records have no rows yet; more than none only while rows are made again.
     pub fn underived(&self) -> Result<u64> {
-        let sql = "SELECT count(*) FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL";
+        let sql =
+            "SELECT count(*) FROM record INDEXED BY record_underived WHERE derived IS NULL AND newest_seq IS NOT NULL";
         Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
@@ -273,6 +274,11 @@ impl Archive {
     /// How many records of a kind are to be fetched.
     pub fn queued(&self, kind: Kind) -> Result<u64> {
         todo::count(&self.connection, kind)
+    }
+
+    /// When the first of them is to be tried.
+    pub fn next_try(&self, kind: Kind) -> Result<Option<Timestamp>> {
+        todo::next_due(&self.connection, kind)
     }
 
     /// How many of them started in a span.
@@ -317,6 +323,11 @@ impl Archive {
     /// When the last sync ended that could tell what was lost.
     pub fn last_reporting_sync(&self, source: Source) -> Result<Option<Timestamp>> {
         runs::last_reporting_sync(&self.connection, source)
+    }
+
+    /// How far Graph's clock was ahead of this machine's when Graph was last asked; zero where they agreed to a minute.
+    pub fn clock_off(&self) -> Result<Age> {
+        runs::last_clock_off(&self.connection)
     }
 
     /// The dictionary that new frames use.

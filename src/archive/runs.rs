@@ -1,11 +1,15 @@
 //! What each writing command did, and how it ended.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::{
     archive::error::Result,
-    model::{id::RunId, source::Source, time::Timestamp},
+    model::{
+        id::RunId,
+        source::Source,
+        time::{Age, Timestamp},
+    },
 };
 
 /// A run of a command.
@@ -41,6 +45,15 @@ pub(crate) fn last_reporting_sync(connection: &Connection, source: Source) -> Re
                    AND one.value ->> '$.source' = ?1";
     let ended = connection.query_row(sql, [source.name()], |row| row.get::<_, Option<i64>>(0))?;
     Ok(ended.map(Timestamp))
+}
+
+/// How far Graph's clock was ahead of this machine's, as the last run saw it that asked Graph.
+pub(crate) fn last_clock_off(connection: &Connection) -> Result<Age> {
+    let sql = "SELECT report ->> '$.clock_off_s' FROM run
+               WHERE command IN ('sync', 'retry') AND exit_code IN (0, 3, 7) AND json_valid(report)
+               ORDER BY run_id DESC LIMIT 1";
+    let seconds = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    Ok(Age::seconds(seconds.flatten().unwrap_or(0)))
 }
 
 /// The latest runs, newest first.

@@ -14,10 +14,11 @@ use crate::{
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../schema/0001_kept.sql"),
     include_str!("../../schema/0002_delta.sql"),
     include_str!("../../schema/0003_changed.sql"),
+    include_str!("../../schema/0004_kept_counts.sql"),
 ];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
@@ -102,6 +103,11 @@ pub(crate) fn setting(connection: &Connection, name: &str) -> Result<Option<i64>
 fn set(connection: &Connection, name: &str, value: i64) -> Result<()> {
     connection.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)", params![name, value])?;
     Ok(())
+}
+
+/// Whether the archive counts what it stores: an older one does not before its next sync.
+pub(crate) fn has_kept_counts(connection: &Connection) -> Result<bool> {
+    Ok(format(connection)? >= 4)
 }
 
 pub(crate) fn format(connection: &Connection) -> Result<i64> {

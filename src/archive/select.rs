@@ -103,8 +103,14 @@ pub(crate) fn for_each(
         Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
         Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.start_ns DESC, hit.record_id DESC",
     };
-    let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let sql = format!("{HIT} WHERE {} ORDER BY {order} LIMIT {limit}", conditions.clause());
+    let clause = conditions.clause();
+    let sql = match limit {
+        // Chosen and put in order before anything else of them is looked up: what the limit leaves out costs one row of `hit`.
+        Some(limit) => format!(
+            "{HIT_COLUMNS} FROM (SELECT * FROM hit WHERE {clause} ORDER BY {order} LIMIT {limit}) AS hit {HIT_JOINS} ORDER BY {order}"
+        ),
+        None => format!("{HIT_COLUMNS} FROM hit {HIT_JOINS} WHERE {clause} ORDER BY {order}"),
+    };
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
@@ -128,7 +134,8 @@ pub(crate) fn count(connection: &Connection, wanted: &Wanted) -> Result<u64> {
 /// At most [`SEQS_MAX`] at a time.
 pub(crate) fn among(connection: &Connection, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
     let (conditions, seqs) = (&wanted.conditions, numbers(seqs));
-    let mut statement = connection.prepare_cached(&format!("{HIT} WHERE {}", conditions.clause_among()))?;
+    let mut statement = connection
+        .prepare_cached(&format!("{HIT_COLUMNS} FROM hit {HIT_JOINS} WHERE {}", conditions.clause_among()))?;
     let mut rows = statement.query(conditions.bound_with(&seqs).as_slice())?;
     let mut hits = Vec::new();
     while let Some(row) = rows.next()? {
@@ -151,10 +158,10 @@ fn numbers(seqs: &[Seq]) -> String {
 }
 
 /// The columns that [`hit`] reads.
-const HIT: &str = "SELECT hit.record_id, hit.seq, hit.kind, record.id, version.version, hit.start_ns, hit.end_ns, type.value, \
-    modalities.value, hit.organizer_id, hit.session_count, hit.failed FROM hit JOIN record USING (record_id) \
-    JOIN version ON version.seq = hit.seq LEFT JOIN text AS type ON type.text_id = hit.type_id \
-    LEFT JOIN text AS modalities ON modalities.text_id = hit.modalities_id";
+const HIT_COLUMNS: &str = "SELECT hit.record_id, hit.seq, hit.kind, record.id, version.version, hit.start_ns, hit.end_ns, \
+    type.value, modalities.value, hit.organizer_id, hit.session_count, hit.failed";
+const HIT_JOINS: &str = "JOIN record USING (record_id) JOIN version ON version.seq = hit.seq \
+    LEFT JOIN text AS type ON type.text_id = hit.type_id LEFT JOIN text AS modalities ON modalities.text_id = hit.modalities_id";
 
 fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
     let start = row.get::<_, Option<i64>>(5)?.map(Timestamp);

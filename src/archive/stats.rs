@@ -1,12 +1,17 @@
 //! Counts and sizes.
 
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::{
-    archive::{error::Result, folder::Folder, rows::kind_code},
+    archive::{
+        error::Result,
+        folder::Folder,
+        rows::{kind_code, kind_of},
+        schema,
+    },
     model::kind::Kind,
 };
 
@@ -28,17 +33,35 @@ pub struct Sizes {
     pub index_bytes: u64,
 }
 
+/// How much there is of a kind, as it was counted while it was stored.
 pub(crate) fn counts(connection: &Connection, kind: Kind) -> Result<Counts> {
-    let counts = connection.query_row(
-        "SELECT count(DISTINCT record_id), count(*), coalesce(sum(raw_bytes), 0), coalesce(sum(length(frame)), 0)
-         FROM version JOIN record USING (record_id) WHERE kind = ?1",
-        [kind_code(kind)],
-        |row| {
-            let number = |n: usize| row.get::<_, i64>(n).map(i64::unsigned_abs);
-            Ok(Counts { records: number(0)?, versions: number(1)?, raw_bytes: number(2)?, frame_bytes: number(3)? })
-        },
+    if !schema::has_kept_counts(connection)? {
+        return Ok(counted(connection)?.remove(&kind).unwrap_or_default());
+    }
+    let sql = "SELECT kind, records, versions, raw_bytes, frame_bytes FROM kept WHERE kind = ?1";
+    let found = connection.prepare_cached(sql)?.query_row([kind_code(kind)], counts_of).optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// How much there is of each kind, counted now: a look at each version.
+pub(crate) fn counted(connection: &Connection) -> Result<HashMap<Kind, Counts>> {
+    let mut statement = connection.prepare(
+        "SELECT kind, count(DISTINCT record_id), count(*), sum(raw_bytes), coalesce(sum(length(frame)), 0)
+         FROM version JOIN record USING (record_id) GROUP BY kind",
     )?;
-    Ok(counts)
+    let mut rows = statement.query([])?;
+    let mut counted = HashMap::new();
+    while let Some(row) = rows.next()? {
+        if let Some(kind) = kind_of(row.get(0)?) {
+            counted.insert(kind, counts_of(row)?);
+        }
+    }
+    Ok(counted)
+}
+
+fn counts_of(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    let number = |n: usize| row.get::<_, i64>(n).map(i64::unsigned_abs);
+    Ok(Counts { records: number(1)?, versions: number(2)?, raw_bytes: number(3)?, frame_bytes: number(4)? })
 }
 
 pub(crate) fn sizes(folder: &Folder) -> Sizes {

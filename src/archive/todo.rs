@@ -162,6 +162,12 @@ pub(crate) fn after(connection: &Connection, kind: Kind, place: &Place, limit: u
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// When the first record of a kind is to be tried.
+pub(crate) fn next_due(connection: &Connection, kind: Kind) -> Result<Option<Timestamp>> {
+    let mut statement = connection.prepare_cached("SELECT min(due_ns) FROM todo WHERE kind = ?1")?;
+    Ok(statement.query_row([kind_code(kind)], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
+}
+
 /// How many records of a kind are to be fetched.
 pub(crate) fn count(connection: &Connection, kind: Kind) -> Result<u64> {
     let count: i64 = connection

@@ -1,6 +1,6 @@
 //! The one way in. Whoever has an [`ArchiveWriter`] holds the archive's lock; what a call returns is on disk.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -259,11 +259,12 @@ impl ArchiveWriter {
         })
     }
 
-    /// Makes the rows that are missing: after a change of derivation, or a `reindex` that was interrupted.
+    /// Makes the rows that are missing: after a change of derivation, or a `reindex` that was interrupted. `on` is told how many were
+    /// made so far and may stop it.
     ///
     /// # Errors
     /// The first damaged record, after the rows of all others are made.
-    pub fn derive_missing(&mut self, on: &mut dyn FnMut(u64)) -> Result<u64> {
+    pub fn derive_missing(&mut self, on: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
         let mut records = 0;
         let mut after = RecordId(0);
         let mut first_damage = None;
@@ -271,7 +272,9 @@ impl ArchiveWriter {
             after = more.last;
             records += more.made;
             first_damage = first_damage.or(more.damaged.into_iter().next());
-            on(records);
+            if on(records).is_break() {
+                break;
+            }
         }
         first_damage.map_or(Ok(records), Err)
     }

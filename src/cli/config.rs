@@ -62,6 +62,8 @@ pub struct SyncFile {
     pub age_min: Option<String>,
     /// With at most so many records of the last 30 days all of them are listed each time.
     pub list_all_rows: Option<u64>,
+    /// How often a service looks for new calls.
+    pub interval: Option<String>,
 }
 
 /// The table `[retention]`.
@@ -115,6 +117,7 @@ pub struct Config {
     pub cloud_flag: Option<String>,
     /// Which settings the flags gave, as against environment, file and default.
     archive_is_flag: bool,
+    named_file: Option<PathBuf>,
     /// The config file read; the default one when none was there.
     path: Option<PathBuf>,
     file: File,
@@ -147,6 +150,12 @@ impl Config {
         Ok(policy)
     }
 
+    /// How often a service looks for new calls.
+    pub fn interval(&self) -> Result<Option<Age>> {
+        let read = |text: &String| text.parse::<Age>().map_err(|error| usage(format!("[sync] interval: {error}")));
+        self.file.sync.interval.as_ref().map(read).transpose()
+    }
+
     /// All requests that are sent in 20 seconds at the most.
     #[must_use]
     pub fn app_allowance(&self) -> Allowance {
@@ -156,6 +165,7 @@ impl Config {
 
     /// Resolves the settings of this run.
     pub fn resolve(archive: Option<PathBuf>, config: Option<PathBuf>, cloud: Option<String>, env: Env) -> Result<Self> {
+        let named_file = config.clone();
         let named = config.or_else(|| env.config.clone());
         let file = match &named {
             Some(path) => read(path)?,
@@ -168,13 +178,28 @@ impl Config {
         let named_archive = archive.or_else(|| env.archive.clone()).or_else(|| file.archive.clone());
         let archive_is_named = named_archive.is_some();
         let archive = named_archive.map_or_else(default_archive, Ok)?;
-        Ok(Self { archive, archive_is_named, cloud_flag: cloud, archive_is_flag, path, file, env })
+        Ok(Self { archive, archive_is_named, cloud_flag: cloud, archive_is_flag, named_file, path, file, env })
+    }
+
+    /// Resolves the settings again, by the same flags and environment: the file may say something else by now.
+    pub fn again(&self) -> Result<Self> {
+        let archive = self.archive_is_flag.then(|| self.archive.clone());
+        Self::resolve(archive, self.named_file.clone(), self.cloud_flag.clone(), self.env.clone())
     }
 
     /// Settings that point at a given Graph, for the demo.
     #[must_use]
     pub fn of_demo(archive: PathBuf, env: Env, file: File) -> Self {
-        Self { archive, archive_is_named: true, cloud_flag: None, archive_is_flag: true, path: None, file, env }
+        Self {
+            archive,
+            archive_is_named: true,
+            cloud_flag: None,
+            archive_is_flag: true,
+            named_file: None,
+            path: None,
+            file,
+            env,
+        }
     }
 
     /// What the Graph client is to be told.

@@ -206,7 +206,7 @@ impl Demo {
         let (_sender, stop) = watch::channel(false);
         let progress = Arc::new(Progress::new(&self.context.bars, self.context.quiet));
         let graph = self.context.config.graph()?;
-        let setup = sync::setup(&self.context, graph, false, stop, progress.clone())?;
+        let setup = sync::setup(&self.context, graph, stop, progress.clone())?;
         let summary = sync::pull(&self.runtime, &self.context, setup, &Round::default());
         progress.finish();
         let summary = summary?;

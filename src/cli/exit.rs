@@ -194,6 +194,7 @@ impl From<sync::Error> for Failure {
             sync::Error::Archive(error) => error.into(),
             sync::Error::Writer(gone) => Self::new(Code::Unexpected, gone.to_string()),
             sync::Error::Index(error) => error.into(),
+            sync::Error::Stopped => Self::new(Code::Incomplete, error.to_string()),
         }
     }
 }

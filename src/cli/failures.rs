@@ -64,6 +64,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let named = sources(&args.source)?;
     let archive = context.archive()?;
     let retention = context.config.retention()?;
+    let now = context.graph_now(&archive)?;
     let mut queued = Vec::new();
     for source in of_a_list(&named) {
         let retained = retention.certain(source);
@@ -76,9 +77,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 start: todo.start,
                 attempts: todo.attempts,
                 last_error: todo.last_error,
-                next_try: if todo.due == AT_ONCE { context.now } else { todo.due },
+                next_try: if todo.due == AT_ONCE { now } else { todo.due },
                 deadline,
-                hours_left: hours(deadline - context.now),
+                hours_left: hours(deadline - now),
             });
         }
     }

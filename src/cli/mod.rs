@@ -20,10 +20,12 @@ mod query;
 mod reindex;
 mod retry;
 mod show;
+mod signals;
 mod simulate;
 mod status;
 mod sync;
 mod verify;
+mod watch;
 
 use std::{
     io::{self, Write},
@@ -43,7 +45,7 @@ use crate::{
         exit::{Code, Failure, Result},
         log::LogFormat,
     },
-    model::time::Timestamp,
+    model::time::{Age, Timestamp},
 };
 
 /// Keeps an organisation's Microsoft Teams call records for years, whole and provably so
@@ -102,12 +104,26 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The same with other settings, now.
+    fn with(&self, config: Config) -> Self {
+        Self { config, bars: self.bars.clone(), now: Timestamp::now(), ..*self }
+    }
+
     fn folder(&self) -> Folder {
         Folder::new(&self.config.archive)
     }
 
     fn archive(&self) -> Result<Archive> {
         Ok(Archive::open(&self.folder())?)
+    }
+
+    /// Graph's time, for what is reckoned without asking Graph: this machine's clock, and how wrong it was when Graph was last asked.
+    fn graph_now(&self, archive: &Archive) -> Result<Timestamp> {
+        let off = archive.clock_off()?;
+        if off != Age::default() {
+            self.note(&clock_told(off));
+        }
+        Ok(self.now + off)
     }
 
     /// Says something on stderr that is neither result nor log.
@@ -119,6 +135,10 @@ impl Context {
             let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
         }
     }
+}
+
+fn clock_told(off: Age) -> String {
+    format!("{}; deadlines are reckoned by Microsoft's", crate::doctor::clock_words(off))
 }
 
 /// Runs the program: everything but what must stand in `main`.

@@ -57,12 +57,13 @@ struct Told {
 /// Tells the plan as it stands in the archive, without a word to Graph.
 pub(super) fn dry_run(named: &[Source], ask: Ask, format: Format, context: &Context) -> Result<Code> {
     let archive = context.folder().exists().then(|| context.archive()).transpose()?;
+    let now = archive.as_ref().map_or(Ok(context.now), |archive| context.graph_now(archive))?;
     let policy = context.config.policy()?;
     let pace = pace(context);
     let cloud = context.config.cloud()?;
     let is_meant =
         |source: &Source| source.is_of_events() && cloud.has(*source) && (named.is_empty() || named.contains(source));
-    let read = |source| outlook::read(archive.as_ref(), source, context.now, (&ask, &policy, pace));
+    let read = |source| outlook::read(archive.as_ref(), source, now, (&ask, &policy, pace));
     let sources = Source::ALL.into_iter().filter(is_meant).map(read).collect::<std::result::Result<Vec<_>, _>>()?;
     let dry_run = DryRun {
         policy: Told {
@@ -82,7 +83,7 @@ pub(super) fn dry_run(named: &[Source], ask: Ask, format: Format, context: &Cont
             serde_json::to_writer(&mut *out, &dry_run)?;
             return writeln!(out);
         }
-        text(&dry_run, &policy, context.now, out)
+        text(&dry_run, &policy, now, out)
     })?;
     Ok(Code::Done)
 }

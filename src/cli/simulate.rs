@@ -1,10 +1,12 @@
 //! `simulate`: a Graph stand-in on loopback.
 
+use tokio::runtime::Runtime;
+
 use crate::{
     cli::{
         Context,
         exit::{Code, Result},
-        to_stdout, usage,
+        signals, to_stdout, usage,
     },
     simulate::{CALL_RECORDS_ROLE, Settings, Simulator, USERS_ROLE, Weather},
 };
@@ -68,7 +70,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         )
     })?;
     context.note("serving until Ctrl-C; set the variables above in another shell, then: callvault --archive DIR sync");
-    super::sync::until_stopped()?;
+    Runtime::new()?.block_on(signals::to_stop());
     simulator.stop();
     Ok(Code::Done)
 }

@@ -51,12 +51,13 @@ const SPANS_MAX: usize = 8;
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let archive = context.archive()?;
     let named = super::sync::sources(&args.source)?;
-    let shown = Span::new(context.now - Age::days(i64::from(args.days) - 1), context.now);
+    let now = context.graph_now(&archive)?;
+    let shown = Span::new(now - Age::days(i64::from(args.days) - 1), now);
     let view = View {
         sources: if named.is_empty() { Source::ALL.to_vec() } else { named },
         buckets: args.buckets.then_some(shown),
     };
-    let status = status::status(&archive, context.now, &context.config.policy()?, &view)?;
+    let status = status::status(&archive, now, &context.config.policy()?, &view)?;
     to_stdout(|out| {
         if args.format == super::show::Format::Json {
             serde_json::to_writer_pretty(&mut *out, &status)?;
@@ -64,7 +65,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         }
         writeln!(out, "archive {}", archive.folder().path().display())?;
         let in_colour = io::stdout().is_terminal() && !context.config.no_color();
-        text(&status, context.now, out)?;
+        text(&status, now, out)?;
         days(&status, shown, in_colour, out)?;
         status.sources.iter().try_for_each(|source| buckets(source, out))?;
         runs(&status, out)

@@ -6,11 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{
     archive::Archive,
@@ -19,14 +15,14 @@ use crate::{
         exit::{Code, Failure, Result},
         outlook,
         progress::Progress,
-        to_stdout, usage,
+        signals, to_stdout, usage,
     },
     graph,
     model::{
-        event::{Event, Observer},
+        event::Observer,
         relisting::Policy,
         source::Source,
-        time::{Age, Timestamp},
+        time::Age,
     },
     sync::{
         self, Reach,
@@ -34,9 +30,6 @@ use crate::{
         round::{Round, Setup, Summary},
     },
 };
-
-/// How long a service leaves the youngest days of a log alone: their rows come a day or two late anyway.
-const LOG_PAUSE: Age = Age::hours(1);
 
 /// Pull whatever is due and not yet covered
 #[derive(Debug, Default, clap::Args)]
@@ -53,9 +46,9 @@ pub(super) struct Args {
     /// Go on as a service
     #[arg(long)]
     pub watch: bool,
-    /// How often a service looks
-    #[arg(long, value_name = "AGE", default_value = "15m", requires = "watch")]
-    pub interval: Age,
+    /// How often a service looks for new calls; what is due in between is done when it is due [default: 15m]
+    #[arg(long, value_name = "AGE", requires = "watch")]
+    pub interval: Option<Age>,
     /// Say what would be listed, ask Graph for nothing
     #[arg(long, conflicts_with = "watch")]
     pub dry_run: bool,
@@ -80,27 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if !args.watch {
         return once(&round, args.format, context);
     }
-    let settings = context.config.graph()?;
-    let runtime = Runtime::new()?;
-    let (stop_sender, stop) = watch::channel(false);
-    let progress = Arc::new(Progress::new(&context.bars, context.quiet));
-    runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
-    let mut first_round = true;
-    loop {
-        let setup = setup(context, settings.clone(), true, stop.clone(), progress.clone())?;
-        let outcome = pull(&runtime, context, setup, &round);
-        match outcome {
-            Ok(summary) => print(&summary, args.format, context)?,
-            Err(failure) if first_round && failure.code != Code::Incomplete => return Err(failure),
-            // A service outlives what may pass: an outage, a secret that is being renewed, a reindex beside it.
-            Err(failure) => context.note(&failure.to_string()),
-        }
-        first_round = false;
-        if runtime.block_on(stopped_within(stop.clone(), args.interval.to_duration())) {
-            progress.finish();
-            return Ok(Code::Done);
-        }
-    }
+    super::watch::run(&round, args.interval, args.format, context)
 }
 
 /// One round and its summary.
@@ -109,8 +82,8 @@ pub(super) fn once(round: &Round, format: super::show::Format, context: &Context
     let runtime = Runtime::new()?;
     let (stop_sender, stop) = watch::channel(false);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
-    runtime.spawn(stop_on_signal(stop_sender, progress.clone()));
-    let setup = setup(context, settings, false, stop, progress.clone())?;
+    runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));
+    let setup = setup(context, settings, stop, progress.clone())?;
     let outcome = pull(&runtime, context, setup, round);
     progress.finish();
     let summary = outcome?;
@@ -118,22 +91,17 @@ pub(super) fn once(round: &Round, format: super::show::Format, context: &Context
     Ok(Code::of_round(&summary))
 }
 
-/// How a round works by the configuration; as a service, what failed lately waits for its time.
+/// How a round works by the configuration.
 pub(super) fn setup(
     context: &Context,
     graph: graph::Settings,
-    as_service: bool,
     stop: watch::Receiver<bool>,
     observer: Arc<dyn Observer>,
 ) -> Result<Setup> {
-    let policy = context.config.policy()?;
-    let mut settings = sync::Settings { due_only: as_service, policy, ..sync::Settings::default() };
-    if as_service {
-        settings.policy.log_pause = LOG_PAUSE;
-    }
+    let mut settings = sync::Settings { policy: context.config.policy()?, ..sync::Settings::default() };
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let (folder, cloud) = (context.folder(), context.config.cloud()?);
-    Ok(Setup { folder, cloud, graph, settings, local_now: Timestamp::now(), stop, observer })
+    Ok(Setup { folder, cloud, graph, settings, local_now: context.now, stop, observer })
 }
 
 /// One round, noted in the archive with its exit code.
@@ -150,6 +118,9 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
         Ok(mut summary) => {
             for left_out in &summary.left_out {
                 context.note(&Failure::of_left_out(&left_out.error).to_string());
+            }
+            if let Some(seconds) = summary.clock_off_s {
+                context.note(&super::clock_told(Age::seconds(seconds)));
             }
             summary.outlook = behind(context, round, &policy, measured(summary.requests, begun.elapsed(), pace));
             let report = serde_json::to_string(&summary).unwrap_or_default();
@@ -173,7 +144,8 @@ fn behind(context: &Context, round: &Round, policy: &Policy, requests_per_s: f64
     }
     // Damage is told by whoever meets it: it must not keep new records out.
     let Ok(archive) = Archive::open(&context.folder()) else { return Vec::new() };
-    outlook::before(&archive, (&round.named, &round.ask, context.now), policy, requests_per_s).unwrap_or_default()
+    let Ok(now) = archive.clock_off().map(|off| context.now + off) else { return Vec::new() };
+    outlook::before(&archive, (&round.named, &round.ask, now), policy, requests_per_s).unwrap_or_default()
 }
 
 pub(super) fn sources(names: &[String]) -> Result<Vec<Source>> {
@@ -258,32 +230,4 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
     )
-}
-
-/// The first signal asks for a stop; the second ends the process at once, which loses nothing that was acknowledged.
-async fn stop_on_signal(stop: watch::Sender<bool>, observer: Arc<dyn Observer>) {
-    signalled().await;
-    observer.event(&Event::Stopping);
-    let _ = stop.send(true);
-    signalled().await;
-    std::process::exit(Code::Incomplete as i32);
-}
-
-async fn signalled() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-/// Whether a stop was asked for before `wait` was over.
-async fn stopped_within(mut stop: watch::Receiver<bool>, wait: Duration) -> bool {
-    tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok()
-}
-
-/// Waits for Ctrl-C or a request to terminate.
-pub(super) fn until_stopped() -> Result<()> {
-    Runtime::new()?.block_on(signalled());
-    Ok(())
 }

@@ -12,5 +12,5 @@ mod service;
 pub use self::{
     check::{Check, Risk, State, worst},
     holding::{Holding, archive_checks},
-    service::{Asked, Service, graph_checks, graph_skipped},
+    service::{Asked, Service, clock_words, graph_checks, graph_skipped},
 };

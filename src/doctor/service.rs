@@ -16,8 +16,6 @@ use crate::{
 
 /// For one request: longer waits only whoever cannot be reached.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A clock that is wrong by more is worth knowing.
-const SKEW_WARN: Age = Age::seconds(60);
 /// Microsoft takes assertions and tokens for so long before and after their time.
 const SKEW_FAIL: Age = Age::minutes(5);
 
@@ -237,11 +235,17 @@ impl Examined<'_> {
     }
 }
 
+/// How wrong this machine's clock is, in words, where Microsoft's is `ahead` of it.
+#[must_use]
+pub fn clock_words(ahead: Age) -> String {
+    let seconds = Age(ahead.0.abs()).to_duration().as_secs();
+    let way = if ahead.0 > 0 { "behind" } else { "ahead of" };
+    format!("this machine's clock is {seconds} s {way} Microsoft's")
+}
+
 fn clock(ahead: Age) -> Check {
     let size = Age(ahead.0.abs());
-    let seconds = size.to_duration().as_secs();
-    let way = if ahead.0 > 0 { "behind" } else { "ahead of" };
-    let finding = format!("this machine's clock is {seconds} s {way} Microsoft's");
+    let finding = clock_words(ahead);
     let mend = "set it right and keep it so: timedatectl set-ntp true";
     if size > SKEW_FAIL {
         Check::fail(
@@ -250,7 +254,7 @@ fn clock(ahead: Age) -> Check {
             mend,
             Risk::Settings,
         )
-    } else if size > SKEW_WARN {
+    } else if size > graph::CLOCK_TOLERANCE {
         Check::warn("clock", finding, mend)
     } else {
         Check::ok("clock", "agrees with Microsoft's to a minute")

@@ -67,6 +67,8 @@ use crate::{
     },
 };
 
+/// A local clock that is wrong by more is worth telling: Graph's comes in whole seconds, and answers take their time.
+pub const CLOCK_TOLERANCE: Age = Age::minutes(1);
 /// Bodies above this are read off the async threads: a megabyte takes some milliseconds.
 const LONG_BODY_BYTES: usize = 128 * 1024;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::model::{
     id::{RecordKey, Sha256, Version},
-    raw::{self, Malformed},
+    raw::{self, Malformed, Member},
     time::{Span, Timestamp},
 };
 
@@ -110,22 +110,20 @@ impl Document {
         if let Some(row) = self.parts.iter().find(|part| part.what == What::Row) {
             return assemble_row(row);
         }
-        let texts = self.parts.iter().map(|part| Ok((part, part_text(part)?))).collect::<Result<Vec<_>, _>>()?;
-        let (record, record_text) =
-            texts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
-        let members = raw::members(record_text).map_err(|source| malformed(record, source))?;
+        let parts = self.parts.iter().map(|part| Ok((part, part_members(part)?))).collect::<Result<Vec<_>, _>>()?;
+        let (_, members) = parts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
 
         let mut sessions = Collection::default();
         let mut participants = Collection::default();
-        for (part, text) in &texts {
-            let (collection, member) = match part.what {
+        for (part, members) in &parts {
+            let (collection, name) = match part.what {
                 What::Record => (&mut sessions, "sessions"),
                 What::Sessions => (&mut sessions, "value"),
                 What::Participants => (&mut participants, "value"),
                 What::ParticipantsExpanded => (&mut participants, "participants_v2"),
                 What::Row => continue,
             };
-            collection.add_page(text, member).map_err(|source| malformed(part, source))?;
+            collection.add_page(members, name).map_err(|source| malformed(part, source))?;
         }
 
         let mut out = String::with_capacity(self.raw_bytes() + 64);
@@ -133,7 +131,7 @@ impl Document {
         let mut participants_written = false;
         let mut sessions_written = false;
         let has_participants = members.iter().any(|member| member.key == "\"participants_v2\"");
-        for member in &members {
+        for member in members {
             match member.key {
                 "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
                 "\"sessions\"" => {
@@ -156,7 +154,7 @@ impl Document {
                 participants_written = true;
             }
         }
-        if !sessions_written && texts.iter().any(|(part, _)| part.what == What::Sessions) {
+        if !sessions_written && parts.iter().any(|(part, _)| part.what == What::Sessions) {
             sessions.write_member("\"sessions\"", &mut out);
         }
         if participants.asked && !participants_written {
@@ -168,8 +166,8 @@ impl Document {
 }
 
 fn assemble_row(part: &Part) -> Result<String, AssembleError> {
+    part_members(part)?;
     let text = part_text(part)?;
-    raw::members(text).map_err(|source| malformed(part, source))?;
     let mut out = String::with_capacity(text.len());
     raw::push_minified(text, &mut out);
     Ok(out)
@@ -177,6 +175,10 @@ fn assemble_row(part: &Part) -> Result<String, AssembleError> {
 
 fn part_text(part: &Part) -> Result<&str, AssembleError> {
     std::str::from_utf8(&part.body).map_err(|_| malformed(part, Malformed::NotUtf8))
+}
+
+fn part_members(part: &Part) -> Result<Vec<Member<'_>>, AssembleError> {
+    raw::members(part_text(part)?).map_err(|source| malformed(part, source))
 }
 
 fn malformed(part: &Part, source: Malformed) -> AssembleError {
@@ -194,20 +196,22 @@ fn push_comma(out: &mut String) {
 struct Collection<'a> {
     asked: bool,
     elements: Vec<&'a str>,
+    first_of_last_page: usize,
     of_earlier_pages: HashSet<&'a str>,
 }
 
 impl<'a> Collection<'a> {
-    fn add_page(&mut self, text: &'a str, member: &str) -> Result<(), Malformed> {
+    fn add_page(&mut self, members: &[Member<'a>], name: &str) -> Result<(), Malformed> {
         self.asked = true;
-        let Some(array) = raw::member(text, member)? else { return Ok(()) };
+        let Some(array) = raw::value(members, name) else { return Ok(()) };
         if array == "null" {
             return Ok(());
         }
         let page = raw::elements(array)?;
-        let first_new = self.elements.len();
+        // Most collections are of one page, which is compared with nothing.
+        self.of_earlier_pages.extend(&self.elements[self.first_of_last_page..]);
+        self.first_of_last_page = self.elements.len();
         self.elements.extend(page.into_iter().filter(|element| !self.of_earlier_pages.contains(element)));
-        self.of_earlier_pages.extend(&self.elements[first_new..]);
         Ok(())
     }
 

@@ -50,13 +50,11 @@ pub fn elements(text: &str) -> Result<Vec<&str>, Malformed> {
     Ok(found)
 }
 
-/// The value of the member `key` of the object that `text` is; the last one where the key is repeated, as parsers take it.
-///
-/// # Errors
-/// When `text` is not valid JSON or not an object.
-pub fn member<'a>(text: &'a str, key: &str) -> Result<Option<&'a str>, Malformed> {
-    let quoted = format!("\"{key}\"");
-    Ok(members(text)?.into_iter().rev().find(|member| member.key == quoted).map(|member| member.value))
+/// The value of the member `key`; the last one where the key is repeated, as parsers take it.
+#[must_use]
+pub fn value<'a>(members: &[Member<'a>], key: &str) -> Option<&'a str> {
+    let named = |member: &&Member| member.key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) == Some(key);
+    members.iter().rev().find(named).map(|member| member.value)
 }
 
 /// Appends `text` without the white space between its tokens.
@@ -157,12 +155,12 @@ impl<'a> Scan<'a> {
 /// The position after the string that opens at `start`.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
         }
+        at += 2;
     }
     bytes.len()
 }
@@ -185,7 +183,7 @@ mod tests {
                 ("\"t\"", "true")
             ]
         );
-        assert_eq!(member(text, "x").unwrap(), Some("[ ]"));
+        assert_eq!(value(&members(text).unwrap(), "x"), Some("[ ]"));
         assert_eq!(
             elements(" [1, \"a,b\" ,[2,[3]],{\"c\":4},null ] ").unwrap(),
             ["1", "\"a,b\"", "[2,[3]]", "{\"c\":4}", "null"]

@@ -33,7 +33,10 @@ pub struct Policy {
     pub sweep_margin: Age,
     /// Where the archive holds at most so many records of the last 30 days, all of them are listed each time: 500 requests.
     pub list_all_rows: u64,
-    /// A day of a log that was listed so short a time ago is not due again, however young it is.
+    /// What is listed more often than its age asks for is left alone this long: all calls where they are few, the newest calls, the
+    /// directory. Zero lists it in each run.
+    pub look: Age,
+    /// The same for a young day of a log.
     pub log_pause: Age,
     pub retention: Retention,
 }
@@ -45,6 +48,7 @@ impl Default for Policy {
             age_min: Age::minutes(15),
             sweep_margin: Age::hours(36),
             list_all_rows: 30_000,
+            look: Age::default(),
             log_pause: Age::default(),
             retention: Retention::default(),
         }

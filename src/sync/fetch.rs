@@ -41,7 +41,7 @@ const CHUNK: usize = 256;
 /// Bodies that may be in memory between the network and the disk.
 const IN_FLIGHT_KIB: u32 = 24 * 1024;
 /// How long a record in hand may take to finish once a stop was asked for.
-const FINISH: Duration = Duration::from_secs(10);
+const FINISH: Duration = Duration::from_secs(5);
 /// First and longest wait before a service tries a failed record again.
 const RETRY_FIRST: Age = Age::minutes(1);
 const RETRY_LONGEST: Age = Age::hours(6);

@@ -1,5 +1,6 @@
 //! Brings the archive up to date with Graph.
 
+mod due;
 pub mod fetch;
 pub mod list;
 mod log;
@@ -20,13 +21,12 @@ use crate::{
     graph::{self, Cloud},
     model::{
         event::{Event, Observer},
-        filter::Filter,
         source::{Protocol, Source},
         time::{Age, Timestamp},
     },
     sync::{
         fetch::{Pass, Tried},
-        plan::{Ask, Known, Policy, Window, plan},
+        plan::{Ask, Known, NEWEST, Policy, Window, plan},
         scribe::Scribe,
     },
 };
@@ -48,6 +48,9 @@ pub enum Error {
     Writer(#[from] scribe::Gone),
     #[error(transparent)]
     Index(#[from] follow::Error),
+    /// A stop was asked for before anything was begun.
+    #[error("stopped before it began")]
+    Stopped,
 }
 
 /// Why a source is not to be had.
@@ -288,9 +291,6 @@ struct Today {
     is_kept_up: bool,
 }
 
-/// A first version comes up to 150 minutes after a call, and a look takes a while.
-const LATE: Age = Age::hours(3);
-
 impl Today {
     fn new(context: &Context, is_kept_up: bool, local_now: Timestamp) -> Self {
         let now = context.now(local_now);
@@ -300,7 +300,7 @@ impl Today {
 
     /// Begins a look; returns from when on time is to be listed.
     fn look(&mut self, context: &Context, local_now: Timestamp) -> Option<Timestamp> {
-        let from = (self.seen - LATE).floor_to(Age::hours(1));
+        let from = (self.seen - NEWEST).floor_to(Age::hours(1));
         self.seen = context.now(local_now);
         self.is_kept_up.then_some(from)
     }
@@ -321,7 +321,7 @@ fn windows(
     let now = context.now(local_now);
     let policy = &context.settings.policy;
     let horizon = now - policy.retention.reach(source);
-    let known_rows = archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })?;
+    let known_rows = due::known_rows(archive, source, horizon)?;
     let listings = archive.listings_since(source, ask.from.map_or(horizon, |from| from.min(horizon)))?;
     let windows = plan(source, now, Known { listings: &listings, rows: known_rows }, ask, policy);
     context.observer.event(&Event::Planned { source, windows: windows.len() });

@@ -11,12 +11,14 @@ use crate::{
         coverage::{AtRisk, Coverage},
     },
     model::{
-        filter::Filter,
         relisting::Policy,
         source::{Protocol, Source},
         time::{Age, Span, Timestamp, intersect, union},
     },
-    sync::plan::{Ask, Known, Window, plan},
+    sync::{
+        due,
+        plan::{Ask, Known, Window, plan},
+    },
 };
 
 /// Rows on a page of a list; a log has more on one.
@@ -74,9 +76,8 @@ pub fn read(
         let before = Before { windows, coverage, tally: Tally::default(), queued: 0 };
         return Ok(outlook(source, &before, now, policy, requests_per_s));
     };
-    let filter = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
     let listings = archive.listings_since(source, from)?;
-    let known = Known { listings: &listings, rows: archive.count(&filter)? };
+    let known = Known { listings: &listings, rows: due::known_rows(archive, source, horizon)? };
     let before = Before {
         windows: plan(source, now, known, ask, policy),
         coverage: archive.coverage(source, now, &policy.retention)?,

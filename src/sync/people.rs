@@ -24,6 +24,9 @@ pub(super) async fn pull(
 ) -> Result<()> {
     let begun = context.now(local_now);
     let known = archive.delta(Source::People)?;
+    if known.as_ref().is_some_and(|delta| delta.asked + context.settings.policy.look > begun) {
+        return Ok(());
+    }
     context.observer.event(&Event::Planned { source: Source::People, windows: 1 });
     // What it is about is the directory as it was from the last query until now.
     let span = Span::new(known.as_ref().map_or(Timestamp(0), |delta| delta.asked), begun);

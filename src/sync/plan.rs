@@ -21,6 +21,10 @@ const WINDOW_ROWS: u64 = 30_000;
 const LOG_REREAD: Age = Age::days(9);
 /// A day whose first minutes go meanwhile is not summed up again.
 const SUM_MARGIN: Age = Age::hours(1);
+/// A first version comes up to 150 minutes after its call: time so young is looked at again and again.
+pub const NEWEST: Age = Age::hours(3);
+const AT_ONCE: Timestamp = Timestamp(i64::MIN);
+const NEVER: Timestamp = Timestamp(i64::MAX);
 
 /// What the user restricts the run to. A span asked for is listed whether due or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +80,6 @@ fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, pol
     // An unfinished window of the last run begins before today's horizon: it goes on all the same.
     let resumable = Span::new(if ask.from.is_some() { from } else { from - Age::days(1) }, to);
     let asked = ask.from.is_some() || ask.to.is_some();
-    let list_all = asked || known.rows <= policy.list_all_rows;
 
     let resumed: Vec<&Listing> = known
         .listings
@@ -88,7 +91,7 @@ fn plan_records(source: Source, now: Timestamp, known: Known<'_>, ask: &Ask, pol
     let longest = Age(bucket.0.saturating_mul(i64::try_from(hours_max).unwrap_or(i64::MAX)));
     let due = |hour: Span| {
         let being_listed = resumed.iter().any(|listing| is_within(hour, listing.span));
-        !being_listed && (list_all || is_due(hour, last_listed(hour, known.listings), source, now, policy))
+        !being_listed && (asked || record_due(source, hour, now, known, policy) <= now)
     };
     let mut windows = joined(buckets(Span::new(from, to), bucket).filter(|hour| due(*hour)), longest);
     windows.extend(resumed.into_iter().cloned().map(Window::Resume));
@@ -106,17 +109,11 @@ fn plan_log(source: Source, range: Range, now: Timestamp, known: Known<'_>, ask:
     let today = if range.sums_up { now.floor_to(day) } else { end_of_day(now) };
     let to = ask.to.map_or(today, end_of_day).min(today);
     let asked = ask.from.is_some() || ask.to.is_some();
-    // Of a day that is half forgotten there is half a sum, which must not take the place of the whole one.
-    let whole_from = now - policy.retention.reach(source) + SUM_MARGIN;
-    let due = |span: Span| {
-        let Some(last) = last_listed(span, known.listings) else { return true };
-        if range.sums_up && span.from < whole_from {
-            return false;
-        }
-        let is_young = last - span.to < LOG_REREAD && now - last >= policy.log_pause;
-        asked || is_young || is_due(span, Some(last), source, now, policy)
+    let due = |span: &Span| {
+        let due = log_due(source, range, *span, now, known, policy);
+        due <= now || asked && due != NEVER
     };
-    joined(buckets(Span::new(from, to), day).filter(|span| due(*span)), range.longest)
+    joined(buckets(Span::new(from, to), day).filter(due), range.longest)
 }
 
 /// Makes windows of buckets that touch, none longer than `longest`.
@@ -149,8 +146,53 @@ fn last_listed(bucket: Span, listings: &[Listing]) -> Option<Timestamp> {
     listings.iter().filter(covers).map(|listing| listing.begun).max()
 }
 
-fn is_due(bucket: Span, last: Option<Timestamp>, source: Source, now: Timestamp, policy: &Policy) -> bool {
-    last.is_none_or(|last| policy.due_again(source, bucket, last) <= now)
+/// When an hour of call starts is to be listed.
+fn record_due(source: Source, hour: Span, now: Timestamp, known: Known<'_>, policy: &Policy) -> Timestamp {
+    let Some(last) = last_listed(hour, known.listings) else { return AT_ONCE };
+    let again = policy.due_again(source, hour, last);
+    let is_cheap = known.rows <= policy.list_all_rows;
+    let is_looked_at = policy.look > Age::default() && hour.to > now - NEWEST;
+    if is_cheap || is_looked_at { again.min(after(last, policy.look)) } else { again }
+}
+
+/// When a day of a log is to be listed.
+fn log_due(source: Source, range: Range, day: Span, now: Timestamp, known: Known<'_>, policy: &Policy) -> Timestamp {
+    let Some(last) = last_listed(day, known.listings) else { return AT_ONCE };
+    // Of a day that is half forgotten there is half a sum, which must not take the place of the whole one.
+    if range.sums_up && day.from < now - policy.retention.reach(source) + SUM_MARGIN {
+        return NEVER;
+    }
+    let again = policy.due_again(source, day, last);
+    if last - day.to < LOG_REREAD { again.min(after(last, policy.log_pause)) } else { again }
+}
+
+/// Without a pause at once, even if Graph's clock, which comes in whole seconds, seems to have gone back.
+fn after(last: Timestamp, pause: Age) -> Timestamp {
+    if pause == Age::default() { AT_ONCE } else { last + pause }
+}
+
+/// When the next listing is due, by what is known at `now`; `None` for a source that is not listed by time. What is only to come, an
+/// hour or a day that has not begun, is due when somebody looks.
+#[must_use]
+pub fn next(source: Source, now: Timestamp, known: Known<'_>, policy: &Policy) -> Option<Timestamp> {
+    let bucket = source.bucket();
+    let horizon = |age: Age, whole: Age| (now - age).floor_to(whole);
+    match source.protocol() {
+        Protocol::Records => {
+            if known.listings.iter().any(|listing| listing.listed.is_none() && listing.cursor.is_some()) {
+                return Some(now);
+            }
+            let all =
+                Span::new(horizon(policy.retention.certain(source), Age::seconds(1)), now.floor_to(bucket) + bucket);
+            buckets(all, bucket).map(|hour| record_due(source, hour, now, known, policy)).min()
+        }
+        Protocol::Log(range) => {
+            // A day that a log sums up is not over yet: it is not counted as missing.
+            let all = Span::new(horizon(policy.retention.reach(source), bucket), now.floor_to(bucket));
+            buckets(all, bucket).map(|day| log_due(source, range, day, now, known, policy)).min()
+        }
+        Protocol::Delta => None,
+    }
 }
 
 #[cfg(test)]

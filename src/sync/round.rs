@@ -3,7 +3,10 @@
 //! It signs in, takes the writer's lock, syncs each source in turn, lets the search index catch up, and sums up. What the outcome
 //! means as an exit code is the caller's to say: [`Closing`] notes it in the archive.
 
-use std::sync::Arc;
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
@@ -22,7 +25,9 @@ use crate::{
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
-    sync::{self, Error, Lack, Reach, Result, Settings, SourceReport, outlook::Outlook, plan::Ask, scribe::Scribe},
+    sync::{
+        self, Error, Lack, Reach, Result, Settings, SourceReport, due, outlook::Outlook, plan::Ask, scribe::Scribe,
+    },
 };
 
 /// What one round is to do.
@@ -62,6 +67,15 @@ pub struct Summary {
     pub newly_lost: Vec<Span>,
     /// Of sources that are still far behind: what will and what will not be had in time at the rate of this run.
     pub outlook: Vec<Outlook>,
+    /// How far Graph's clock is ahead of this machine's, where that is worth telling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_off_s: Option<i64>,
+    /// Of a service: when something is due again, by Graph's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Timestamp>,
+    /// How long that is from the end of the round on: what the local clock says does not matter.
+    #[serde(skip)]
+    pub wait: Age,
 }
 
 /// A source that was not pulled, because it cannot be.
@@ -110,14 +124,18 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
     let client = graph::Client::new(graph, observer.clone())?;
     // A wrong secret must not leave a folder behind, and a second writer must not bother the login host.
     let mut writer = folder.exists().then(|| ArchiveWriter::open(&folder, local_now)).transpose()?;
-    let roles = client.sign_in().await?;
+    let roles = tokio::select! {
+        roles = client.sign_in() => roles?,
+        () = stopped(stop.clone()) => return Err(Error::Stopped),
+    };
     let now = client.server_time().unwrap_or(local_now);
+    let clock_off = now - (local_now + Age::from(begun.elapsed()));
     let mut writer = match writer.take() {
         Some(writer) => writer,
         None => ArchiveWriter::open_or_create(&folder, now)?,
     };
     // Damage in what is stored must not keep new records out; it is told at the end.
-    let rows_made = writer.derive_missing(&mut |_| ());
+    let rows_made = writer.derive_missing(&mut |_| if *stop.borrow() { Break(()) } else { Continue(()) });
     writer.ask_for(&round.asked_for)?;
     let command = if round.reach == Reach::Everything { "sync" } else { "retry" };
     let run = writer.begin_run(command, now)?;
@@ -125,21 +143,47 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
     let follower = settings.follows.then(|| Follower::start(&folder));
     let (scribe, desk) =
         if settings.in_place { Scribe::in_place(writer, follower) } else { Scribe::start(writer, follower) };
+    let work_stop = stop.clone();
     let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
 
     let outcome = sources(&work, &archive, &roles, cloud, round, local_now).await;
     drop(work);
     let (writer, follower) = desk.finish()?;
-    let indexed = follower.map_or(Ok(0), Follower::finish);
+    let is_stopping = *work_stop.borrow();
+    let indexed = follower.map_or(Ok(0), if is_stopping { Follower::leave } else { Follower::finish });
 
     let now = client.server_time().unwrap_or(local_now);
     let outcome = outcome.and_then(|(sources, left_out)| {
+        let names = |source: &Source| sources.iter().any(|report| report.source == source.name());
+        let pulled = Source::ALL.into_iter().filter(names);
+        let next_due = settings.due_only.then(|| due::next(&archive, pulled, now, &settings.policy)).transpose()?;
         let graph::Totals { requests, retries, throttled_s } = client.requests();
         let newly_lost = newly_lost(&archive, &round.named, now, &settings.policy.retention)?;
         let elapsed_s = begun.elapsed().as_secs_f64();
-        Ok(Summary { sources, left_out, requests, retries, throttled_s, elapsed_s, newly_lost, outlook: Vec::new() })
+        let wait = next_due.map_or(Age::default(), |due| due.max(now) - now);
+        Ok(Summary {
+            sources,
+            left_out,
+            requests,
+            retries,
+            throttled_s,
+            elapsed_s,
+            newly_lost,
+            outlook: Vec::new(),
+            clock_off_s: (Age(clock_off.0.abs()) > graph::CLOCK_TOLERANCE).then(|| clock_off.whole_seconds()),
+            next_due,
+            wait,
+        })
     });
     Ok((outcome, Closing { writer, run, now, rows_made, indexed }))
+}
+
+/// Returns when a stop is asked for, and else never.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Whoever could ask is gone.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Syncs each source. One that cannot be had is left out and stops no other.

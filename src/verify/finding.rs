@@ -15,7 +15,7 @@ use crate::{
 pub enum What {
     /// SQLite finds its own file damaged.
     Database,
-    /// A row refers to one that is not there.
+    /// A row refers to one that is not there, or counts rows that are not there.
     Reference,
     /// A zstd dictionary is not what it was; frames made with it cannot be read.
     Dictionary,

@@ -10,6 +10,7 @@ pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary) -> Resul
     texts(What::Reference, archive.foreign_key_faults(FINDINGS_MAX), summary)?;
     texts(What::Dictionary, archive.dictionary_faults(), summary)?;
     texts(What::Coverage, archive.listing_faults(), summary)?;
+    texts(What::Reference, archive.count_faults(), summary)?;
     newest(archive, summary)?;
     if archive.rows_are_current().unwrap_or(false) {
         let identities = archive.identity_faults().map(|found| found.into_iter().map(identity_fault).collect());

@@ -164,6 +164,7 @@ const DAMAGE: &[(&str, &[(What, &str)])] = &[
         "UPDATE dictionary SET bytes = CAST(bytes || x'00' AS BLOB)",
         &[(What::Dictionary, "SHA-256"), (What::Content, "call c0")],
     ),
+    ("UPDATE kept SET versions = versions + 1", &[(What::Reference, "table kept says")]),
     ("DELETE FROM version WHERE seq = 6", &[(What::Missing, "missing call c4 version 1 (ledger entry 6)")]),
     (
         "DELETE FROM version WHERE seq = 7",

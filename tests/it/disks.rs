@@ -401,6 +401,16 @@ fn a_local_clock_that_is_wrong_by_weeks_costs_no_record() {
         bench.assert_holds_the_world(began);
         bench.run("verify").ends_with(0);
         assert_ledger_is_gapless(&bench);
+        // What asks Graph for nothing reckons by its clock all the same.
+        let status = bench.run("status --format json").ends_with(0).json();
+        let off_s = status["clock_off_s"].as_i64().unwrap();
+        assert!((off_s - (days + 2) * 86_400).abs() < 300, "{off_s} s for {days} days");
+        let (calls, none) = (&status["sources"][0], serde_json::json!([]));
+        assert_eq!((&calls["gaps"], &calls["at_risk"], &calls["lost"]), (&none, &none, &none), "{days}");
+        let way = if days < 0 { "ahead of" } else { "behind" };
+        for command in ["status", "failures", "sync --dry-run", "sync"] {
+            bench.run(command).ends_with(0).telling("this machine's clock is").telling(way);
+        }
         bench.simulator.plant(Planted::meeting("young", bench.simulator.now() - Age::hours(9)));
         let began = bench.sync();
         bench.assert_holds_the_world(began);

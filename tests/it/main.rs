@@ -34,3 +34,4 @@ mod support;
 mod time;
 mod tls;
 mod versions;
+mod watch;

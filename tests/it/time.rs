@@ -1,10 +1,8 @@
 //! Time passes: calls appear, corrections come, Graph forgets.
 
-use std::{thread, time::Duration};
-
 use callvault::{model::time::Age, simulate::Planted};
 
-use crate::support::{Bench, ago, company, empty, end_of};
+use crate::support::{Bench, ago, company, empty};
 
 #[test]
 fn later_syncs_bring_new_calls_and_corrections() {
@@ -40,23 +38,4 @@ fn a_time_that_passed_retention_uncovered_ends_with_7_and_is_told_once() {
     assert_eq!(summary["newly_lost"].as_array().unwrap().len(), 1, "{summary}");
     bench.run("sync").ends_with(0);
     bench.run("show kept --raw").ends_with(0);
-}
-
-#[test]
-fn a_service_looks_again_and_again_until_it_is_told_to_end() {
-    let bench = Bench::new(company(6, 4));
-    let mut service = bench.start("sync --watch --interval 1s");
-    let looked = |times: u64| {
-        while bench.simulator.requests().token < times {
-            thread::sleep(Duration::from_millis(20));
-        }
-    };
-    looked(1);
-    bench.simulator.plant(Planted::meeting("meanwhile", ago(Age::hours(20))));
-    looked(4);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&service), rustix::process::Signal::TERM).unwrap();
-    assert_eq!(end_of(&mut service, "sync --watch").code(), Some(0));
-    bench.run("show meanwhile --raw").ends_with(0);
-    let began = bench.sync();
-    bench.assert_holds_the_world(began);
 }

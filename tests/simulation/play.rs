@@ -50,6 +50,8 @@ pub(crate) struct Played {
     /// Rounds that said themselves that they did not get everything.
     incomplete: u64,
     requests: u64,
+    /// Answers that the weather spoilt, and requests refused for coming too fast.
+    faults: u64,
     versions: u64,
     lost: u64,
     /// All that happened, as text.
@@ -64,6 +66,7 @@ impl Played {
         self.died += other.died;
         self.incomplete += other.incomplete;
         self.requests += other.requests;
+        self.faults += other.faults;
         self.versions += other.versions;
         self.lost += other.lost;
     }
@@ -71,11 +74,12 @@ impl Played {
 
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, days, rounds, died, incomplete, requests, versions, lost, .. } = self;
+        let Self { seeds, days, rounds, died, incomplete, requests, faults, versions, lost, .. } = self;
+        let (years, tenths) = (days * 10 / 365 / 10, days * 10 / 365 % 10);
         write!(
             f,
-            "{seeds} seeds, {days} days, {rounds} rounds ({died} died, {incomplete} incomplete), {requests} requests, \
-             {versions} versions kept, {lost} records lost"
+            "{seeds} seeds, {days} days ({years}.{tenths} years), {rounds} rounds ({died} died, {incomplete} incomplete), \
+             {requests} requests, {faults} faults, {versions} versions kept, {lost} records truly lost and told"
         )
     }
 }
@@ -215,6 +219,8 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
     oracle.judge(&folder, wire.simulator.world(), wire.simulator.now());
     played.days = (wire.simulator.now() - scenario.began).0 / Age::days(1).0;
     (played.versions, played.lost) = oracle.found();
+    let counts = wire.simulator.requests();
+    played.faults = counts.faults + counts.refused_429;
     played
 }
 

@@ -11,7 +11,7 @@ use callvault::{
         source::Source,
         time::{Age, Timestamp},
     },
-    simulate::{LogKind, World},
+    simulate::{ExpectedDialOut, LogKind, World},
 };
 use serde_json::Value;
 
@@ -43,8 +43,8 @@ pub(crate) struct Log<'a> {
     shown: BTreeMap<usize, usize>,
     /// Of each line of a report what a page last said, and what was said since and perhaps not taken in.
     lines: BTreeMap<Line, Vec<Value>>,
-    /// Of each day of a report the latest moment whose sums are owed.
-    owed_days: BTreeMap<Timestamp, Timestamp>,
+    /// Of each day of a report the latest moment whose sums are owed, with the end of the round that owes them.
+    owed_days: BTreeMap<Timestamp, (Timestamp, Timestamp)>,
 }
 
 /// The day, and what tells a line of a report from the others of that day.
@@ -115,8 +115,8 @@ impl<'a> Log<'a> {
             if edition > owed.0 {
                 *owed = (edition, went.ended);
             }
-            let newest = self.owed_days.entry(row.start.floor_to(DAY)).or_insert(at);
-            *newest = at.max(*newest);
+            let newest = self.owed_days.entry(row.start.floor_to(DAY)).or_insert((at, went.ended));
+            *newest = (at, went.ended).max(*newest);
         }
     }
 
@@ -257,18 +257,15 @@ impl<'a> Log<'a> {
                 "a page said {said:?} of {line:?}, and the archive has {held:?}"
             );
         }
-        for (day, at) in &self.owed_days {
-            for sum in world.expected_dial_outs(*day, *day + DAY, *at) {
+        for (day, (at, ended)) in &self.owed_days {
+            // A line that was gone when the day was asked for, since its calls got a name meanwhile, could not be had any more.
+            let later = world.expected_dial_outs(*day, *day + DAY, *ended);
+            let stays = |sum: &ExpectedDialOut| {
+                later.iter().any(|later| line_of(later) == line_of(sum) && later.total_calls >= sum.total_calls)
+            };
+            for sum in world.expected_dial_outs(*day, *day + DAY, *at).into_iter().filter(stays) {
                 let calls = |(_, value): &(String, Value)| value["totalCalls"].as_u64();
-                let is_of = |(of_day, of): &Line| {
-                    of_day == day
-                        && of
-                            == &format!(
-                                "{:?} {} {:?} {}",
-                                sum.user_id, sum.usage_location, sum.destination_context, sum.currency
-                            )
-                };
-                let held = newest.iter().find(|(line, _)| is_of(line)).and_then(|(_, sum)| calls(sum));
+                let held = newest.get(&(*day, line_of(&sum))).and_then(calls);
                 assert!(held >= Some(sum.total_calls.into()), "{sum:?} of {day} was to be had at {at}, not {held:?}");
             }
         }
@@ -303,6 +300,10 @@ fn line(item: &Value) -> String {
     let text = |name: &str| item[name].as_str();
     let [country, currency] = ["usageLocation", "currency"].map(|name| text(name).unwrap_or_default());
     format!("{:?} {country} {:?} {currency}", text("userId"), text("destinationContext"))
+}
+
+fn line_of(sum: &ExpectedDialOut) -> String {
+    format!("{:?} {} {:?} {}", sum.user_id, sum.usage_location, sum.destination_context, sum.currency)
 }
 
 /// The span that a first page of a log is asked for.

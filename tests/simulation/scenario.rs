@@ -297,18 +297,19 @@ fn rounds(dice: &mut Dice, began: Timestamp, ends: Timestamp, is_long: bool) -> 
     while at < ends {
         if off_until <= at {
             let dies_after = dice.chance(deaths).then(|| dice.throw() % 60);
+            let stops_after = dice.chance(3).then(|| dice.throw() % 40);
             rounds.push(Round {
                 at,
                 dies_after,
-                stops_after: dice.chance(3).then(|| dice.throw() % 40),
+                stops_after,
                 skew,
                 as_service,
                 asks: dice.chance(6).then(|| {
                     let from = at - dice.minutes(0, 60 * 24 * 33);
                     (from, from + dice.minutes(0, 60 * 24 * 12))
                 }),
-                // The thread would outlive a death that is only played.
-                follows: dice.chance(1) && dies_after.is_none(),
+                // The thread would outlive a death that is only played. One that is told to leave must come back to what it left.
+                follows: (dice.chance(1) || stops_after.is_some()) && dies_after.is_none(),
             });
         }
         // Now and then the machine is off for days or weeks.

@@ -114,8 +114,10 @@ impl Windows {
         let known = self.chains.len();
         for (n, exchange) in went.log.iter().enumerate().filter(|(_, exchange)| is_of(exchange)) {
             let first = window(&exchange.url);
-            if let Some((from, _)) = first {
-                let from = from.max(exchange.at - self.rule.retained);
+            let oldest = exchange.at - self.rule.retained;
+            // A window of time that Graph may have forgotten whole says nothing of the time after it.
+            if let Some((from, _)) = first.filter(|(_, to)| *to > oldest) {
+                let from = from.max(oldest);
                 self.set_out = Some(self.set_out.map_or(from, |known| known.min(from)));
             }
             if first.is_some() && asked.is_none_or(|(url, _)| url != exchange.url) {

@@ -107,6 +107,7 @@ mod tests {
             format!("# age_min = \"{}m\"", policy.age_min.0 * 60 / hour),
             format!("# sweep_margin = \"{}h\"", policy.sweep_margin.0 / hour),
             format!("# list_all_rows = {}", policy.list_all_rows),
+            format!("# interval = \"{}m\"", crate::cli::watch::INTERVAL.0 * 60 / hour),
         ];
         for line in lines {
             assert!(TEMPLATE.contains(&format!("\n{line}\n")), "{line}");

@@ -71,7 +71,7 @@ fn header(version: i64) -> Reply {
 /// How many elements the assembled document holds.
 fn elements(whole: &Whole, member: &str) -> usize {
     let text = whole.document.assemble().unwrap();
-    raw::elements(raw::member(&text, member).unwrap().unwrap()).unwrap().len()
+    raw::elements(raw::value(&raw::members(&text).unwrap(), member).unwrap()).unwrap().len()
 }
 
 fn whats(whole: &Whole) -> Vec<What> {
