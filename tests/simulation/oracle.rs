@@ -126,7 +126,8 @@ impl<'a> Oracle<'a> {
         let Some(report) = summary.sources.iter().find(|report| report.source == "calls") else { return };
         if went.calm && !report.stopped {
             assert_eq!(report.windows_failed, 0, "nothing was wrong in the round of {}", went.begun);
-            self.judge_cost(went, report.fetched + report.failed + report.lost, before);
+            let resumed = resumed.iter().collect::<BTreeSet<_>>().len();
+            self.judge_cost(went, report.fetched + report.failed + report.lost, (before, resumed));
             self.calm_since = went.begun;
         }
         if report.stopped || report.windows_failed > 0 {
@@ -175,7 +176,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// In calm weather: the pages of the windows, and of each record two requests and its further pages.
-    fn judge_cost(&self, went: &Went, records: u64, chains_before: usize) {
+    fn judge_cost(&self, went: &Went, records: u64, (chains_before, resumed): (usize, usize)) {
         let requests = went.log.iter().filter(|exchange| exchange.is_of_calls()).count() as u64;
         let lists = went.log.iter().filter(|exchange| exchange.is_list()).count();
         let (mut rows, mut most) = (0, 0);
@@ -194,7 +195,7 @@ impl<'a> Oracle<'a> {
         let windows = self.windows.chains.len() - chains_before
             + went.log.iter().filter(|exchange| exchange.is_list() && exchange.status >= 400).count();
         assert!(
-            lists <= windows + rows / sizes.list + 1,
+            lists <= windows + resumed + rows / sizes.list,
             "{lists} pages of the list for {rows} rows in {windows} windows, in the round of {}",
             went.begun
         );

@@ -105,7 +105,9 @@ impl Windows {
     ) -> Followed<'a> {
         let broke_off = went.broke_off();
         let last = went.log.iter().rposition(&is_of);
-        if broke_off && last.is_none() {
+        // Without a token a window is set out for and nobody asked.
+        let signed_in = went.log.iter().all(|exchange| !exchange.url.contains("/oauth2/") || exchange.status == 200);
+        if broke_off && last.is_none() || !signed_in {
             let from = went.begun - self.rule.retained;
             self.set_out_perhaps = Some(self.set_out_perhaps.map_or(from, |known| known.min(from)));
         }
