@@ -38,7 +38,7 @@ impl Default for View {
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub sources: Vec<SourceStatus>,
-    /// How far Graph's clock was ahead of this machine's when Graph was last asked, where that is worth telling.
+    /// How far Graph's clock is ahead of this machine's, where whoever asks knows that and it is worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_off_s: Option<i64>,
     /// Last ledger entry.
@@ -122,7 +122,7 @@ pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -
             .collect::<archive::Result<_>>()?;
         Ok(Status {
             sources,
-            clock_off_s: Some(archive.clock_off()?.whole_seconds()).filter(|seconds| *seconds != 0),
+            clock_off_s: None,
             head: archive.head()?,
             sizes: archive.sizes(),
             records_without_rows: archive.underived()?,

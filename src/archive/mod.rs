@@ -62,7 +62,7 @@ use crate::{
         kind::Kind,
         retention::Retention,
         source::Source,
-        time::{Age, Span, Timestamp},
+        time::{Span, Timestamp},
     },
 };
 pub use {
@@ -325,9 +325,9 @@ impl Archive {
         runs::last_reporting_sync(&self.connection, source)
     }
 
-    /// How far Graph's clock was ahead of this machine's when Graph was last asked; zero where they agreed to a minute.
-    pub fn clock_off(&self) -> Result<Age> {
-        runs::last_clock_off(&self.connection)
+    /// Graph's time when this machine's clock says `local_now`, as far as it is known without asking Graph.
+    pub fn graph_now(&self, local_now: Timestamp) -> Result<Timestamp> {
+        runs::graph_now(&self.connection, local_now)
     }
 
     /// The dictionary that new frames use.

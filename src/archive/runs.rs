@@ -47,13 +47,16 @@ pub(crate) fn last_reporting_sync(connection: &Connection, source: Source) -> Re
     Ok(ended.map(Timestamp))
 }
 
-/// How far Graph's clock was ahead of this machine's, as the last run saw it that asked Graph.
-pub(crate) fn last_clock_off(connection: &Connection) -> Result<Age> {
-    let sql = "SELECT report ->> '$.clock_off_s' FROM run
+/// Graph's time when this machine's clock says `local_now`, by how far they were apart when Graph was last asked. If Graph's time had gone
+/// back since then, it is the local clock that was set, and nothing is known of it.
+pub(crate) fn graph_now(connection: &Connection, local_now: Timestamp) -> Result<Timestamp> {
+    let sql = "SELECT report ->> '$.clock_off_s', ended_ns FROM run
                WHERE command IN ('sync', 'retry') AND exit_code IN (0, 3, 7) AND json_valid(report)
                ORDER BY run_id DESC LIMIT 1";
-    let seconds = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional()?;
-    Ok(Age::seconds(seconds.flatten().unwrap_or(0)))
+    let last = connection.query_row(sql, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get(1)?))).optional()?;
+    let Some((Some(off_s), ended)) = last else { return Ok(local_now) };
+    let now = local_now + Age::seconds(off_s);
+    Ok(if now < Timestamp(ended) - Age::seconds(2) { local_now } else { now })
 }
 
 /// The latest runs, newest first.
@@ -69,4 +72,34 @@ pub(crate) fn latest(connection: &Connection, limit: usize) -> Result<Vec<Run>> 
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs_time_is_known_until_the_local_clock_is_set() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema/0001_kept.sql")).unwrap();
+        let local = |seconds| Timestamp(0) + Age::days(20_000) + Age::seconds(seconds);
+        assert_eq!(graph_now(&connection, local(0)).unwrap(), local(0), "nobody has asked Graph yet");
+        let day = 86_400;
+        for (off_s, later_s, graph_s) in [
+            (0, 100, 100),
+            // Behind Graph by ten days, and ahead of it.
+            (10 * day, 100, 100 + 10 * day),
+            (-10 * day, 100, 100 - 10 * day),
+            // Ahead by ten days, and meanwhile set right.
+            (-10 * day, -10 * day + 100, -10 * day + 100),
+        ] {
+            let ended = local(off_s);
+            let run = begin(&connection, "sync", ended).unwrap();
+            let report = if off_s == 0 { "{}".to_owned() } else { format!(r#"{{"clock_off_s":{off_s}}}"#) };
+            end(&connection, run, 0, &report, ended).unwrap();
+            let refused = begin(&connection, "sync", ended).unwrap();
+            end(&connection, refused, 4, "the secret has run out", ended).unwrap();
+            assert_eq!(graph_now(&connection, local(later_s)).unwrap(), local(graph_s), "{off_s}, {later_s}");
+        }
+    }
 }

@@ -117,13 +117,13 @@ impl Context {
         Ok(Archive::open(&self.folder())?)
     }
 
-    /// Graph's time, for what is reckoned without asking Graph: this machine's clock, and how wrong it was when Graph was last asked.
+    /// Graph's time, for what is reckoned without asking Graph; tells when that is not what this machine's clock says.
     fn graph_now(&self, archive: &Archive) -> Result<Timestamp> {
-        let off = archive.clock_off()?;
-        if off != Age::default() {
-            self.note(&clock_told(off));
+        let now = archive.graph_now(self.now)?;
+        if now != self.now {
+            self.note(&clock_told(now - self.now));
         }
-        Ok(self.now + off)
+        Ok(now)
     }
 
     /// Says something on stderr that is neither result nor log.

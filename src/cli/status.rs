@@ -57,7 +57,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         sources: if named.is_empty() { Source::ALL.to_vec() } else { named },
         buckets: args.buckets.then_some(shown),
     };
-    let status = status::status(&archive, now, &context.config.policy()?, &view)?;
+    let mut status = status::status(&archive, now, &context.config.policy()?, &view)?;
+    status.clock_off_s = Some((now - context.now).whole_seconds()).filter(|seconds| *seconds != 0);
     to_stdout(|out| {
         if args.format == super::show::Format::Json {
             serde_json::to_writer_pretty(&mut *out, &status)?;

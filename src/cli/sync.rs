@@ -18,12 +18,7 @@ use crate::{
         signals, to_stdout, usage,
     },
     graph,
-    model::{
-        event::Observer,
-        relisting::Policy,
-        source::Source,
-        time::Age,
-    },
+    model::{event::Observer, relisting::Policy, source::Source, time::Age},
     sync::{
         self, Reach,
         plan::Ask,
@@ -144,7 +139,7 @@ fn behind(context: &Context, round: &Round, policy: &Policy, requests_per_s: f64
     }
     // Damage is told by whoever meets it: it must not keep new records out.
     let Ok(archive) = Archive::open(&context.folder()) else { return Vec::new() };
-    let Ok(now) = archive.clock_off().map(|off| context.now + off) else { return Vec::new() };
+    let Ok(now) = archive.graph_now(context.now) else { return Vec::new() };
     outlook::before(&archive, (&round.named, &round.ask, now), policy, requests_per_s).unwrap_or_default()
 }
 

@@ -165,13 +165,13 @@ impl Age {
     /// Seconds with a fraction, for people and JSON; exact to the microsecond.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "ages below 285 years are exact to the microsecond")]
-    pub fn whole_seconds(self) -> i64 {
-        self.0 / 1_000_000_000
+    pub fn as_seconds_f64(self) -> f64 {
+        (self.0 / 1000) as f64 / 1e6
     }
 
     #[must_use]
-    pub fn as_seconds_f64(self) -> f64 {
-        (self.0 / 1000) as f64 / 1e6
+    pub fn whole_seconds(self) -> i64 {
+        self.0 / 1_000_000_000
     }
 
     /// The length as a wait; zero when negative.
