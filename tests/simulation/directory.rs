@@ -40,7 +40,7 @@ impl Directory {
         if report.stopped || report.windows_failed > 0 {
             return;
         }
-        let last = of_people().filter_map(|exchange| exchange.page.as_ref()).last();
+        let last = of_people().filter_map(|exchange| exchange.page.as_ref()).next_back();
         assert!(last.is_some_and(|page| page.delta.is_some()), "the round of {} did not read to the end", went.begun);
         self.good = Some((went.begun, went.ended));
     }
@@ -76,7 +76,7 @@ impl Directory {
             let [before, after] = [begun, ended].map(|at| {
                 let of_person = telephony.renames.iter().filter(|rename| rename.person == place && rename.at <= at);
                 let is_deleted = of_person.clone().any(|rename| rename.name.is_none());
-                let name = of_person.filter_map(|rename| rename.name.clone()).last();
+                let name = of_person.filter_map(|rename| rename.name.clone()).next_back();
                 (!is_deleted).then(|| name.unwrap_or_else(|| person.name.clone()))
             });
             let gone = telephony.renames.iter().find(|rename| rename.person == place && rename.name.is_none());

@@ -33,7 +33,7 @@ const POINTS: u32 = 150;
 
 /// What is expected of a log.
 pub(crate) struct Log<'a> {
-    log: LogKind,
+    of: LogKind,
     scenario: &'a Scenario,
     telephony: &'a Telephony,
     windows: Windows,
@@ -55,7 +55,7 @@ impl<'a> Log<'a> {
         // "24 to 48 hours late", a day more for whatever comes later.
         let rule = Rule { retained: telephony::RETENTION, latency: Age::hours(48), settling: Age::hours(72) };
         Self {
-            log,
+            of: log,
             scenario,
             telephony,
             windows: Windows::new(rule),
@@ -67,17 +67,17 @@ impl<'a> Log<'a> {
     }
 
     fn source(&self) -> Source {
-        telephony::source(self.log)
+        telephony::source(self.of)
     }
 
     fn rows(&self) -> impl Iterator<Item = &'a Row> + use<'a> {
-        let log = self.log;
+        let log = self.of;
         self.telephony.rows.iter().filter(move |row| row.log == log)
     }
 
     /// Takes in a round: what it showed, and what it owes.
     pub(crate) fn heard(&mut self, went: &Went) {
-        let log = self.log;
+        let log = self.of;
         let before = self.windows.chains.len();
         let Followed { pages, .. } = self.windows.follow(went, |exchange| exchange.log() == Some(log), window);
         for seen in pages {
@@ -125,11 +125,10 @@ impl<'a> Log<'a> {
         let day = start.floor_to(DAY);
         let begun = went.begun;
         // Graph is asked as far back as anything is kept.
-        let reach =
-            if matches!(self.log, LogKind::Pstn | LogKind::Sms) { Age::days(365) } else { telephony::RETENTION };
+        let reach = if matches!(self.of, LogKind::Pstn | LogKind::Sms) { Age::days(365) } else { telephony::RETENTION };
         // A sum is asked for once its day is over.
         let is_over = day + DAY <= begun;
-        if day <= begun - reach || start >= begun || (self.log == LogKind::DialOut && !is_over) {
+        if day <= begun - reach || start >= begun || (self.of == LogKind::DialOut && !is_over) {
             return None;
         }
         if let Some((from, to)) = went.asks {
@@ -154,11 +153,11 @@ impl<'a> Log<'a> {
             assert!(
                 pair[0].to <= pair[1].from,
                 "{} were listed twice in the round of {}",
-                self.log.function(),
+                self.of.function(),
                 went.begun
             );
         }
-        let of_log = |exchange: &&Exchange| exchange.log() == Some(self.log);
+        let of_log = |exchange: &&Exchange| exchange.log() == Some(self.of);
         let pages = went.log.iter().filter(of_log).count();
         let rows: usize =
             went.log.iter().filter(of_log).filter_map(|it| it.page.as_ref()).map(|page| page.items.len()).sum();
@@ -166,7 +165,7 @@ impl<'a> Log<'a> {
         assert!(
             pages <= chains.len() + failed + rows / self.scenario.page_sizes.log,
             "{pages} pages of {} for {rows} rows in {} windows, in the round of {}",
-            self.log.function(),
+            self.of.function(),
             chains.len(),
             went.begun
         );
@@ -175,13 +174,13 @@ impl<'a> Log<'a> {
     pub(crate) fn judge_coverage(&self, archive: &Archive, now: Timestamp) {
         let facts = Facts { now, missing: BTreeSet::new(), lost: BTreeSet::new() };
         let first = self.scenario.began - telephony::RETENTION - Age::days(4);
-        let dice = Dice::new(self.scenario.seed ^ now.0.unsigned_abs() ^ self.log as u64);
+        let dice = Dice::new(self.scenario.seed ^ now.0.unsigned_abs() ^ self.of as u64);
         self.windows.judge(archive, self.source(), &facts, (first, POINTS), dice);
     }
 
     /// At the end of all: each row in its place, in each version once, nothing else.
     pub(crate) fn judge(&self, archive: &Archive, world: &World, now: Timestamp) -> u64 {
-        if self.log == LogKind::DialOut { self.judge_sums(archive, world) } else { self.judge_rows(archive, now) }
+        if self.of == LogKind::DialOut { self.judge_sums(archive, world) } else { self.judge_rows(archive, now) }
     }
 
     fn judge_rows(&self, archive: &Archive, now: Timestamp) -> u64 {
