@@ -1,14 +1,13 @@
 //! Whether storing a call costs the same at the end of a large tenant as at its beginning.
 //!
-//! `cargo bench --bench load`. A simulated tenant in a process of its own serves its calls as fast as they are asked for; the
-//! program pulls them into an empty archive, and is looked at twice a second from outside (`/proc`, the archive's counters). The
+//! `cargo bench --bench load`. A simulated tenant serves its calls as fast as they are asked for; the
+//! program, a process of its own, pulls them into an empty archive, and is looked at twice a second from outside (`/proc`, the archive's counters). The
 //! run is cut into ten parts of as many calls each. Environment:
 //! - `CALLVAULT_CALLS`: calls of the tenant (default 20,000)
 //! - `CALLVAULT_FOLDER`: where the archive is made; it stays there (default: a folder of its own that goes)
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -18,6 +17,7 @@ use std::{
 use callvault::{
     archive::{Archive, Folder},
     model::kind::Kind,
+    simulate::{Limits, Settings, Simulator},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -33,12 +33,10 @@ fn main() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let folder = env::var_os("CALLVAULT_FOLDER").map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
     fs::create_dir_all(&folder)?;
-    let mut tenant = Tenant::start(calls)?;
+    let tenant = Tenant::start(calls)?;
     let archive = folder.join("archive");
     let mut sync = tenant.program(&folder, &archive)?.spawn()?;
     let looks = watch(&mut sync, &archive)?;
-    tenant.process.kill()?;
-    tenant.process.wait()?;
 
     let last = looks.last().ok_or("it ended before anybody looked")?;
     println!("| calls | calls/s | CPU ms a call | memory MiB | its most so far | MiB read, written | archive MiB |");
@@ -68,52 +66,45 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A simulated tenant, and what it printed for whoever wants to sync it.
-struct Tenant {
-    process: Child,
-    variables: Vec<(String, String)>,
-}
+/// A simulated tenant that refuses nothing.
+struct Tenant(Simulator);
 
 impl Tenant {
     fn start(calls: u64) -> Result<Self> {
-        let mut process = callvault()
-            .arg("--quiet")
+        let calls = u32::try_from(calls)?;
+        Ok(Self(Simulator::start(Settings {
             // Of 28 days 20 are workdays, and the others have six calls for a hundred of theirs.
-            .args(["simulate", "--log-days", "0", "--calls-per-day", &(calls * 100 / 2048).to_string()])
-            .args(["--users", &(calls / 50).clamp(100, 20_000).to_string()])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let told = BufReader::new(process.stdout.take().ok_or("no output")?);
-        let mut variables = Vec::new();
-        for line in told.lines() {
-            let line = line?;
-            for word in line.split_whitespace().filter_map(|word| word.split_once('=')) {
-                variables.push((word.0.to_owned(), word.1.to_owned()));
-            }
-            // The last of them.
-            if line.contains("AZURE_CLIENT_SECRET=") {
-                break;
-            }
-        }
-        Ok(Self { process, variables })
+            calls_per_day: u32::try_from(u64::from(calls) * 100 / 2048)?,
+            days: 28,
+            users: (calls / 50).clamp(100, 20_000),
+            limits: Limits::off(),
+            ..Settings::default()
+        })?))
     }
 
     #[expect(clippy::disallowed_methods, reason = "a file of a moment")]
     fn program(&self, folder: &Path, archive: &Path) -> Result<Command> {
         let config = folder.join("config.toml");
         fs::write(&config, format!("[graph]\nrequests_per_20s = {REQUESTS_PER_20S}\n"))?;
-        let mut program = callvault();
-        program.env("HOME", folder).envs(self.variables.iter().cloned()).arg("--quiet");
-        program.arg("--archive").arg(archive).arg("--config").arg(config).args(["sync", "--source", "calls"]);
-        program.stdout(Stdio::null());
+        let mut program = Command::new(env!("CARGO_BIN_EXE_callvault"));
+        program
+            .env_clear()
+            .env("HOME", folder)
+            .env("AZURE_TENANT_ID", self.0.tenant_id())
+            .env("AZURE_CLIENT_ID", self.0.client_id())
+            .env("AZURE_CLIENT_SECRET", self.0.client_secret())
+            .env("AZURE_AUTHORITY_HOST", self.0.url())
+            .env("CALLVAULT_GRAPH_ENDPOINT", self.0.url());
+        program
+            .arg("--quiet")
+            .arg("--archive")
+            .arg(archive)
+            .arg("--config")
+            .arg(config)
+            .args(["sync", "--source", "calls"]);
+        program.stdin(Stdio::null()).stdout(Stdio::null());
         Ok(program)
     }
-}
-
-fn callvault() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_callvault"));
-    program.env_clear().stdin(Stdio::null());
-    program
 }
 
 /// What there is to see at a moment.
