@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         ..Settings::default()
     })?;
     simulator.plant(corrected_meeting(&simulator));
-    let demo = Demo { context: pointed_at(&simulator, &folder, context), simulator, runtime: Runtime::new()? };
+    let demo = Demo { context: pointed_at(&simulator, &folder, context), simulator, runtime: super::runtime()? };
     demo.round(&folder)
 }
 

@@ -31,11 +31,15 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    thread,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use indicatif::MultiProgress;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     archive::{Archive, Folder},
@@ -135,6 +139,13 @@ impl Context {
             let _ = self.bars.suspend(|| writeln!(io::stderr(), "{text}"));
         }
     }
+}
+
+/// What requests and their answers run on. Answers are read on as many more threads as there are processors: each thread that allocates
+/// keeps memory of its own, and more of them do not get done sooner.
+fn runtime() -> io::Result<Runtime> {
+    let processors = thread::available_parallelism().map_or(2, usize::from);
+    Builder::new_multi_thread().enable_all().max_blocking_threads(2 * processors).build()
 }
 
 fn clock_told(off: Age) -> String {

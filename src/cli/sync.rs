@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 /// One round and its summary.
 pub(super) fn once(round: &Round, format: super::show::Format, context: &Context) -> Result<Code> {
     let settings = context.config.graph()?;
-    let runtime = Runtime::new()?;
+    let runtime = super::runtime()?;
     let (stop_sender, stop) = watch::channel(false);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
     runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));

@@ -39,7 +39,7 @@ const FAILED_FIRST: Age = Age::seconds(15);
 const PIECE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(round: &Round, interval: Option<Age>, format: Format, context: &Context) -> Result<Code> {
-    let runtime = Runtime::new()?;
+    let runtime = super::runtime()?;
     let (stop_sender, stop) = watch::channel(false);
     let (hang_up_sender, hang_ups) = watch::channel(0);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
