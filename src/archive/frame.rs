@@ -2,6 +2,9 @@
 //!
 //! Uncompressed, a frame is, for each part: one line of JSON (the envelope), a line feed, the body byte for byte, a line feed.
 //! The envelope's `bytes` says how long the body is. Anybody with zstd and the dictionary can read it: docs/format.md.
+//!
+//! The ledger's `parts` is over the envelopes with the hash of each body as their last member. Frames leave that member out:
+//! the body is right behind it, and 64 digits that nothing can compress would be a thirtieth of an archive.
 
 use std::borrow::Cow;
 
@@ -9,7 +12,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use zstd::{
     bulk::{Compressor, Decompressor},
-    zstd_safe::CParameter,
+    zstd_safe::{CParameter, Strategy},
 };
 
 use crate::{
@@ -21,8 +24,17 @@ use crate::{
     },
 };
 
-/// The level at which storing keeps up with everything else (docs/decisions): higher ones belong to sealing.
-const LEVEL: i32 = 3;
+/// How frames are compressed, and what zstd's own level does not say of it (docs/decisions/0010-bytes-on-disk.md): thirty-two places
+/// where at least six bytes are the same are looked at, the first good one is taken. A seventh of the size less than level 3.
+const LEVEL: i32 = 6;
+const PARAMETERS: [CParameter; 6] = [
+    CParameter::ChecksumFlag(true),
+    CParameter::Strategy(Strategy::ZSTD_greedy),
+    CParameter::SearchLog(5),
+    CParameter::MinMatch(6),
+    CParameter::HashLog(17),
+    CParameter::ChainLog(16),
+];
 /// No frame claims to be larger than this; a meeting of 1,000 people is about 10 MB.
 const FRAME_BYTES_MAX: usize = 1 << 30;
 
@@ -37,10 +49,13 @@ struct Envelope<'a> {
     asked: Option<Cow<'a, str>>,
     received: Cow<'a, str>,
     bytes: usize,
-    sha256: Cow<'a, str>,
+    /// Of the body; in frames only where an early program wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<Cow<'a, str>>,
 }
 
 impl Envelope<'_> {
+    /// As it stands in a frame.
     fn line(part: &Part) -> String {
         let envelope = Envelope {
             what: part.what.name().into(),
@@ -49,9 +64,23 @@ impl Envelope<'_> {
             asked: part.asked.map(|span| span.to_string().into()),
             received: part.received.to_string().into(),
             bytes: part.body.len(),
-            sha256: part.sha256.to_string().into(),
+            sha256: None,
         };
         serde_json::to_string(&envelope).unwrap_or_default()
+    }
+}
+
+/// Takes a line into the hash over envelopes: with its body's hash, whether or not the frame has it there.
+fn add_envelope(envelopes: &mut digest::Context, line: &[u8], body: Option<&Sha256>) {
+    match (body, line.strip_suffix(b"}")) {
+        (Some(sha256), Some(open)) => {
+            envelopes.update(open);
+            envelopes.update(format!(",\"sha256\":\"{sha256}\"}}\n").as_bytes());
+        }
+        _ => {
+            envelopes.update(line);
+            envelopes.update(b"\n");
+        }
     }
 }
 
@@ -75,6 +104,8 @@ pub struct FrameWriter {
     compressor: Compressor<'static>,
     dictionary_id: Option<i64>,
     content: Vec<u8>,
+    /// Room for any frame, so that one that waits for the writer takes no more than its own length.
+    room: Vec<u8>,
 }
 
 /// A compressed frame and what the ledger says of it.
@@ -94,8 +125,11 @@ impl FrameWriter {
             None => Compressor::new(LEVEL),
         }
         .map_err(Error::Compression)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true)).map_err(Error::Compression)?;
-        Ok(Self { compressor, dictionary_id: dictionary.map(|dictionary| dictionary.id), content: Vec::new() })
+        for parameter in PARAMETERS {
+            compressor.set_parameter(parameter).map_err(Error::Compression)?;
+        }
+        let dictionary_id = dictionary.map(|dictionary| dictionary.id);
+        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new() })
     }
 
     /// The dictionary that it uses.
@@ -109,15 +143,16 @@ impl FrameWriter {
         let mut envelopes = digest::Context::new(&digest::SHA256);
         for part in parts {
             let line = Envelope::line(part);
-            envelopes.update(line.as_bytes());
-            envelopes.update(b"\n");
+            add_envelope(&mut envelopes, line.as_bytes(), Some(&part.sha256));
             for piece in [line.as_bytes(), b"\n", &part.body, b"\n"] {
                 self.content.extend_from_slice(piece);
             }
         }
-        let bytes = self.compressor.compress(&self.content).map_err(Error::Compression)?;
+        self.room.clear();
+        self.room.reserve(zstd::zstd_safe::compress_bound(self.content.len()));
+        self.compressor.compress_to_buffer(&self.content, &mut self.room).map_err(Error::Compression)?;
         Ok(Frame {
-            bytes,
+            bytes: self.room.as_slice().into(),
             dictionary_id: self.dictionary_id,
             raw_bytes: parts.iter().map(|part| part.body.len()).sum(),
             parts_sha256: finish(envelopes),
@@ -139,7 +174,8 @@ impl FrameReader {
         Ok(Self { decompressor: decompressor.map_err(Error::Compression)? })
     }
 
-    /// Gives back the parts and the hash over their envelopes. Every body is compared with the hash in its envelope.
+    /// Gives back the parts and the hash over their envelopes, which the ledger tells. A body that is not the one that was kept
+    /// gives another.
     ///
     /// # Errors
     /// A fragment that says what is wrong with the frame.
@@ -159,8 +195,6 @@ fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String>
     while !content.is_empty() {
         let line_end = content.iter().position(|byte| *byte == b'\n').ok_or("its frame ends within an envelope")?;
         let (line, rest) = (&content[..line_end], &content[line_end + 1..]);
-        envelopes.update(line);
-        envelopes.update(b"\n");
         let envelope: Envelope<'_> =
             serde_json::from_slice(line).map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
         if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
@@ -176,9 +210,10 @@ fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String>
         if let Some(asked) = &envelope.asked {
             part.asked = Some(span(asked).ok_or("an envelope in its frame asks for no span of time")?);
         }
-        if part.sha256.to_string() != envelope.sha256 {
+        if envelope.sha256.as_ref().is_some_and(|sha256| part.sha256.to_string() != *sha256) {
             return Err(format!("the body of {} does not match its SHA-256", part.url));
         }
+        add_envelope(&mut envelopes, line, envelope.sha256.is_none().then_some(&part.sha256));
         content = &rest[envelope.bytes + 1..];
         parts.push(part);
     }
@@ -221,6 +256,40 @@ mod tests {
         assert_eq!(read, parts());
         assert_eq!(parts_sha256, frame.parts_sha256);
         assert_eq!(frame.raw_bytes, 23);
+    }
+
+    #[test]
+    fn frames_of_earlier_programs_have_each_hash_twice_and_are_read() {
+        let mut frames = FrameWriter::new(None).unwrap();
+        let frame = frames.write(&parts()).unwrap();
+        let mut content = Vec::new();
+        for part in parts() {
+            let line = Envelope::line(&part);
+            content.extend_from_slice(line.strip_suffix('}').unwrap().as_bytes());
+            content.extend_from_slice(format!(",\"sha256\":\"{}\"}}\n", part.sha256).as_bytes());
+            content.extend_from_slice(&part.body);
+            content.push(b'\n');
+        }
+        let early = zstd::bulk::compress(&content, 3).unwrap();
+        let mut reader = FrameReader::new(None).unwrap();
+        assert_eq!(reader.read(&early).unwrap(), (parts(), frame.parts_sha256));
+        let other = String::from_utf8(content).unwrap().replace("{\"value\":[]}", "{\"value\":[ }");
+        let error = reader.read(&zstd::bulk::compress(other.as_bytes(), 3).unwrap()).unwrap_err();
+        assert_eq!(error, "the body of https://graph/x does not match its SHA-256");
+    }
+
+    #[test]
+    fn another_body_gives_another_hash_over_the_envelopes() {
+        let mut frames = FrameWriter::new(None).unwrap();
+        let mut other = parts();
+        let frame = frames.write(&other).unwrap();
+        let content = zstd::bulk::decompress(&frame.bytes, 1 << 20).unwrap();
+        let content = String::from_utf8(content).unwrap().replace("\"a\":1", "\"a\":2");
+        let (read, parts_sha256) =
+            FrameReader::new(None).unwrap().read(&zstd::bulk::compress(content.as_bytes(), 3).unwrap()).unwrap();
+        other[2] = read[2].clone();
+        assert_eq!(read, other);
+        assert_ne!(parts_sha256, frame.parts_sha256);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Archive {
 
     /// Ledger entries after `after`, in their order, at most `limit`: number and line.
     pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
-        ledger::entries_after(&self.connection, after, limit)
+        ledger::entries_between(&self.connection, after, Seq(i64::MAX), limit)
     }
 
     /// Ledger numbers of versions after `after`, in their order, at most `limit`.

@@ -22,6 +22,22 @@ use crate::{
 /// Entries of each memory of interned values; the memory is emptied when it is full.
 const REMEMBERED: usize = 20_000;
 
+/// A segment with the row numbers of its endpoints.
+struct Placed<'s> {
+    segment: &'s Segment,
+    caller: Option<i64>,
+    callee: Option<i64>,
+}
+
+impl Placed<'_> {
+    /// Whether it says nothing of its own but figures.
+    fn is_of(&self, session: &Session, endpoints: (Option<i64>, Option<i64>)) -> bool {
+        let Segment { id, start, end, failure, .. } = self.segment;
+        (id, start, end, failure) == (&session.id, &session.start, &session.end, &session.failure)
+            && (self.caller, self.callee) == endpoints
+    }
+}
+
 /// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
 #[derive(Default)]
 pub(crate) struct RowWriter {
@@ -81,7 +97,7 @@ impl RowWriter {
         }
         insert_parties(connection, record_id, &parties, record.start)?;
         for (n, session) in derived.sessions.iter().enumerate() {
-            self.insert_session(connection, record_id, count(n), session)?;
+            self.insert_session(connection, (record_id, key, record), count(n), session)?;
         }
         mark(connection, record_id)
     }
@@ -89,24 +105,37 @@ impl RowWriter {
     fn insert_session(
         &mut self,
         connection: &Connection,
-        record_id: RecordId,
+        (record_id, key, record): (RecordId, &RecordKey, &Record),
         n: i64,
         session: &Session,
     ) -> Result<()> {
         let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
         let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
+        let segments = session.segments.iter().map(|segment| self.segment(connection, segment));
+        let segments = segments.collect::<Result<Vec<_>>>()?;
+        let within = segments.first().filter(|first| first.is_of(session, (caller, callee)));
+        let quality = within.map(|first| &first.segment.quality);
+        let id = session.id.as_deref().filter(|id| *id != key.id);
+        let after = stretch(record.start, session.start);
+        let before = stretch(session.end, record.end);
+        let own = i64::from(id.is_some() || session.id.is_none())
+            | i64::from(after.is_none()) << 1
+            | i64::from(before.is_none()) << 2;
         connection
             .prepare_cached(
-                "INSERT INTO session (record_id, n, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id,
-                 failure_reason_id, caller_id, callee_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT INTO session (record_id, n, own, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id,
+                 failure_reason_id, caller_id, callee_id, media_count, stream_count, max_packet_loss_rate, max_jitter_ns,
+                 max_round_trip_time_ns, max_audio_degradation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?
             .execute(params![
                 record_id.0,
                 n,
-                session.id.as_deref().map(guid::to_sql),
-                ns(session.start),
-                ns(session.end),
+                own,
+                id.map(guid::to_sql),
+                after.or(ns(session.start)),
+                before.or(ns(session.end)),
                 self.modalities(connection, &session.modalities)?,
                 session.is_test,
                 session.failure.is_some(),
@@ -114,24 +143,35 @@ impl RowWriter {
                 reason,
                 caller,
                 callee,
+                quality.map(|quality| quality.media_count),
+                quality.map(|quality| quality.stream_count),
+                quality.and_then(|quality| quality.max_packet_loss_rate),
+                quality.and_then(|quality| quality.max_jitter).map(|age| age.0),
+                quality.and_then(|quality| quality.max_round_trip_time).map(|age| age.0),
+                quality.and_then(|quality| quality.max_audio_degradation),
             ])?;
         insert_feedback(connection, record_id, n, session)?;
-        for (segment_n, segment) in session.segments.iter().enumerate() {
-            self.insert_segment(connection, record_id, (n, count(segment_n)), (session, caller, callee), segment)?;
+        for (segment_n, segment) in segments.iter().enumerate().skip(usize::from(quality.is_some())) {
+            self.insert_segment(connection, (record_id, n, count(segment_n)), (session, caller, callee), segment)?;
         }
         Ok(())
+    }
+
+    fn segment<'s>(&mut self, connection: &Connection, segment: &'s Segment) -> Result<Placed<'s>> {
+        Ok(Placed {
+            segment,
+            caller: self.endpoint_opt(connection, segment.caller.as_ref())?,
+            callee: self.endpoint_opt(connection, segment.callee.as_ref())?,
+        })
     }
 
     fn insert_segment(
         &mut self,
         connection: &Connection,
-        record_id: RecordId,
-        (session_n, n): (i64, i64),
+        (record_id, session_n, n): (RecordId, i64, i64),
         (session, session_caller, session_callee): (&Session, Option<i64>, Option<i64>),
-        segment: &Segment,
+        &Placed { segment, caller, callee }: &Placed<'_>,
     ) -> Result<()> {
-        let caller = self.endpoint_opt(connection, segment.caller.as_ref())?;
-        let callee = self.endpoint_opt(connection, segment.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, segment.failure.as_ref())?;
         let same = [
             segment.id == session.id,
@@ -497,6 +537,11 @@ fn fingerprint(values: &[Option<&String>]) -> [u8; 16] {
 
 fn ns(time: Option<Timestamp>) -> Option<i64> {
     time.map(|time| time.0)
+}
+
+/// Nanoseconds from one to the other, where both are known and no further apart than can be told.
+fn stretch(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<i64> {
+    to?.0.checked_sub(from?.0)
 }
 
 fn count(n: usize) -> i64 {

@@ -144,15 +144,16 @@ impl<'a> RowReader<'a> {
     fn read_sessions(&mut self, record_id: RecordId, rows: &mut Rows) -> Result<()> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
-            "SELECT n, session.id, start_ns, end_ns, modalities.value, is_test, failed, stage.value, reason.value, caller_id, callee_id
-             FROM session LEFT JOIN text AS modalities ON modalities.text_id = modalities_id
+            "SELECT n, session.id, start_ns, end_ns, modalities.value, is_test, failed, stage.value, reason.value, caller_id, callee_id,
+                    media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
+             FROM session_own AS session LEFT JOIN text AS modalities ON modalities.text_id = modalities_id
              LEFT JOIN text AS stage ON stage.text_id = failure_stage_id
              LEFT JOIN text AS reason ON reason.text_id = failure_reason_id WHERE record_id = ?1 ORDER BY n",
         )?;
         let mut found = statement.query([record_id.0])?;
         while let Some(row) = found.next()? {
             rows.in_order &= row.get::<_, i64>(0)? == position(rows.derived.sessions.len());
-            let session = Session {
+            let mut session = Session {
                 id: guid::from_sql(row.get_ref(1)?),
                 start: timestamp(row, 2)?,
                 end: timestamp(row, 3)?,
@@ -163,6 +164,17 @@ impl<'a> RowReader<'a> {
                 callee: self.endpoint(row.get(10)?)?,
                 segments: Vec::new(),
             };
+            if row.get::<_, Option<i64>>(11)?.is_some() {
+                session.segments.push(Segment {
+                    id: session.id.clone(),
+                    start: session.start,
+                    end: session.end,
+                    failure: session.failure.clone(),
+                    caller: session.caller.clone(),
+                    callee: session.callee.clone(),
+                    quality: quality(row)?,
+                });
+            }
             rows.derived.sessions.push(session);
         }
         Ok(())

@@ -14,11 +14,12 @@ use crate::{
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../../schema/0001_kept.sql"),
     include_str!("../../schema/0002_delta.sql"),
     include_str!("../../schema/0003_changed.sql"),
     include_str!("../../schema/0004_kept_counts.sql"),
+    include_str!("../../schema/0006_ledger_columns.sql"),
 ];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
