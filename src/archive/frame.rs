@@ -148,16 +148,25 @@ impl FrameWriter {
                 self.content.extend_from_slice(piece);
             }
         }
-        self.room.clear();
-        self.room.reserve(zstd::zstd_safe::compress_bound(self.content.len()));
-        self.compressor.compress_to_buffer(&self.content, &mut self.room).map_err(Error::Compression)?;
         Ok(Frame {
-            bytes: self.room.as_slice().into(),
+            bytes: compress(&mut self.compressor, &self.content, &mut self.room)?.into(),
             dictionary_id: self.dictionary_id,
             raw_bytes: parts.iter().map(|part| part.body.len()).sum(),
             parts_sha256: finish(envelopes),
         })
     }
+
+    /// The frame of what another frame holds.
+    pub(crate) fn compressed(&mut self, content: &[u8]) -> Result<&[u8]> {
+        compress(&mut self.compressor, content, &mut self.room)
+    }
+}
+
+fn compress<'r>(compressor: &mut Compressor<'_>, content: &[u8], room: &'r mut Vec<u8>) -> Result<&'r [u8]> {
+    room.clear();
+    room.reserve(zstd::zstd_safe::compress_bound(content.len()));
+    compressor.compress_to_buffer(content, room).map_err(Error::Compression)?;
+    Ok(room)
 }
 
 /// Decompresses frames; one for each thread, and for each dictionary.
@@ -180,12 +189,15 @@ impl FrameReader {
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
+        split(&self.content(frame)?)
+    }
+
+    /// What a frame holds, envelopes and all, compared with zstd's own checksum alone.
+    pub(crate) fn content(&mut self, frame: &[u8]) -> std::result::Result<Vec<u8>, String> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(0);
         let capacity = usize::try_from(claimed).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX);
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
-        let content =
-            self.decompressor.decompress(frame, capacity).map_err(|error| format!("its frame is damaged: {error}"))?;
-        split(&content)
+        self.decompressor.decompress(frame, capacity).map_err(|error| format!("its frame is damaged: {error}"))
     }
 }
 

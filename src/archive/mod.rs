@@ -30,6 +30,7 @@ pub mod site;
 pub mod stats;
 pub mod tally;
 pub mod todo;
+pub mod training;
 pub mod versions;
 mod who;
 mod writer;

@@ -126,6 +126,12 @@ pub(crate) fn dictionary(connection: &Connection, id: i64) -> Result<std::result
     })
 }
 
+/// Whether there is a dictionary of this id.
+pub(crate) fn has_dictionary(connection: &Connection, id: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM dictionary WHERE dictionary_id = ?1)";
+    Ok(connection.query_row(sql, [id], |row| row.get(0))?)
+}
+
 /// The dictionary that new frames use: the newest one.
 pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dictionary>> {
     let id: Option<i64> = connection

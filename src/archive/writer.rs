@@ -19,6 +19,7 @@ use crate::{
         rows::{self, RowWriter, kind_code, kind_of},
         runs, schema, tally,
         todo::{self, Todo},
+        training::{self, Trial},
         versions::{self, VersionReader},
     },
     model::{
@@ -102,6 +103,12 @@ impl ArchiveWriter {
     /// The dictionary that new frames are to use.
     pub fn dictionary(&self) -> Result<Option<Dictionary>> {
         versions::current_dictionary(&self.connection)
+    }
+
+    /// Tries a dictionary trained on what is stored, where it is time to; frames begun afterwards use it if it pays. Takes a
+    /// second or two once in many thousand records.
+    pub fn train_dictionary(&mut self, now: Timestamp) -> Result<Option<Trial>> {
+        self.transaction(|transaction, _| training::train(transaction, now))
     }
 
     pub fn begin_run(&mut self, command: &str, now: Timestamp) -> Result<RunId> {

@@ -18,6 +18,7 @@ mod disks;
 mod doctor;
 mod faults;
 mod fixtures;
+mod former;
 mod house;
 mod init;
 mod keys;
