@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod links;
 pub mod listing;
 mod log;
+mod memory;
 pub mod page;
 pub mod people;
 mod rows;

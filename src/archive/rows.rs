@@ -1,11 +1,9 @@
 //! Derived rows of a record: replaced as a whole whenever its newest version changes.
 
-use std::{collections::HashMap, hash::Hash};
-
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid, log, people, rows_read},
+    archive::{error::Result, guid, log, memory::Memory, people, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         kind::{Kind, Roles},
@@ -18,9 +16,6 @@ use crate::{
         view::log::log,
     },
 };
-
-/// Entries of each memory of interned values; the memory is emptied when it is full.
-const REMEMBERED: usize = 20_000;
 
 /// A segment with the row numbers of its endpoints.
 struct Placed<'s> {
@@ -41,10 +36,10 @@ impl Placed<'_> {
 /// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
 #[derive(Default)]
 pub(crate) struct RowWriter {
-    texts: HashMap<String, i64>,
-    identities: HashMap<Identity, i64>,
-    user_agents: HashMap<UserAgent, i64>,
-    endpoints: HashMap<Endpoint, i64>,
+    texts: Memory,
+    identities: Memory,
+    user_agents: Memory,
+    endpoints: Memory,
 }
 
 impl RowWriter {
@@ -53,7 +48,8 @@ impl RowWriter {
         *self = Self::default();
     }
 
-    /// Replaces the rows of `record_id` by those of the version at `seq`. A person's older versions keep theirs.
+    /// Replaces the rows of `record_id`, which is marked as derived, by those of the version at `seq`. A person's older versions keep theirs;
+    /// where they are still to be made, the mark goes.
     pub(crate) fn replace(
         &mut self,
         connection: &Connection,
@@ -64,7 +60,7 @@ impl RowWriter {
     ) -> Result<()> {
         if key.kind == Kind::Person {
             let is_whole = people::append(connection, record_id, version, derived.person.as_ref())?;
-            return if is_whole { mark(connection, record_id) } else { people::forget(connection, record_id) };
+            return if is_whole { Ok(()) } else { people::forget(connection, record_id) };
         }
         remove(connection, record_id, key.kind)?;
         let record = &derived.record;
@@ -99,7 +95,7 @@ impl RowWriter {
         for (n, session) in derived.sessions.iter().enumerate() {
             self.insert_session(connection, (record_id, key, record), count(n), session)?;
         }
-        mark(connection, record_id)
+        Ok(())
     }
 
     fn insert_session(
@@ -226,21 +222,23 @@ impl RowWriter {
     }
 
     fn text(&mut self, connection: &Connection, value: &str) -> Result<i64> {
-        if let Some(id) = self.texts.get(value) {
-            return Ok(*id);
+        let name = self.texts.name(value);
+        if let Some(id) = self.texts.get(name) {
+            return Ok(id);
         }
         let find = "SELECT text_id FROM text WHERE value = ?1";
         let id = match connection.prepare_cached(find)?.query_row([value], |row| row.get(0)).optional()? {
             Some(id) => id,
             None => connection.prepare_cached("INSERT INTO text (value) VALUES (?1)")?.insert([value])?,
         };
-        remember(&mut self.texts, value.to_owned(), id);
+        self.texts.put(name, id);
         Ok(id)
     }
 
     fn identity(&mut self, connection: &Connection, identity: &Identity) -> Result<i64> {
-        if let Some(id) = self.identities.get(identity) {
-            return Ok(*id);
+        let name = self.identities.name(identity);
+        if let Some(id) = self.identities.get(name) {
+            return Ok(id);
         }
         let fingerprint = identity_fingerprint(identity);
         let find = "SELECT identity_id FROM identity WHERE fingerprint = ?1";
@@ -248,7 +246,7 @@ impl RowWriter {
             Some(id) => id,
             None => insert_identity(connection, identity, fingerprint)?,
         };
-        remember(&mut self.identities, identity.clone(), id);
+        self.identities.put(name, id);
         Ok(id)
     }
 
@@ -257,8 +255,9 @@ impl RowWriter {
     }
 
     fn endpoint(&mut self, connection: &Connection, endpoint: &Endpoint) -> Result<i64> {
-        if let Some(id) = self.endpoints.get(endpoint) {
-            return Ok(*id);
+        let name = self.endpoints.name(endpoint);
+        if let Some(id) = self.endpoints.get(name) {
+            return Ok(id);
         }
         let identity = endpoint.identity.as_ref().map(|identity| self.identity(connection, identity)).transpose()?;
         let agent = endpoint.user_agent.as_ref().map(|agent| self.user_agent(connection, agent)).transpose()?;
@@ -292,13 +291,14 @@ impl RowWriter {
                     agent,
                 ])?,
         };
-        remember(&mut self.endpoints, endpoint.clone(), id);
+        self.endpoints.put(name, id);
         Ok(id)
     }
 
     fn user_agent(&mut self, connection: &Connection, agent: &UserAgent) -> Result<i64> {
-        if let Some(id) = self.user_agents.get(agent) {
-            return Ok(*id);
+        let name = self.user_agents.name(agent);
+        if let Some(id) = self.user_agents.get(name) {
+            return Ok(id);
         }
         let values = [
             Some(&agent.user_agent_type),
@@ -325,7 +325,7 @@ impl RowWriter {
                     .insert(columns.as_slice())?
             }
         };
-        remember(&mut self.user_agents, agent.clone(), id);
+        self.user_agents.put(name, id);
         Ok(id)
     }
 }
@@ -509,13 +509,6 @@ fn identity_fingerprint(identity: &Identity) -> [u8; 16] {
         identity.user_principal_name.as_ref(),
         identity.tenant_id.as_ref(),
     ])
-}
-
-fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64>, key: K, id: i64) {
-    if memory.len() >= REMEMBERED {
-        memory.clear();
-    }
-    memory.insert(key, id);
 }
 
 /// Tells values apart in an index of 16 bytes each; 2^64 of them are expected before two meet.

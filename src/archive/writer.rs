@@ -28,6 +28,7 @@ use crate::{
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
         listed::Listed,
+        rows::DERIVE_VERSION,
         source::Source,
         time::{Span, Timestamp},
     },
@@ -310,8 +311,9 @@ impl ArchiveWriter {
 
 pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
     let key = &prepared.key;
-    let (record_id, newest) = record(transaction, key)?;
-    let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);
+    let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
+    let modified =
+        todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
     let kept = match stored_seq(transaction, record_id, prepared.version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
@@ -319,8 +321,10 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             let seq = insert_version(transaction, record_id, prepared)?;
             if is_newest {
                 transaction
-                    .prepare_cached("UPDATE record SET newest_seq = ?2 WHERE record_id = ?1")?
-                    .execute(params![record_id.0, seq.0])?;
+                    .prepare_cached(
+                        "UPDATE record SET newest_seq = ?2, derived = ?3, modified_ns = ?4 WHERE record_id = ?1",
+                    )?
+                    .execute(params![record_id.0, seq.0, DERIVE_VERSION, modified.map(|time| time.0)])?;
                 rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
             } else if key.kind == Kind::Person {
                 // What later versions leave out may now be another.
@@ -329,11 +333,11 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
         }
     };
-    transaction
-        .prepare_cached(
-            "UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)",
-        )?
-        .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
+        transaction
+            .prepare_cached("UPDATE record SET modified_ns = ?2 WHERE record_id = ?1")?
+            .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    }
     Ok(kept)
 }
 
@@ -342,15 +346,28 @@ fn is_same_document(entry: &Entry, prepared: &Prepared) -> bool {
     matches!(entry, Entry::Version { json, .. } if *json == prepared.json_sha256.to_string())
 }
 
-/// The row of a record, made when there is none, and its highest version.
-fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, Option<Version>)> {
+/// What is known of a record.
+struct Known {
+    record_id: RecordId,
+    /// Its highest version.
+    newest: Option<Version>,
+    /// The newest `lastModifiedDateTime` dealt with.
+    modified: Option<Timestamp>,
+}
+
+/// The row of a record, made when there is none.
+fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
     let found = transaction
         .prepare_cached(
-            "SELECT record.record_id, version.version FROM record LEFT JOIN version ON version.seq = record.newest_seq
-             WHERE record.kind = ?1 AND record.id = ?2",
+            "SELECT record.record_id, version.version, record.modified_ns FROM record
+             LEFT JOIN version ON version.seq = record.newest_seq WHERE record.kind = ?1 AND record.id = ?2",
         )?
         .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
-            Ok((RecordId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Version)))
+            Ok(Known {
+                record_id: RecordId(row.get(0)?),
+                newest: row.get::<_, Option<i64>>(1)?.map(Version),
+                modified: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            })
         })
         .optional()?;
     if let Some(found) = found {
@@ -359,7 +376,7 @@ fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, O
     let record_id = transaction
         .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
         .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
-    Ok((RecordId(record_id), None))
+    Ok(Known { record_id: RecordId(record_id), newest: None, modified: None })
 }
 
 fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {
@@ -410,7 +427,8 @@ fn remake(
     }
     let stored = reader.read(seq)?;
     let derived = derive::derive(&stored.document, &stored.json);
-    rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)
+    rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)?;
+    rows::mark(transaction, record_id)
 }
 
 fn underived(transaction: &Transaction<'_>, after: RecordId, limit: usize) -> Result<Vec<Underived>> {
