@@ -223,7 +223,7 @@ impl Chunk {
             (Values::Wholes(values), Type::Time, Cell::Time(time)) => values.push(time.0.div_euclid(1_000)),
             (Values::Wholes(values), Type::Whole, Cell::Whole(number)) => values.push(*number),
             (Values::Wholes(values), Type::Whole, Cell::Digits(digits)) => {
-                values.push(i64::try_from(scaled(digits, 0)?).ok()?)
+                values.push(i64::try_from(scaled(digits, 0)?).ok()?);
             }
             (Values::Reals(values), _, Cell::Real(number)) => values.push(*number),
             (Values::Truths(values), _, Cell::Truth(truth)) => values.push(*truth),
