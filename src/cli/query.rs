@@ -18,7 +18,7 @@ use crate::{
         hit::Hit,
     },
     query::{self, Reach},
-    tables::{Row, Sink, csv::Csv},
+    tables::{Row, Shape, Sink, Table, csv::Csv},
 };
 
 /// Search the archive
@@ -88,7 +88,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 out.write_all(b"\n")
             })?,
             Format::Csv => {
-                let mut csv = Csv::new(&mut out)?;
+                let shape = Shape::default();
+                let mut csv = Table::new(shape, Csv::new(&mut out, &shape.columns())?);
                 let reach = each(&archive, &selection, &mut |hit| csv.row(&Row { hit, json: "" }))?;
                 Box::new(csv).finish()?;
                 reach

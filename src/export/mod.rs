@@ -13,6 +13,8 @@ use std::{
 };
 
 pub use self::file::export_to_file;
+#[cfg(feature = "parquet")]
+use crate::tables::parquet::Parquet;
 use crate::{
     archive::{
         self, Archive,
@@ -29,7 +31,7 @@ use crate::{
         view::log::{Log, log},
     },
     query::{self, Reach},
-    tables::{Row, Sink, csv::Csv, ndjson::Ndjson},
+    tables::{Row, Rows, Shape, Sink, Table, csv::Csv, ndjson::Ndjson, xlsx::Xlsx},
 };
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -69,9 +71,13 @@ impl Error {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    /// The archived document of each version.
     #[default]
     Ndjson,
     Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
+    Xlsx,
 }
 
 /// Which versions of each record selected.
@@ -88,6 +94,8 @@ pub enum Versions {
 pub struct Ask {
     pub selection: Selection,
     pub format: Format,
+    /// What the lines of a table are; NDJSON has a version a line.
+    pub rows: Rows,
     pub versions: Versions,
 }
 
@@ -139,11 +147,16 @@ pub fn export(
 }
 
 fn sink<'a>(ask: &Ask, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
-    Ok(match (ask.format, only_log(&ask.selection)) {
-        (Format::Ndjson, _) => Box::new(Ndjson::new(out)),
-        (Format::Csv, Some(log)) => Box::new(Csv::of_log(out, log).map_err(Error::Write)?),
-        (Format::Csv, None) => Box::new(Csv::new(out).map_err(Error::Write)?),
-    })
+    let shape = Shape { rows: ask.rows, log: only_log(&ask.selection) };
+    let columns = shape.columns();
+    let sink: io::Result<Box<dyn Sink + 'a>> = match ask.format {
+        Format::Ndjson => Ok(Box::new(Ndjson::new(out))),
+        Format::Csv => Csv::new(out, &columns).map(|csv| Box::new(Table::new(shape, csv)) as _),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Parquet::new(out, &columns).map(|parquet| Box::new(Table::new(shape, parquet)) as _),
+        Format::Xlsx => Xlsx::new(out, ask.rows.name(), &columns).map(|xlsx| Box::new(Table::new(shape, xlsx)) as _),
+    };
+    sink.map_err(Error::Write)
 }
 
 /// The log whose rows alone are selected.
@@ -173,8 +186,8 @@ impl Writing<'_> {
                     match self.ask.format {
                         // The document says it all; deriving it anew would be for nothing.
                         Format::Ndjson => self.row(hit, &stored, report)?,
-                        Format::Csv if info.newest => self.row(hit, &stored, report)?,
-                        Format::Csv => {
+                        _ if info.newest => self.row(hit, &stored, report)?,
+                        _ => {
                             let derived = derive::derive(&stored.document, &stored.json);
                             let older = Hit { matched: hit.matched.clone(), ..hit_of(&stored, &derived) };
                             self.row(&older, &stored, report)?;

@@ -28,6 +28,13 @@ pub fn derive(document: &Document, assembled: &str) -> Derived {
     }
 }
 
+/// The sessions of the call that `assembled` is, as [`derive`] gives them but for the set keys of their identities.
+#[must_use]
+pub fn sessions(assembled: &str) -> Vec<Session> {
+    let call = view::read::<call::Call>(assembled).0.unwrap_or_default();
+    call.sessions.iter().map(session).collect()
+}
+
 fn call(key: &RecordKey, assembled: &str) -> Derived {
     let (call, unknown_members) = view::read::<call::Call>(assembled);
     let call = call.unwrap_or_default();

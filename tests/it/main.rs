@@ -31,6 +31,7 @@ mod query;
 mod resume;
 mod signing_in;
 mod support;
+mod tables;
 mod time;
 mod tls;
 mod versions;
