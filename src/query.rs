@@ -63,6 +63,18 @@ pub fn for_each(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit
     })
 }
 
+/// Runs over the newest versions that a selection without text means, by their ledger numbers alone: nothing of the records is read.
+pub fn for_each_seq(
+    archive: &Archive,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<Reach> {
+    archive.at_one_moment(|| {
+        archive.for_each_seq(&selection.filter, selection.sort, selection.limit, on)?;
+        reach(archive, 0)
+    })
+}
+
 /// How many records `selection` means, its limit aside.
 pub fn count(archive: &Archive, selection: &Selection) -> Result<(u64, Reach)> {
     archive.at_one_moment(|| {

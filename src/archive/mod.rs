@@ -21,6 +21,7 @@ pub mod listing;
 mod log;
 pub mod page;
 pub mod people;
+pub mod remake;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -218,6 +219,17 @@ impl Archive {
         on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
     ) -> Result<()> {
         select::for_each(&self.connection, &self.wanted(filter)?, sort, limit, on)
+    }
+
+    /// Runs over the ledger numbers of the newest versions of the records that `filter` means, in the order of `sort`.
+    pub fn for_each_seq(
+        &self,
+        filter: &Filter,
+        sort: Sort,
+        limit: Option<usize>,
+        on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<()> {
+        select::for_each_seq(&self.connection, &self.wanted(filter)?, sort, limit, on)
     }
 
     /// How many records `filter` means.

@@ -98,11 +98,7 @@ pub(crate) fn for_each(
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
     let conditions = &wanted.conditions;
-    let order = match sort {
-        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
-        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
-        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.start_ns DESC, hit.record_id DESC",
-    };
+    let order = order(sort);
     let clause = conditions.clause();
     let sql = match limit {
         // Chosen and put in order before anything else of them is looked up: what the limit leaves out costs one row of `hit`.
@@ -115,6 +111,35 @@ pub(crate) fn for_each(
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
         if on(hit(connection, row, wanted)?).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn order(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
+        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
+        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.start_ns DESC, hit.record_id DESC",
+    }
+}
+
+/// Runs over the ledger numbers of the records that `wanted` means, in the order of `sort`, until told to stop.
+pub(crate) fn for_each_seq(
+    connection: &Connection,
+    wanted: &Wanted,
+    sort: Sort,
+    limit: Option<usize>,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<()> {
+    let conditions = &wanted.conditions;
+    let limit = limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+    let sql = format!("SELECT hit.seq FROM hit WHERE {} ORDER BY {}{limit}", conditions.clause(), order(sort));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(conditions.bound().as_slice())?;
+    while let Some(row) = rows.next()? {
+        if on(Seq(row.get(0)?)).is_break() {
             break;
         }
     }

@@ -1,9 +1,10 @@
 //! A selection into a file or a stream: read, checked and written one version at a time.
 //!
-//! Every version that is written was read from its frame and compared with its hashes first. Damage ends an export with the
+//! Every document that is written was read from its frame and compared with its hash in the ledger first. Damage ends an export with the
 //! record named; a file appears under its name only when it is whole.
 
 mod file;
+mod lines;
 
 use std::{
     cell::Cell,
@@ -18,7 +19,7 @@ use crate::tables::parquet::Parquet;
 use crate::{
     archive::{
         self, Archive,
-        versions::{Stored, VersionReader},
+        versions::{VersionInfo, VersionReader},
     },
     model::{
         derive,
@@ -121,6 +122,9 @@ pub fn export(
     to: &mut dyn Write,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Report> {
+    if lines::suffice(ask) {
+        return lines::export(archive, ask, to, on);
+    }
     let bytes = Cell::new(0);
     let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
     let mut report = Report::default();
@@ -176,21 +180,21 @@ impl Writing<'_> {
     fn record(&mut self, hit: &Hit, report: &mut Report) -> Result<()> {
         match self.ask.versions {
             Versions::Latest => {
-                let stored = self.reader.read(hit.seq)?;
-                self.row(hit, &stored, report)?;
+                let line = self.reader.document(hit.seq)?;
+                row(&mut *self.sink, hit, line.json, report)?;
             }
             Versions::All => {
                 let key = RecordKey { kind: hit.kind, id: hit.id.clone() };
                 for info in self.archive.versions(&key)? {
-                    let stored = self.reader.read(info.seq)?;
+                    let line = self.reader.document(info.seq)?;
                     match self.ask.format {
                         // The document says it all; deriving it anew would be for nothing.
-                        Format::Ndjson => self.row(hit, &stored, report)?,
-                        _ if info.newest => self.row(hit, &stored, report)?,
+                        Format::Ndjson => row(&mut *self.sink, hit, line.json, report)?,
+                        _ if info.newest => row(&mut *self.sink, hit, line.json, report)?,
                         _ => {
-                            let derived = derive::derive(&stored.document, &stored.json);
-                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&stored, &derived) };
-                            self.row(&older, &stored, report)?;
+                            let derived = derive::rows(&line.info.key, line.asked, line.json);
+                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&line.info, &derived) };
+                            row(&mut *self.sink, &older, line.json, report)?;
                         }
                     }
                 }
@@ -199,23 +203,23 @@ impl Writing<'_> {
         report.records += 1;
         Ok(())
     }
+}
 
-    fn row(&mut self, hit: &Hit, stored: &Stored, report: &mut Report) -> Result<()> {
-        self.sink.row(&Row { hit, json: &stored.json }).map_err(Error::Write)?;
-        report.versions += 1;
-        Ok(())
-    }
+fn row(sink: &mut dyn Sink, hit: &Hit, json: &str, report: &mut Report) -> Result<()> {
+    sink.row(&Row { hit, json }).map_err(Error::Write)?;
+    report.versions += 1;
+    Ok(())
 }
 
 /// What the contract says of a version that has no rows of its own: an older one.
-fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
+fn hit_of(info: &VersionInfo, derived: &Derived) -> Hit {
     let record = &derived.record;
     let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
-    let is_call = stored.info.key.kind == Kind::Call;
+    let is_call = info.key.kind == Kind::Call;
     Hit {
-        kind: stored.info.key.kind,
-        id: stored.info.key.id.clone(),
-        version: stored.info.version,
+        kind: info.key.kind,
+        id: info.key.id.clone(),
+        version: info.version,
         start: record.start,
         end: record.end,
         duration_s: record.duration().map(Age::as_seconds_f64),
@@ -226,7 +230,7 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         matched: Vec::new(),
-        seq: stored.info.seq,
+        seq: info.seq,
     }
 }
 

@@ -144,7 +144,7 @@ fn a_hit_made_from_the_document_is_the_hit_that_a_query_gives() {
         .for_each(&Filter::default(), Sort::Newest, None, &mut |hit| {
             let stored = reader.read(hit.seq).unwrap();
             let derived = derive::derive(&stored.document, &stored.json);
-            assert_eq!(hit_of(&stored, &derived), hit);
+            assert_eq!(hit_of(&stored.info, &derived), hit);
             ControlFlow::Continue(())
         })
         .unwrap();

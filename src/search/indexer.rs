@@ -85,7 +85,17 @@ impl Indexer {
     /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
     pub fn put(&mut self, entry: &Entry) -> Result<()> {
         self.remove(entry.record_id);
+        self.add(entry)
+    }
+
+    /// Puts `entry` into an index that has nothing of its record yet.
+    pub fn add(&mut self, entry: &Entry) -> Result<()> {
         self.writer.add_document(document(entry, &mut self.analysis)).doing("add a document").map(drop)
+    }
+
+    /// Merges no segments until [`Self::compact`] does it.
+    pub fn merge_nothing(&mut self) {
+        self.writer.set_merge_policy(Box::new(NoMergePolicy));
     }
 
     /// Takes a record out.
