@@ -187,7 +187,8 @@ pub fn catch_up(archive: &Archive) -> Result<u64> {
 
 /// An index made anew beside the one in use, whose place it takes at the end: until then questions are answered as before.
 pub struct Rebuild {
-    indexer: Indexer,
+    /// `None` once it is finished.
+    indexer: Option<Indexer>,
     put: u64,
     folder: Folder,
 }
@@ -200,26 +201,35 @@ impl Rebuild {
         let mut indexer = Indexer::create_fresh(&index)?;
         // All is merged at the end at once.
         indexer.merge_nothing();
-        Ok(Self { indexer, put: 0, folder: folder.clone() })
+        Ok(Self { indexer: Some(indexer), put: 0, folder: folder.clone() })
     }
 
     /// Puts a record in, of which it must not have another version.
     pub fn put(&mut self, news: News) -> Result<()> {
-        self.indexer.add(&news.into_entry())?;
+        self.indexer.as_mut().ok_or(Error::Gone)?.add(&news.into_entry())?;
         self.put += 1;
         Ok(())
     }
 
     /// Puts it in the place of the other, as one that knows the ledger up to `head`. Returns how many records it has.
     pub fn finish(mut self, head: Seq) -> Result<u64> {
-        self.indexer.commit(head)?;
-        self.indexer.compact()?;
-        self.indexer.finish()?;
+        let mut indexer = self.indexer.take().ok_or(Error::Gone)?;
+        indexer.commit(head)?;
+        indexer.compact()?;
+        indexer.finish()?;
         let index = self.folder.index();
         set_aside(&index)?;
         let failed = |source| Error::SetAside { path: index.clone(), source };
         fs::rename(beside(&self.folder), &index).map_err(failed)?;
         Ok(self.put)
+    }
+}
+
+impl Drop for Rebuild {
+    /// One that is given up leaves nothing behind; after a crash the next one clears the place.
+    fn drop(&mut self) {
+        drop(self.indexer.take());
+        let _ = fs::remove_dir_all(beside(&self.folder));
     }
 }
 

@@ -140,15 +140,11 @@ pub struct FrameReader {
 
 /// A part where it lies in its frame's content. Its body is not compared with its hash yet.
 pub(crate) struct Piece<'a> {
+    /// With its line feed.
+    line: &'a [u8],
     envelope: Envelope<'a>,
     pub(crate) what: What,
     pub(crate) body: &'a [u8],
-}
-
-/// The parts of a frame, and the hash over their envelopes.
-pub(crate) struct Pieces<'a> {
-    pub(crate) pieces: Vec<Piece<'a>>,
-    pub(crate) parts_sha256: Sha256,
 }
 
 impl FrameReader {
@@ -165,13 +161,11 @@ impl FrameReader {
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-        let Pieces { pieces, parts_sha256 } = self.pieces(frame)?;
-        let parts = pieces.into_iter().map(Piece::into_part).collect::<std::result::Result<_, _>>()?;
-        Ok((parts, parts_sha256))
+        whole(self.pieces(frame)?)
     }
 
     /// Decompresses a frame, whose own checksum must hold, and takes it apart.
-    pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Pieces<'_>, String> {
+    pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(0);
         let capacity = usize::try_from(claimed).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX);
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
@@ -185,11 +179,12 @@ impl FrameReader {
     }
 }
 
-impl Pieces<'_> {
-    /// The sum of the lengths of all bodies.
-    pub(crate) fn raw_bytes(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.body.len()).sum()
-    }
+/// Compares each body with its hash; gives the parts and the hash over their envelopes.
+pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
+    let mut envelopes = digest::Context::new(&digest::SHA256);
+    pieces.iter().for_each(|piece| envelopes.update(piece.line));
+    let parts = pieces.into_iter().map(Piece::into_part).collect::<std::result::Result<_, _>>()?;
+    Ok((parts, finish(envelopes)))
 }
 
 impl Piece<'_> {
@@ -200,7 +195,7 @@ impl Piece<'_> {
     }
 
     /// Compares the body with its hash.
-    pub(crate) fn into_part(self) -> std::result::Result<Part, String> {
+    fn into_part(self) -> std::result::Result<Part, String> {
         let asked = self.asked()?;
         let envelope = self.envelope;
         let mut part = Part::new(
@@ -218,14 +213,12 @@ impl Piece<'_> {
     }
 }
 
-fn split(mut content: &[u8]) -> std::result::Result<Pieces<'_>, String> {
+fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
     let mut pieces = Vec::new();
-    let mut envelopes = digest::Context::new(&digest::SHA256);
     while !content.is_empty() {
         let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
-        let (with_feed, rest) = content.split_at(line_end + 1);
-        envelopes.update(with_feed);
-        let envelope: Envelope<'_> = serde_json::from_slice(&with_feed[..line_end])
+        let (line, rest) = content.split_at(line_end + 1);
+        let envelope: Envelope<'_> = serde_json::from_slice(&line[..line_end])
             .map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
         if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
             return Err("its frame ends within a body".into());
@@ -233,10 +226,10 @@ fn split(mut content: &[u8]) -> std::result::Result<Pieces<'_>, String> {
         let what =
             What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?;
         let (body, rest) = rest.split_at(envelope.bytes);
-        pieces.push(Piece { envelope, what, body });
+        pieces.push(Piece { line, envelope, what, body });
         content = &rest[1..];
     }
-    Ok(Pieces { pieces, parts_sha256: finish(envelopes) })
+    Ok(pieces)
 }
 
 fn span(text: &str) -> Option<Span> {

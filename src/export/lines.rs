@@ -1,15 +1,20 @@
 //! The newest documents of a selection, a line each: what needs nothing of their rows, and so reads none.
 
 use std::{
-    io::{BufWriter, Write},
+    io::Write,
     ops::ControlFlow,
 };
 
 use crate::{
     archive::Archive,
-    export::{Ask, BUFFER_BYTES, Error, Format, Report, Result, Versions},
+    export::{Ask, Error, Format, Report, Result, Versions},
     query,
 };
+
+/// Lines are written once there are so many bytes of them.
+const WRITE_BYTES: usize = 128 << 10;
+/// A meeting of a thousand leaves no more room than this behind.
+const ROOM_BYTES_KEPT: usize = 1 << 20;
 
 /// Whether lines are all that is asked for. A text is looked for by way of the rows.
 pub(super) fn suffice(ask: &Ask) -> bool {
@@ -22,17 +27,23 @@ pub(super) fn export(
     to: &mut dyn Write,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Report> {
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, to);
     let mut reader = archive.version_reader();
+    let mut out = Vec::with_capacity(2 * WRITE_BYTES);
     let mut report = Report::default();
     let mut failure = None;
     let reach = query::for_each_seq(archive, &ask.selection, &mut |seq| {
-        let outcome = reader.document(seq).map_err(Error::from).and_then(|line| {
-            let written = out.write_all(line.json.as_bytes()).and_then(|()| out.write_all(b"\n"));
-            written.map_err(Error::Write)?;
+        let before = out.len();
+        let read = reader.append_document(seq, &mut out).inspect_err(|_| out.truncate(before));
+        let outcome = read.map_err(Error::from).and_then(|()| {
+            out.push(b'\n');
             report.records += 1;
             report.versions += 1;
-            report.bytes += line.json.len() as u64 + 1;
+            report.bytes += (out.len() - before) as u64;
+            if out.len() >= WRITE_BYTES {
+                to.write_all(&out).map_err(Error::Write)?;
+                out.clear();
+                out.shrink_to(ROOM_BYTES_KEPT);
+            }
             if on(&report).is_break() { Err(Error::Stopped) } else { Ok(()) }
         });
         match outcome {
@@ -43,9 +54,11 @@ pub(super) fn export(
             }
         }
     })?;
+    if !matches!(failure, Some(Error::Write(_))) {
+        to.write_all(&out).and_then(|()| to.flush()).map_err(Error::Write)?;
+    }
     if let Some(error) = failure {
         return Err(error);
     }
-    out.flush().map_err(Error::Write)?;
     Ok(Report { reach, ..report })
 }

@@ -11,9 +11,8 @@ use crate::model::document::What;
 const PARTICIPANTS: &[u8] = b"\"participants_v2";
 const MEMBER: &[u8] = b"\"participants_v2\":";
 
-/// Writes what is likely the document into `out`. Says whether there is anything likely.
+/// Appends what is likely the document to `out`. Says whether there is anything likely.
 pub(crate) fn likely<'a>(parts: impl Iterator<Item = (What, &'a [u8])>, out: &mut Vec<u8>) -> bool {
-    out.clear();
     let (mut record, mut pages) = (None, Vec::new());
     for (what, body) in parts {
         match what {
