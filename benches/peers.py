@@ -244,8 +244,9 @@ class Bench:
         path = self.at("queries.json")
         with open(path, "w") as file:
             json.dump({family: asked[-500:] for family, asked in self.queries().items()}, file)
-        out = subprocess.run(["cargo", "bench", "--quiet", "--bench", "query"], cwd=PROJECT, check=True, capture_output=True, text=True, env={**os.environ, "CALLVAULT_ARCHIVE": self.archive, "CALLVAULT_QUERIES": path}).stdout
-        ours = {line.split()[0]: [float(word) for word in line.split()[1:4]] for line in out.splitlines() if line.split()[0] in FAMILIES}
+        out = subprocess.run(["cargo", "bench", "--quiet", "--bench", "query"], cwd=PROJECT, check=True, capture_output=True, text=True, env={**os.environ, "CALLVAULT_OPEN": self.archive, "CALLVAULT_QUERIES": path}).stdout
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines()]
+        ours = {line[0]: [float(line[at]) for at in (5, 3, 4)] for line in cells if line[0] in FAMILIES}
         peer = {}
         if self.has_peers():
             self.ingested("tantivy")

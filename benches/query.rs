@@ -1,79 +1,83 @@
-//! How long an answer takes in a process that has the archive open: what a server or a shell would feel.
+//! How long an open archive takes to answer, question after question, in one process.
 //!
-//! `CALLVAULT_ARCHIVE=FOLDER CALLVAULT_QUERIES=FILE cargo bench --bench query`. The file is JSON: for each family of questions (`participant`,
-//! `upn`, `phone`, `name`, `text`) a list of `{"q", "from", "to"}`. Each line says, for a family: CPU ms a question in the mean, wall ms of the
-//! median and of one in a hundred, hits in all.
+//! `CALLVAULT_OPEN=ARCHIVE CALLVAULT_QUERIES=FILE cargo bench --bench query`. The file has questions by family as
+//! `{"participant":[{"q":"…","from":"…","to":"…"},…],"text":[…],…}`: `text` is looked for as a phrase, all others are participants. Each
+//! asks for the newest 50. `CALLVAULT_ROUNDS`: how many of each family (default 1,000).
 
-use std::{env, fs, ops::ControlFlow, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use callvault::{
     archive::{Archive, Folder},
     model::{
-        filter::{Filter, Selection, Sort},
+        filter::{Filter, Selection},
         time::Timestamp,
     },
     query,
 };
-use serde_json::Value;
+use serde::Deserialize;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+#[derive(Deserialize)]
+struct Question {
+    q: String,
+    from: String,
+    to: String,
+}
+
 #[expect(clippy::print_stdout, reason = "its figures are the result")]
 fn main() -> Result<()> {
-    let (Some(archive), Some(queries)) = (env::var_os("CALLVAULT_ARCHIVE"), env::var_os("CALLVAULT_QUERIES")) else {
-        println!("CALLVAULT_ARCHIVE and CALLVAULT_QUERIES name what is to be asked");
+    let (Some(folder), Some(file)) = (env::var_os("CALLVAULT_OPEN"), env::var_os("CALLVAULT_QUERIES")) else {
+        println!("CALLVAULT_OPEN names an archive, CALLVAULT_QUERIES a file of questions");
         return Ok(());
     };
-    let archive = Archive::open(&Folder::new(Path::new(&archive)))?;
-    let queries: Value = serde_json::from_str(&fs::read_to_string(queries)?)?;
-    for family in ["participant", "upn", "phone", "name", "text"] {
-        let asked = queries[family].as_array().cloned().unwrap_or_default();
-        let selections: Vec<Selection> = asked.iter().map(|asked| selection(family, asked)).collect();
-        if let Some(first) = selections.first() {
-            answer(&archive, first)?;
-            println!("{family:<12}{}", measure(&archive, &selections)?);
+    let rounds: usize = env::var("CALLVAULT_ROUNDS").map_or(Ok(1000), |text| text.parse())?;
+    let archive = Archive::open(&Folder::new(PathBuf::from(folder)))?;
+    let families: BTreeMap<String, Vec<Question>> = serde_json::from_slice(&fs::read(file)?)?;
+    println!("| family | questions | hits | p50 ms | p99 ms | CPU ms |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for (family, questions) in &families {
+        let (mut times, mut hits, before) = (Vec::with_capacity(rounds), 0, cpu_s()?);
+        for question in questions.iter().cycle().take(rounds) {
+            let selection = selection(family, question)?;
+            let began = Instant::now();
+            query::for_each(&archive, &selection, &mut |_| {
+                hits += 1;
+                ControlFlow::Continue(())
+            })?;
+            times.push(began.elapsed());
         }
+        let cpu_ms = (cpu_s()? - before) * 1e3 / f64::from(u32::try_from(times.len())?);
+        times.sort_unstable();
+        let at = |share: usize| ms(times.get(times.len() * share / 100).copied().unwrap_or_default());
+        println!("| {family} | {} | {hits} | {:.3} | {:.3} | {cpu_ms:.3} |", times.len(), at(50), at(99));
     }
     Ok(())
 }
 
-fn selection(family: &str, asked: &Value) -> Selection {
-    let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
-    let time = |name: &str| Timestamp::parse_argument(&text(name), Timestamp(0)).ok();
-    let mut filter = Filter { from: time("from"), to: time("to"), ..Filter::default() };
-    let phrase = (family == "text").then(|| format!("\"{}\"", text("q")));
-    if phrase.is_none() {
-        filter.participants = vec![text("q")];
+fn selection(family: &str, question: &Question) -> Result<Selection> {
+    let time = |text: &str| Timestamp::parse(text).ok_or("a question has a time that is none");
+    let mut filter = Filter { from: Some(time(&question.from)?), to: Some(time(&question.to)?), ..Filter::default() };
+    let text = (family == "text").then(|| format!("\"{}\"", question.q.replace('"', " ")));
+    if text.is_none() {
+        filter.participants.push(question.q.clone());
     }
-    Selection { text: phrase, filter, sort: Sort::Newest, limit: Some(50) }
+    Ok(Selection { text, filter, limit: Some(50), ..Selection::default() })
 }
 
-fn answer(archive: &Archive, selection: &Selection) -> Result<u64> {
-    let mut hits = 0;
-    query::for_each(archive, selection, &mut |_| {
-        hits += 1;
-        ControlFlow::Continue(())
-    })?;
-    Ok(hits)
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures to be looked at")]
-fn measure(archive: &Archive, selections: &[Selection]) -> Result<String> {
-    let (mut hits, mut waits_ms) = (0, Vec::new());
-    let cpu_before = cpu_ns()?;
-    for selection in selections {
-        let began = Instant::now();
-        hits += answer(archive, selection)?;
-        waits_ms.push(began.elapsed().as_secs_f64() * 1e3);
-    }
-    let cpu_ms = (cpu_ns()? - cpu_before) as f64 / 1e6 / selections.len() as f64;
-    waits_ms.sort_by(f64::total_cmp);
-    let (median, late) = (waits_ms[waits_ms.len() / 2], waits_ms[(waits_ms.len() * 99 / 100).min(waits_ms.len() - 1)]);
-    Ok(format!("{cpu_ms:.3} {median:.3} {late:.3} hits {hits}"))
-}
-
-/// Of this thread, which does all the work.
-fn cpu_ns() -> Result<u64> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(text.split_whitespace().next().unwrap_or_default().parse()?)
+/// CPU seconds of this process, in user and system mode; in hundredths of a second on every Linux.
+fn cpu_s() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    Ok(fields.skip(11).take(2).map(str::parse::<f64>).sum::<std::result::Result<f64, _>>()? / 100.0)
 }
