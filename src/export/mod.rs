@@ -22,7 +22,7 @@ use crate::{
         derive,
         filter::Selection,
         hit::{Hit, Person},
-        id::RecordKey,
+        id::{RecordId, RecordKey},
         kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
@@ -176,7 +176,7 @@ impl Writing<'_> {
                         Format::Csv if info.newest => self.row(hit, &stored, report)?,
                         Format::Csv => {
                             let derived = derive::derive(&stored.document, &stored.json);
-                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&stored, &derived) };
+                            let older = Hit { matched: hit.matched.clone(), record_id: hit.record_id, ..hit_of(&stored, &derived) };
                             self.row(&older, &stored, report)?;
                         }
                     }
@@ -213,7 +213,9 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         matched: Vec::new(),
+            next: None,
         seq: stored.info.seq,
+        record_id: RecordId::default(),
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::{
     error::{Error, Result, SyntaxError},
     folder::State,
     indexer::Indexer,
-    matches::{Match, Matches, Order, Within, count},
+    matches::{Behind, Match, Matches, Order, Within, count, each},
 };
 use crate::{
     model::id::{RecordId, Seq},

@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        id::{Seq, Version},
+        id::{RecordId, Seq, Version},
         kind::Kind,
         time::Timestamp,
     };
@@ -234,7 +234,9 @@ mod tests {
             sessions: Some(3),
             failed: true,
             matched: Vec::new(),
+            next: None,
             seq: Seq(7),
+            record_id: RecordId(7),
         }
     }
 
