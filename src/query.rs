@@ -130,11 +130,7 @@ pub fn groups(archive: &Archive, selection: &Selection, by: By) -> Result<(Vec<G
 type Part<'a> = (&'a Wanted, Option<&'a [(RecordId, Seq)]>);
 
 /// Hands over what is meant, in no order: without a text all at once, with one in lists of what it matches.
-fn each_part(
-    archive: &Archive,
-    selection: &Selection,
-    on: &mut dyn FnMut(Part<'_>) -> Result<()>,
-) -> Result<Reach> {
+fn each_part(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<Reach> {
     archive.at_one_moment(|| {
         let wanted = archive.wanted(&selection.filter)?;
         let Some(text) = &selection.text else {

@@ -146,7 +146,8 @@ impl<'a> Groups<'a> {
             By::Platform => "platform",
             _ => "coalesce(header_value, application_version)",
         };
-        let sql = format!("SELECT {column} FROM endpoint LEFT JOIN user_agent USING (user_agent_id) WHERE endpoint_id = ?1");
+        let sql =
+            format!("SELECT {column} FROM endpoint LEFT JOIN user_agent USING (user_agent_id) WHERE endpoint_id = ?1");
         self.one(&sql, endpoint_id)
     }
 

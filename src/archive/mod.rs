@@ -171,10 +171,10 @@ impl Archive {
     /// The key of a record by its id alone, whatever its kind.
     pub fn find(&self, id: &str) -> Result<Option<RecordKey>> {
         let lower = id.to_lowercase();
-        let sql = "SELECT kind FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) ORDER BY kind LIMIT 1";
+        let sql =
+            "SELECT kind FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) ORDER BY kind LIMIT 1";
         let ids = params![guid::to_sql(id), guid::to_sql(&lower)];
-        let code: Option<i64> =
-            self.connection.prepare_cached(sql)?.query_row(ids, |row| row.get(0)).optional()?;
+        let code: Option<i64> = self.connection.prepare_cached(sql)?.query_row(ids, |row| row.get(0)).optional()?;
         let Some(kind) = code.and_then(rows::kind_of) else { return Ok(None) };
         let exact = RecordKey { kind, id: id.to_owned() };
         Ok(Some(if self.versions(&exact)?.is_empty() { RecordKey { kind, id: lower } } else { exact }))

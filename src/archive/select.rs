@@ -256,7 +256,8 @@ fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
     let modalities: Option<String> = row.get(8)?;
     let organizer: Option<i64> = row.get(9)?;
     let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
-    let organizer = organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?.unwrap_or_default()))).transpose()?;
+    let organizer =
+        organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?.unwrap_or_default()))).transpose()?;
     let participants = participants(connection, RecordId(row.get(0)?))?;
     Ok(Hit {
         next: None,

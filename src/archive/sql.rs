@@ -7,6 +7,7 @@
 use std::{
     borrow::Cow,
     collections::HashSet,
+    fmt::Write as _,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -122,7 +123,8 @@ impl Sql {
 
     /// The statements that made a table or a view with its indexes; of everything, where no name is given.
     pub fn schema(&self, name: Option<&str>) -> Result<Vec<String>, Error> {
-        let sql = "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND ?1 IN ('', name, tbl_name) ORDER BY rowid";
+        let sql =
+            "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND ?1 IN ('', name, tbl_name) ORDER BY rowid";
         self.texts(sql, name.unwrap_or_default())
     }
 
@@ -141,7 +143,7 @@ impl Sql {
         statement: &mut Statement<'_>,
         on: &mut dyn FnMut(Answer<'_>) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let columns = distinct(statement.column_names().into_iter());
+        let columns = distinct(statement.column_names());
         if !columns.is_empty() {
             on(Answer::Columns(&columns))?;
         }
@@ -172,10 +174,7 @@ impl Sql {
                 ErrorCode::AuthorizationForStatementDenied => {
                     Error::WouldWrite(message.unwrap_or_else(|| failure.to_string()))
                 }
-                ErrorCode::Unknown
-                | ErrorCode::TypeMismatch
-                | ErrorCode::TooBig
-                | ErrorCode::ReadOnly => {
+                ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::TooBig | ErrorCode::ReadOnly => {
                     Error::Refused { message: message.unwrap_or_else(|| failure.to_string()), place: None }
                 }
                 _ => Error::Archive(rusqlite::Error::SqliteFailure(failure, message).into()),
@@ -196,9 +195,11 @@ fn prepare(connection: &mut Connection, folder: &Folder, damage: &Damage) -> rus
         connection.create_scalar_function("raw", arguments, flags, move |context| raw(context, &versions, &damage))?;
     }
     // Last, since it is asked about everything that comes after.
-    connection.authorizer(Some(|asked: AuthContext<'_>| {
-        if is_question(&asked.action) { Authorization::Allow } else { Authorization::Deny }
-    }))
+    connection.authorizer(Some(
+        |asked: AuthContext<'_>| {
+            if is_question(&asked.action) { Authorization::Allow } else { Authorization::Deny }
+        },
+    ))
 }
 
 /// What may be part of a statement that only asks.
@@ -254,7 +255,11 @@ fn cell(value: ValueRef<'_>) -> Cell<'_> {
         ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text)),
         ValueRef::Blob(bytes) => Cell::Blob(match <[u8; 16]>::try_from(bytes) {
             Ok(bytes) => uuid::Uuid::from_bytes(bytes).to_string(),
-            Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Err(_) => bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+                // A string takes everything: there is no error to pass on.
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
         }),
     }
 }

@@ -168,7 +168,9 @@ fn line<'a>(name: &'a str, by: By, group: &'a Group) -> Line<'a> {
 fn csv<'a>(lines: impl Iterator<Item = Line<'a>>, is_person: bool, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     let whom: &[&str] = if is_person { &["id", "upn", "phone"] } else { &[] };
-    writer.write_record([&["by", "group"], whom, &["count", "minutes", "failures"]].concat()).map_err(io::Error::from)?;
+    writer
+        .write_record([&["by", "group"], whom, &["count", "minutes", "failures"]].concat())
+        .map_err(io::Error::from)?;
     for line in lines {
         let text = |text: Option<&'a str>| text.map_or(Cow::Borrowed(""), neutral);
         let mut cells = vec![Cow::Borrowed(line.by), text(line.group)];

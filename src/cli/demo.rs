@@ -325,15 +325,7 @@ fn query_of(text: Option<&str>, participant: Option<&str>, from: Option<&str>) -
         from: from.map(str::to_owned),
         ..super::ask::FilterArgs::default()
     };
-    query::Args {
-        filter,
-        sort: None,
-        limit: 50,
-        after: None,
-        by: None,
-        count: false,
-        format: query::Format::Table,
-    }
+    query::Args { filter, sort: None, limit: 50, after: None, by: None, count: false, format: query::Format::Table }
 }
 
 fn show_of(id: &str, versions: bool) -> show::Args {

@@ -82,7 +82,9 @@ impl SortArg {
             Some(SortArg::Oldest) => Sort::Oldest,
             Some(SortArg::Longest) => Sort::Longest,
             Some(SortArg::Count | SortArg::Minutes | SortArg::Failures | SortArg::Name) => {
-                return Err(usage("--sort count, minutes, failures and name are orders of groups: say of which with --by"));
+                return Err(usage(
+                    "--sort count, minutes, failures and name are orders of groups: say of which with --by",
+                ));
             }
         })
     }

@@ -134,8 +134,9 @@ impl Shell<'_> {
                 statements => statements.iter().try_for_each(|sql| writeln!(out, "{sql}"))?,
             },
             ["mode", format] => {
-                self.format = <Format as clap::ValueEnum>::from_str(format, true)
-                    .map_err(|_| usage(format!(".mode: there is no format {format}; take table, json, ndjson or csv")))?;
+                self.format = <Format as clap::ValueEnum>::from_str(format, true).map_err(|_| {
+                    usage(format!(".mode: there is no format {format}; take table, json, ndjson or csv"))
+                })?;
             }
             _ => return Err(usage(format!("there is no command .{command}")).hint(".help tells which there are")),
         }

@@ -64,7 +64,8 @@ fn is_comment(text: &str) -> bool {
 
 /// How long what begins here is, if no semicolon in it counts: a text, a name in quotes, a comment.
 fn skipped(text: &str) -> Option<usize> {
-    let until = |opened: usize, close: &str| text[opened..].find(close).map_or(text.len(), |at| opened + at + close.len());
+    let until =
+        |opened: usize, close: &str| text[opened..].find(close).map_or(text.len(), |at| opened + at + close.len());
     match text.as_bytes() {
         // A doubled quote within ends one and begins the next.
         [b'\'', ..] => Some(until(1, "'")),
@@ -90,7 +91,10 @@ mod tests {
             ("SELECT 1; SELECT 2;\n", &["SELECT 1;", "SELECT 2;"]),
             (".tables\nSELECT 1;\n.quit", &[".tables", "SELECT 1;", ".quit"]),
             ("SELECT\n.5;", &["SELECT\n.5;"]),
-            ("SELECT 'a;b', \"c;d\", [e;f], `g;h`;SELECT 'it''s;';", &["SELECT 'a;b', \"c;d\", [e;f], `g;h`;", "SELECT 'it''s;';"]),
+            (
+                "SELECT 'a;b', \"c;d\", [e;f], `g;h`;SELECT 'it''s;';",
+                &["SELECT 'a;b', \"c;d\", [e;f], `g;h`;", "SELECT 'it''s;';"],
+            ),
             ("-- first; of all\nSELECT 1 /* ; */;", &["-- first; of all\nSELECT 1 /* ; */;"]),
             (" ;; \n", &[]),
             ("-- nothing;\n/* at all; */", &[]),

@@ -176,7 +176,11 @@ impl Writing<'_> {
                         Format::Csv if info.newest => self.row(hit, &stored, report)?,
                         Format::Csv => {
                             let derived = derive::derive(&stored.document, &stored.json);
-                            let older = Hit { matched: hit.matched.clone(), record_id: hit.record_id, ..hit_of(&stored, &derived) };
+                            let older = Hit {
+                                matched: hit.matched.clone(),
+                                record_id: hit.record_id,
+                                ..hit_of(&stored, &derived)
+                            };
                             self.row(&older, &stored, report)?;
                         }
                     }
@@ -213,7 +217,7 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         matched: Vec::new(),
-            next: None,
+        next: None,
         seq: stored.info.seq,
         record_id: RecordId::default(),
     }

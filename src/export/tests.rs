@@ -152,7 +152,10 @@ fn a_selection_bounds_what_is_written() {
     assert!(text.contains("\r\ncall,c1,1,"));
     assert_eq!(report.records, 1);
     ask.selection.text = Some("modality:(".into());
-    assert!(matches!(export(&archive, &ask, &mut Vec::new(), &mut go_on), Err(Error::Query(query::Error::Syntax { .. }))));
+    assert!(matches!(
+        export(&archive, &ask, &mut Vec::new(), &mut go_on),
+        Err(Error::Query(query::Error::Syntax { .. }))
+    ));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn made() -> impl Strategy<Value = Made> {
 
 /// Somebody of an odd number bears another name in each call, which is one person still.
 fn person(n: u8, call: usize) -> String {
-    let name = if n % 2 == 0 { format!("Person {n}") } else { format!("Person {n} of {call}") };
+    let name = if n.is_multiple_of(2) { format!("Person {n}") } else { format!("Person {n} of {call}") };
     format!(
         r#"{{"id":"0a1b2c3d-0000-4000-8000-00000000000{n}","identity":{{"user":{{"id":"0a1b2c3d-0000-4000-8000-00000000000{n}","displayName":"{name}"}}}}}}"#
     )
@@ -58,9 +58,8 @@ impl Made {
         let end = self.minutes.map(|minutes| start.unwrap_or(begin()) + Age::minutes(minutes));
         let time = |time: Option<Timestamp>| time.map_or("null".to_owned(), |time| format!("\"{time}\""));
         let people: Vec<String> = self.people.iter().map(|n| person(*n, call)).collect();
-        let failure = self
-            .reason
-            .map_or("null".to_owned(), |reason| format!(r#"{{"stage":"midcall","reason":"{reason}"}}"#));
+        let failure =
+            self.reason.map_or("null".to_owned(), |reason| format!(r#"{{"stage":"midcall","reason":"{reason}"}}"#));
         format!(
             r#"{{"id":"c{call}","version":{version},"type":"groupCall","modalities":{:?},"startDateTime":{},"endDateTime":{},
                "participants_v2":[{}],"sessions":[{{"id":"s","failureInfo":{failure},"segments":[{{"id":"s","failureInfo":{failure},"media":[]}}]}}]}}"#,
@@ -275,11 +274,13 @@ fn or_none(names: BTreeSet<String>) -> BTreeSet<Option<String>> {
 
 #[test]
 fn somebody_who_changed_their_name_is_one_group_under_the_last_name() {
-    let call = |hour| Made { start_h: Some(hour), minutes: Some(3), people: vec![1, 2], modalities: vec![], reason: None };
+    let call =
+        |hour| Made { start_h: Some(hour), minutes: Some(3), people: vec![1, 2], modalities: vec![], reason: None };
     let bench = bench(&[call(1), call(2), call(3)], 1);
     let (mut groups, _) = groups(&bench.archive(), &Selection::default(), By::Participant).unwrap();
     groups.sort_by_key(|group| Reverse(group.name.clone()));
-    let told: Vec<_> = groups.iter().map(|group| (group.name.as_deref(), group.sum.records, group.sum.minutes())).collect();
+    let told: Vec<_> =
+        groups.iter().map(|group| (group.name.as_deref(), group.sum.records, group.sum.minutes())).collect();
     assert_eq!(told, [(Some("Person 2"), 3, 9.0), (Some("Person 1 of 2"), 3, 9.0)]);
 }
 

@@ -125,7 +125,10 @@ fn questions_of_every_sort_are_answered() {
     ] {
         asked(&sql, question).unwrap_or_else(|error| panic!("{question}: {error}"));
     }
-    assert_eq!(asked(&sql, "SELECT 1, 2.5, NULL, 'é', x'00ff'").unwrap(), [["Integer(1)", "Real(2.5)", "Null", "Text(\"é\")", "Blob(\"00ff\")"]]);
+    assert_eq!(
+        asked(&sql, "SELECT 1, 2.5, NULL, 'é', x'00ff'").unwrap(),
+        [["Integer(1)", "Real(2.5)", "Null", "Text(\"é\")", "Blob(\"00ff\")"]]
+    );
     assert_eq!(
         asked(&sql, "SELECT x'e523d2ed29664b6b925b754a88034cc5'").unwrap(),
         [["Blob(\"e523d2ed-2966-4b6b-925b-754a88034cc5\")"]]

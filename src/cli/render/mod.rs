@@ -1,7 +1,7 @@
 //! What people see.
 
-mod branch;
 pub mod bars;
+mod branch;
 pub mod calendar;
 mod figures;
 mod linked;

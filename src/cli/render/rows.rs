@@ -178,7 +178,9 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = Writer::new(format, cell_columns_max, &mut out);
         writer.begin(&["name".to_owned(), "n".to_owned()]).unwrap();
-        rows.iter().for_each(|row| writer.row(row).unwrap());
+        for row in rows {
+            writer.row(row).unwrap();
+        }
         writer.end().unwrap();
         drop(writer);
         String::from_utf8(out).unwrap()
