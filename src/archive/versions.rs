@@ -168,7 +168,8 @@ impl Row {
             return Ok(true);
         }
         let entry = ledger::parse(*seq, line)?;
-        if let (None, Entry::Version { parts, .. }, Entry::Version { parts: said, .. }) = (parts, &mut expected, &entry) {
+        if let (None, Entry::Version { parts, .. }, Entry::Version { parts: said, .. }) = (parts, &mut expected, &entry)
+        {
             parts.clone_from(said);
         }
         Ok(entry == expected)
@@ -325,9 +326,8 @@ mod tests {
         let sessions = choose(&[r#"{"value":[{"id":"1"},{"id":"2"}]}"#, r#"{"value":[]}"#]);
         let pages = (proptest::collection::vec(participants, 0..3), proptest::collection::vec(sessions, 0..2));
         (pages, record).prop_map(|((participants, sessions), record)| {
-            let part = |(what, body): (What, &str)| {
-                Part::new(what, "https://graph/x".into(), None, Timestamp(0), body.into())
-            };
+            let part =
+                |(what, body): (What, &str)| Part::new(what, "https://graph/x".into(), None, Timestamp(0), body.into());
             let bodies = participants.into_iter().map(|body| (What::Participants, body));
             let bodies = bodies.chain([(What::Record, record)]);
             let bodies = bodies.chain(sessions.into_iter().map(|body| (What::Sessions, body)));

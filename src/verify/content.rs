@@ -14,10 +14,7 @@ use std::{
 
 use crate::{
     archive::{self, Archive, Folder, inspect::VersionRow, rows_read::RowReader, versions::VersionReader},
-    model::{
-        id::Seq,
-        kind::Kind,
-    },
+    model::{id::Seq, kind::Kind},
     verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows},
 };
 
