@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     ops::ControlFlow,
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let rounds: usize = env::var("CALLVAULT_ROUNDS").map_or(Ok(1000), |text| text.parse())?;
-    let archive = Archive::open(&Folder::new(PathBuf::from(folder)))?;
+    let archive = Archive::open(&Folder::new(Path::new(&folder)))?;
     let families: BTreeMap<String, Vec<Question>> = serde_json::from_slice(&fs::read(file)?)?;
     println!("| family | questions | hits | p50 ms | p99 ms | CPU ms |");
     println!("| --- | --- | --- | --- | --- | --- |");
