@@ -37,20 +37,25 @@ const PARAMETERS: [CParameter; 6] = [
 ];
 /// No frame claims to be larger than this; a meeting of 1,000 people is about 10 MB.
 const FRAME_BYTES_MAX: usize = 1 << 30;
+/// A reader keeps no more room than this from one frame to the next, unless the next needs it.
+const CONTENT_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
+    #[serde(borrow)]
     what: Cow<'a, str>,
+    #[serde(borrow)]
     url: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
     /// Begin and end, with a slash between (ISO 8601).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     received: Cow<'a, str>,
     bytes: usize,
     /// Of the body; in frames only where an early program wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     sha256: Option<Cow<'a, str>>,
 }
 
@@ -70,17 +75,11 @@ impl Envelope<'_> {
     }
 }
 
-/// Takes a line into the hash over envelopes: with its body's hash, whether or not the frame has it there.
-fn add_envelope(envelopes: &mut digest::Context, line: &[u8], body: Option<&Sha256>) {
-    match (body, line.strip_suffix(b"}")) {
-        (Some(sha256), Some(open)) => {
-            envelopes.update(open);
-            envelopes.update(format!(",\"sha256\":\"{sha256}\"}}\n").as_bytes());
-        }
-        _ => {
-            envelopes.update(line);
-            envelopes.update(b"\n");
-        }
+/// Takes a line, with its line feed, into the hash over envelopes: with the hash of its body, which the frame leaves out.
+fn add_envelope(envelopes: &mut digest::Context, line: &[u8], body: &Sha256) {
+    let open = line.strip_suffix(b"}\n").unwrap_or(line);
+    for piece in [open, b",\"sha256\":\"", body.to_string().as_bytes(), b"\"}\n"] {
+        envelopes.update(piece);
     }
 }
 
@@ -142,9 +141,9 @@ impl FrameWriter {
         self.content.clear();
         let mut envelopes = digest::Context::new(&digest::SHA256);
         for part in parts {
-            let line = Envelope::line(part);
-            add_envelope(&mut envelopes, line.as_bytes(), Some(&part.sha256));
-            for piece in [line.as_bytes(), b"\n", &part.body, b"\n"] {
+            let line = Envelope::line(part) + "\n";
+            add_envelope(&mut envelopes, line.as_bytes(), &part.sha256);
+            for piece in [line.as_bytes(), &part.body, b"\n"] {
                 self.content.extend_from_slice(piece);
             }
         }
@@ -172,6 +171,17 @@ fn compress<'r>(compressor: &mut Compressor<'_>, content: &[u8], room: &'r mut V
 /// Decompresses frames; one for each thread, and for each dictionary.
 pub struct FrameReader {
     decompressor: Decompressor<'static>,
+    /// Of the frame read last: making room anew for each would cost more than filling it.
+    content: Vec<u8>,
+}
+
+/// A part where it lies in its frame's content. Its body is not hashed yet.
+pub(crate) struct Piece<'a> {
+    /// With its line feed.
+    line: &'a [u8],
+    envelope: Envelope<'a>,
+    pub(crate) what: What,
+    pub(crate) body: &'a [u8],
 }
 
 impl FrameReader {
@@ -180,7 +190,7 @@ impl FrameReader {
             Some(dictionary) => Decompressor::with_dictionary(&dictionary.bytes),
             None => Decompressor::new(),
         };
-        Ok(Self { decompressor: decompressor.map_err(Error::Compression)? })
+        Ok(Self { decompressor: decompressor.map_err(Error::Compression)?, content: Vec::new() })
     }
 
     /// Gives back the parts and the hash over their envelopes, which the ledger tells. A body that is not the one that was kept
@@ -189,47 +199,98 @@ impl FrameReader {
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-        split(&self.content(frame)?)
+        whole(self.pieces(frame)?)
+    }
+
+    /// Decompresses a frame, whose own checksum must hold, and takes it apart.
+    pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
+        split(self.content(frame)?)
     }
 
     /// What a frame holds, envelopes and all, compared with zstd's own checksum alone.
-    pub(crate) fn content(&mut self, frame: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    pub(crate) fn content(&mut self, frame: &[u8]) -> std::result::Result<&[u8], String> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(0);
         let capacity = usize::try_from(claimed).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX);
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
-        self.decompressor.decompress(frame, capacity).map_err(|error| format!("its frame is damaged: {error}"))
+        self.content.clear();
+        self.content.shrink_to(CONTENT_BYTES_KEPT.max(capacity));
+        self.content.reserve(capacity);
+        self.decompressor
+            .decompress_to_buffer(frame, &mut self.content)
+            .map_err(|error| format!("its frame is damaged: {error}"))?;
+        Ok(&self.content)
     }
 }
 
-fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-    let mut parts = Vec::new();
+/// Hashes each body; gives the parts and the hash over their envelopes.
+pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
     let mut envelopes = digest::Context::new(&digest::SHA256);
+    let hash = |piece: Piece<'_>| {
+        let sha256 = piece.hash(&mut envelopes)?;
+        piece.into_part(sha256)
+    };
+    let parts = pieces.into_iter().map(hash).collect::<std::result::Result<_, _>>()?;
+    Ok((parts, finish(envelopes)))
+}
+
+/// Hashes each body; gives the hash over the envelopes.
+pub(crate) fn check(pieces: &[Piece<'_>]) -> std::result::Result<Sha256, String> {
+    let mut envelopes = digest::Context::new(&digest::SHA256);
+    for piece in pieces {
+        piece.hash(&mut envelopes)?;
+    }
+    Ok(finish(envelopes))
+}
+
+impl Piece<'_> {
+    /// The span that a row of a log was asked for with.
+    pub(crate) fn asked(&self) -> std::result::Result<Option<Span>, String> {
+        let asked = self.envelope.asked.as_deref();
+        asked.map(|asked| span(asked).ok_or("an envelope in its frame asks for no span of time".into())).transpose()
+    }
+
+    /// The hash of the body, and the envelope with it into the hash over envelopes. Frames of early programs say which it has to be.
+    fn hash(&self, envelopes: &mut digest::Context) -> std::result::Result<Sha256, String> {
+        let sha256 = Sha256::of(self.body);
+        match &self.envelope.sha256 {
+            None => add_envelope(envelopes, self.line, &sha256),
+            Some(said) if sha256.to_string() == *said => envelopes.update(self.line),
+            Some(_) => return Err(format!("the body of {} does not match its SHA-256", self.envelope.url)),
+        }
+        Ok(sha256)
+    }
+
+    fn into_part(self, sha256: Sha256) -> std::result::Result<Part, String> {
+        let (asked, envelope) = (self.asked()?, self.envelope);
+        Ok(Part {
+            what: self.what,
+            url: envelope.url.into_owned(),
+            request_id: envelope.request_id.map(Cow::into_owned),
+            asked,
+            received: Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
+            body: self.body.to_vec(),
+            sha256,
+        })
+    }
+}
+
+fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
     while !content.is_empty() {
-        let line_end = content.iter().position(|byte| *byte == b'\n').ok_or("its frame ends within an envelope")?;
-        let (line, rest) = (&content[..line_end], &content[line_end + 1..]);
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
+        let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
+        let (line, rest) = content.split_at(line_end + 1);
+        let envelope: Envelope<'_> = serde_json::from_slice(&line[..line_end])
+            .map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
         if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
             return Err("its frame ends within a body".into());
         }
-        let mut part = Part::new(
-            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?,
-            envelope.url.clone().into_owned(),
-            envelope.request_id.clone().map(Cow::into_owned),
-            Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            rest[..envelope.bytes].to_vec(),
-        );
-        if let Some(asked) = &envelope.asked {
-            part.asked = Some(span(asked).ok_or("an envelope in its frame asks for no span of time")?);
-        }
-        if envelope.sha256.as_ref().is_some_and(|sha256| part.sha256.to_string() != *sha256) {
-            return Err(format!("the body of {} does not match its SHA-256", part.url));
-        }
-        add_envelope(&mut envelopes, line, envelope.sha256.is_none().then_some(&part.sha256));
-        content = &rest[envelope.bytes + 1..];
-        parts.push(part);
+        let what =
+            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?;
+        let (body, rest) = rest.split_at(envelope.bytes);
+        pieces.push(Piece { line, envelope, what, body });
+        content = &rest[1..];
     }
-    Ok((parts, finish(envelopes)))
+    Ok(pieces)
 }
 
 fn span(text: &str) -> Option<Span> {

@@ -79,23 +79,27 @@ pub(crate) fn append(connection: &Connection, entry: &Entry) -> Result<Seq> {
     Ok(Seq(connection.last_insert_rowid()))
 }
 
-/// Number and line of an entry, from all columns of `ledger` in their order: an archive that no writer of this program has opened yet
-/// has the first two alone. Columns that make up no entry give an empty line.
-fn numbered_line(row: &Row<'_>) -> rusqlite::Result<(Seq, String)> {
-    let (seq, line): (_, String) = (Seq(row.get(0)?), row.get(1)?);
-    if !line.is_empty() {
-        return Ok((seq, line));
+/// The line of an entry, from all columns of `ledger` in their order, which begin at `first`; `None` where there is no entry. An archive that no
+/// writer of this program has opened yet has two columns alone. Columns that make up no entry give an empty line.
+pub(crate) fn line(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<String>> {
+    let line: Option<String> = row.get(first + 1)?;
+    if line.as_ref().is_none_or(|line| !line.is_empty()) {
+        return Ok(line);
     }
     let columns = || {
         Some(Columns {
-            kind: kind_of(row.get(2).ok()?)?,
-            id: row.get(3).ok()?,
-            version: Version(row.get(4).ok()?),
-            json: Sha256(row.get(5).ok()?),
-            parts: Sha256(row.get(6).ok()?),
+            kind: kind_of(row.get(first + 2).ok()?)?,
+            id: row.get(first + 3).ok()?,
+            version: Version(row.get(first + 4).ok()?),
+            json: Sha256(row.get(first + 5).ok()?),
+            parts: Sha256(row.get(first + 6).ok()?),
         })
     };
-    Ok((seq, columns().map(|columns| columns.line()).unwrap_or_default()))
+    Ok(Some(columns().map(|columns| columns.line()).unwrap_or_default()))
+}
+
+fn numbered_line(row: &Row<'_>) -> rusqlite::Result<(Seq, String)> {
+    Ok((Seq(row.get(0)?), line(row, 0)?.unwrap_or_default()))
 }
 
 /// The number of the last entry; 0 in an archive without any.

@@ -98,7 +98,7 @@ fn samples(connection: &Connection) -> Result<Vec<Vec<u8>>> {
             };
             reader = Some((id, FrameReader::new(dictionary.as_ref())?));
         }
-        contents.extend(reader.as_mut().and_then(|(_, reader)| reader.content(&frame).ok()));
+        contents.extend(reader.as_mut().and_then(|(_, reader)| reader.content(&frame).ok().map(<[u8]>::to_vec)));
     }
     Ok(contents)
 }
