@@ -185,14 +185,56 @@ pub fn catch_up(archive: &Archive) -> Result<u64> {
     finish(archive, following, &|| false)
 }
 
-/// Makes the index anew from the archive alone. The caller holds the writer's lock.
-pub fn rebuild(archive: &Archive) -> Result<u64> {
-    let index = archive.folder().index();
-    set_aside(&index)?;
-    let mut following = begin(&index)?;
-    catch_up_with(archive, &mut following, &|| false)?;
-    following.indexer.compact()?;
-    finish(archive, following, &|| false)
+/// An index made anew beside the one in use, whose place it takes at the end: until then questions are answered as before.
+pub struct Rebuild {
+    /// `None` once it is finished.
+    indexer: Option<Indexer>,
+    put: u64,
+    folder: Folder,
+}
+
+impl Rebuild {
+    /// Begins with an empty one. The caller holds the writer's lock.
+    pub fn begin(folder: &Folder) -> Result<Self> {
+        let index = beside(folder);
+        set_aside(&index)?;
+        let mut indexer = Indexer::create_fresh(&index)?;
+        // All is merged at the end at once.
+        indexer.merge_nothing();
+        Ok(Self { indexer: Some(indexer), put: 0, folder: folder.clone() })
+    }
+
+    /// Puts a record in, of which it must not have another version.
+    pub fn put(&mut self, news: News) -> Result<()> {
+        self.indexer.as_mut().ok_or(Error::Gone)?.add(&news.into_entry())?;
+        self.put += 1;
+        Ok(())
+    }
+
+    /// Puts it in the place of the other, as one that knows the ledger up to `head`. Returns how many records it has.
+    pub fn finish(mut self, head: Seq) -> Result<u64> {
+        let mut indexer = self.indexer.take().ok_or(Error::Gone)?;
+        indexer.commit(head)?;
+        indexer.compact()?;
+        indexer.finish()?;
+        let index = self.folder.index();
+        set_aside(&index)?;
+        let failed = |source| Error::SetAside { path: index.clone(), source };
+        fs::rename(beside(&self.folder), &index).map_err(failed)?;
+        Ok(self.put)
+    }
+}
+
+impl Drop for Rebuild {
+    /// One that is given up leaves nothing behind; after a crash the next one clears the place.
+    fn drop(&mut self) {
+        drop(self.indexer.take());
+        let _ = fs::remove_dir_all(beside(&self.folder));
+    }
+}
+
+fn beside(folder: &Folder) -> PathBuf {
+    folder.index().with_extension("new")
 }
 
 /// The newest versions after `after`, as the index takes them: what it has not reached yet. `None` when there are more than `limit`.
@@ -258,10 +300,10 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
     }
     let mut reader = archive.version_reader();
     let entry = |(record_id, seq): (RecordId, Seq)| {
-        let stored = reader.read(seq)?;
-        let derived = derive::derive(&stored.document, &stored.json);
+        let line = reader.document(seq)?;
+        let derived = derive::record(&line.info.key, line.asked, line.json);
         let start = derived.record.start;
-        Ok(Entry { record_id, seq, start, id: stored.info.key.id, version: stored.info.version, derived })
+        Ok(Entry { record_id, seq, start, id: line.info.key.id, version: line.info.version, derived })
     };
     newest.into_iter().map(entry).collect()
 }

@@ -68,6 +68,18 @@ pub fn for_each(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit
     })
 }
 
+/// Runs over the newest versions that a selection without text means, by their ledger numbers alone: nothing of the records is read.
+pub fn for_each_seq(
+    archive: &Archive,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<Reach> {
+    archive.at_one_moment(|| {
+        archive.for_each_seq(selection, on)?;
+        reach(archive, 0)
+    })
+}
+
 /// What came of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {

@@ -25,18 +25,24 @@ use crate::{
 const LEVEL: i32 = 3;
 /// No frame claims to be larger than this; a meeting of 1,000 people is about 10 MB.
 const FRAME_BYTES_MAX: usize = 1 << 30;
+/// A reader keeps no more room than this from one frame to the next, unless the next needs it.
+const CONTENT_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
+    #[serde(borrow)]
     what: Cow<'a, str>,
+    #[serde(borrow)]
     url: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
     /// Begin and end, with a slash between (ISO 8601).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     received: Cow<'a, str>,
     bytes: usize,
+    #[serde(borrow)]
     sha256: Cow<'a, str>,
 }
 
@@ -128,6 +134,17 @@ impl FrameWriter {
 /// Decompresses frames; one for each thread, and for each dictionary.
 pub struct FrameReader {
     decompressor: Decompressor<'static>,
+    /// Of the frame read last: making room anew for each would cost more than filling it.
+    content: Vec<u8>,
+}
+
+/// A part where it lies in its frame's content. Its body is not compared with its hash yet.
+pub(crate) struct Piece<'a> {
+    /// With its line feed.
+    line: &'a [u8],
+    envelope: Envelope<'a>,
+    pub(crate) what: What,
+    pub(crate) body: &'a [u8],
 }
 
 impl FrameReader {
@@ -136,7 +153,7 @@ impl FrameReader {
             Some(dictionary) => Decompressor::with_dictionary(&dictionary.bytes),
             None => Decompressor::new(),
         };
-        Ok(Self { decompressor: decompressor.map_err(Error::Compression)? })
+        Ok(Self { decompressor: decompressor.map_err(Error::Compression)?, content: Vec::new() })
     }
 
     /// Gives back the parts and the hash over their envelopes. Every body is compared with the hash in its envelope.
@@ -144,45 +161,75 @@ impl FrameReader {
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
+        whole(self.pieces(frame)?)
+    }
+
+    /// Decompresses a frame, whose own checksum must hold, and takes it apart.
+    pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(0);
         let capacity = usize::try_from(claimed).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX);
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
-        let content =
-            self.decompressor.decompress(frame, capacity).map_err(|error| format!("its frame is damaged: {error}"))?;
-        split(&content)
+        self.content.clear();
+        self.content.shrink_to(CONTENT_BYTES_KEPT.max(capacity));
+        self.content.reserve(capacity);
+        self.decompressor
+            .decompress_to_buffer(frame, &mut self.content)
+            .map_err(|error| format!("its frame is damaged: {error}"))?;
+        split(&self.content)
     }
 }
 
-fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-    let mut parts = Vec::new();
+/// Compares each body with its hash; gives the parts and the hash over their envelopes.
+pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
     let mut envelopes = digest::Context::new(&digest::SHA256);
-    while !content.is_empty() {
-        let line_end = content.iter().position(|byte| *byte == b'\n').ok_or("its frame ends within an envelope")?;
-        let (line, rest) = (&content[..line_end], &content[line_end + 1..]);
-        envelopes.update(line);
-        envelopes.update(b"\n");
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
-        if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
-            return Err("its frame ends within a body".into());
-        }
+    pieces.iter().for_each(|piece| envelopes.update(piece.line));
+    let parts = pieces.into_iter().map(Piece::into_part).collect::<std::result::Result<_, _>>()?;
+    Ok((parts, finish(envelopes)))
+}
+
+impl Piece<'_> {
+    /// The span that a row of a log was asked for with.
+    pub(crate) fn asked(&self) -> std::result::Result<Option<Span>, String> {
+        let asked = self.envelope.asked.as_deref();
+        asked.map(|asked| span(asked).ok_or("an envelope in its frame asks for no span of time".into())).transpose()
+    }
+
+    /// Compares the body with its hash.
+    fn into_part(self) -> std::result::Result<Part, String> {
+        let asked = self.asked()?;
+        let envelope = self.envelope;
         let mut part = Part::new(
-            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?,
-            envelope.url.clone().into_owned(),
-            envelope.request_id.clone().map(Cow::into_owned),
+            self.what,
+            envelope.url.into_owned(),
+            envelope.request_id.map(Cow::into_owned),
             Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            rest[..envelope.bytes].to_vec(),
+            self.body.to_vec(),
         );
-        if let Some(asked) = &envelope.asked {
-            part.asked = Some(span(asked).ok_or("an envelope in its frame asks for no span of time")?);
-        }
+        part.asked = asked;
         if part.sha256.to_string() != envelope.sha256 {
             return Err(format!("the body of {} does not match its SHA-256", part.url));
         }
-        content = &rest[envelope.bytes + 1..];
-        parts.push(part);
+        Ok(part)
     }
-    Ok((parts, finish(envelopes)))
+}
+
+fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    while !content.is_empty() {
+        let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
+        let (line, rest) = content.split_at(line_end + 1);
+        let envelope: Envelope<'_> = serde_json::from_slice(&line[..line_end])
+            .map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
+        if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
+            return Err("its frame ends within a body".into());
+        }
+        let what =
+            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?;
+        let (body, rest) = rest.split_at(envelope.bytes);
+        pieces.push(Piece { line, envelope, what, body });
+        content = &rest[1..];
+    }
+    Ok(pieces)
 }
 
 fn span(text: &str) -> Option<Span> {

@@ -9,7 +9,7 @@ use crate::{
         guid,
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
-        rows_read::{RowReader, Rows},
+        rows_read::RowReader,
         schema, stats, versions,
     },
     model::{
@@ -199,10 +199,15 @@ impl Archive {
         Ok(schema::setting(&self.connection, "derive_version")? == Some(DERIVE_VERSION))
     }
 
-    /// A reader of stored rows, to be used within one [`Archive::at_one_moment`].
-    pub fn row_reader(&self) -> impl FnMut(RecordId) -> Result<Option<Rows>> + '_ {
-        let mut reader = RowReader::new(&self.connection);
-        move |record_id| reader.read(record_id)
+    /// A reader of stored rows.
+    #[must_use]
+    pub fn row_reader(&self) -> RowReader<'_> {
+        RowReader::new(&self.connection)
+    }
+
+    /// Keeps few pages of the database in memory: for one of several connections that read on and on.
+    pub fn keep_few_pages(&self) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "cache_size", -2048)?)
     }
 
     /// The rows of a person, oldest version first.

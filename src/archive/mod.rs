@@ -22,6 +22,7 @@ pub mod listing;
 mod log;
 pub mod page;
 pub mod people;
+pub mod remake;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -213,6 +214,12 @@ impl Archive {
     /// to stop. Its text is not looked at.
     pub fn for_each(&self, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<()> {
         select::for_each(&self.connection, selection, on)
+    }
+
+    /// Runs over the ledger numbers of the newest versions of the records that the filter of `selection` means, in its order. Neither its
+    /// text nor its place is looked at.
+    pub fn for_each_seq(&self, selection: &Selection, on: &mut dyn FnMut(Seq) -> ControlFlow<()>) -> Result<()> {
+        select::for_each_seq(&self.connection, selection, on)
     }
 
     /// How many records are wanted; of the versions `found` (at most [`select::FOUND_MAX`]), where they are given, how many newest ones.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
@@ -25,10 +26,10 @@ const REMEMBERED: usize = 20_000;
 /// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
 #[derive(Default)]
 pub(crate) struct RowWriter {
-    texts: HashMap<String, i64>,
-    identities: HashMap<Identity, i64>,
-    user_agents: HashMap<UserAgent, i64>,
-    endpoints: HashMap<Endpoint, i64>,
+    texts: HashMap<String, i64, RandomState>,
+    identities: HashMap<Identity, i64, RandomState>,
+    user_agents: HashMap<UserAgent, i64, RandomState>,
+    endpoints: HashMap<Endpoint, i64, RandomState>,
 }
 
 impl RowWriter {
@@ -471,7 +472,7 @@ fn identity_fingerprint(identity: &Identity) -> [u8; 16] {
     ])
 }
 
-fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64>, key: K, id: i64) {
+fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64, RandomState>, key: K, id: i64) {
     if memory.len() >= REMEMBERED {
         memory.clear();
     }

@@ -73,19 +73,35 @@ fn silence(endpoints: [&mut Option<Endpoint>; 2]) {
     }
 }
 
-/// Reads rows inside one transaction, remembering what sessions share.
-pub(crate) struct RowReader<'a> {
+/// Endpoints remembered, some 700 bytes each; then it starts over.
+const ENDPOINTS_MAX: usize = 8192;
+
+/// Reads rows, remembering what sessions share.
+pub struct RowReader<'a> {
     connection: &'a Connection,
     endpoints: HashMap<i64, Option<Endpoint>>,
+    /// SQLite's count of what others changed, as of which they are remembered.
+    data_version: i64,
 }
 
 impl<'a> RowReader<'a> {
     pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, endpoints: HashMap::new() }
+        Self { connection, endpoints: HashMap::new(), data_version: 0 }
+    }
+
+    /// Forgets what is remembered if a writer has changed the archive since. To be called at the beginning of each transaction
+    /// in which rows are read.
+    pub fn begin(&mut self) -> Result<()> {
+        let now = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.data_version != now {
+            self.endpoints.clear();
+            self.data_version = now;
+        }
+        Ok(())
     }
 
     /// The rows of a record; `None` when it has none.
-    pub(crate) fn read(&mut self, record_id: RecordId) -> Result<Option<Rows>> {
+    pub fn read(&mut self, record_id: RecordId) -> Result<Option<Rows>> {
         let found = self
             .connection
             .prepare_cached(
@@ -250,6 +266,9 @@ impl<'a> RowReader<'a> {
             }
             None => None,
         };
+        if self.endpoints.len() >= ENDPOINTS_MAX {
+            self.endpoints.clear();
+        }
         self.endpoints.insert(endpoint_id, endpoint.clone());
         Ok(endpoint)
     }

@@ -160,11 +160,7 @@ fn for_each_wanted(
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
     let conditions = &wanted.conditions;
-    let order = match sort {
-        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
-        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
-        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.record_id DESC",
-    };
+    let order = order(sort);
     let clause = conditions.clause();
     let sql = match limit {
         // Chosen and put in order before anything else of them is looked up: what the limit leaves out costs one row of `hit`.
@@ -177,6 +173,34 @@ fn for_each_wanted(
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
         if on(hit(connection, row, wanted)?).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn order(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
+        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
+        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.record_id DESC",
+    }
+}
+
+/// Runs over the ledger numbers of the records that the filter of `selection` means, in its order, until told to stop.
+pub(crate) fn for_each_seq(
+    connection: &Connection,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<()> {
+    let conditions = wanted(connection, &selection.filter)?.conditions;
+    let limit = selection.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+    let sql =
+        format!("SELECT hit.seq FROM hit WHERE {} ORDER BY {}{limit}", conditions.clause(), order(selection.sort));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(conditions.bound().as_slice())?;
+    while let Some(row) = rows.next()? {
+        if on(Seq(row.get(0)?)).is_break() {
             break;
         }
     }

@@ -16,13 +16,13 @@ use crate::{
         listing::{self, Listing, PageOutcome},
         page::{self, RowsOutcome, Taken},
         people,
-        rows::{self, RowWriter, kind_code, kind_of},
+        remake::{self, Rederived},
+        rows::{RowWriter, kind_code},
         runs, schema, tally,
         todo::{self, Todo},
         versions::{self, VersionReader},
     },
     model::{
-        derive,
         document::Part,
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
@@ -52,13 +52,6 @@ pub struct DerivedMore {
     pub last: RecordId,
     pub made: u64,
     pub damaged: Vec<Error>,
-}
-
-/// A record whose rows are to be made again: its newest version.
-struct Underived {
-    record_id: RecordId,
-    seq: Seq,
-    is_person: bool,
 }
 
 impl ArchiveWriter {
@@ -244,18 +237,19 @@ impl ArchiveWriter {
     /// and stops no other. `None` at the end.
     pub fn derive_more(&mut self, after: RecordId, limit: usize) -> Result<Option<DerivedMore>> {
         self.transaction(|transaction, rows| {
-            let underived = underived(transaction, after, limit)?;
-            let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
             let mut reader = VersionReader::new(transaction);
-            let mut more = DerivedMore { last, made: 0, damaged: Vec::new() };
-            for underived in underived {
-                match remake(transaction, rows, &mut reader, &underived) {
-                    Ok(()) => more.made += 1,
-                    Err(error) if error.is_damage() => more.damaged.push(error),
-                    Err(error) => return Err(error),
-                }
-            }
+            let Some(chunk) = remake::chunk(transaction, &mut reader, after, limit)? else { return Ok(None) };
+            let mut more = DerivedMore { last: chunk.last, made: 0, damaged: chunk.damaged };
+            more.made = store(transaction, rows, &chunk.records, &mut more.damaged)?;
             Ok(Some(more))
+        })
+    }
+
+    /// Stores rows that were derived beside, in one transaction. Returns of how many records, and which were damaged after all.
+    pub fn store_rows(&mut self, records: &[Rederived]) -> Result<(u64, Vec<Error>)> {
+        self.transaction(|transaction, rows| {
+            let mut damaged = Vec::new();
+            Ok((store(transaction, rows, records, &mut damaged)?, damaged))
         })
     }
 
@@ -390,30 +384,20 @@ fn entry(prepared: &Prepared) -> Entry {
     }
 }
 
-/// Makes the rows of a record anew: of its newest version, of a person all.
-fn remake(
+fn store(
     transaction: &Transaction<'_>,
     rows: &mut RowWriter,
-    reader: &mut VersionReader<'_>,
-    &Underived { record_id, seq, is_person }: &Underived,
-) -> Result<()> {
-    if is_person {
-        people::remake(transaction, reader, record_id)?;
-        return rows::mark(transaction, record_id);
+    records: &[Rederived],
+    damaged: &mut Vec<Error>,
+) -> Result<u64> {
+    let mut reader = VersionReader::new(transaction);
+    let mut made = 0;
+    for rederived in records {
+        match remake::store(transaction, rows, &mut reader, rederived) {
+            Ok(()) => made += 1,
+            Err(error) if error.is_damage() => damaged.push(error),
+            Err(error) => return Err(error),
+        }
     }
-    let stored = reader.read(seq)?;
-    let derived = derive::derive(&stored.document, &stored.json);
-    rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)
-}
-
-fn underived(transaction: &Transaction<'_>, after: RecordId, limit: usize) -> Result<Vec<Underived>> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT record_id, newest_seq, kind FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL AND record_id > ?1
-         ORDER BY record_id LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![after.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        let is_person = kind_of(row.get(2)?) == Some(Kind::Person);
-        Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?), is_person })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(made)
 }

@@ -173,6 +173,7 @@ impl Demo {
                 filter,
                 format: export::Format::Ndjson,
                 output: Some(output),
+                rows: export::RowsArg::Records,
                 versions: export::Versions::Latest,
             },
             &self.context,

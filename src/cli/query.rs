@@ -20,7 +20,7 @@ use crate::{
         place::Place,
     },
     query::{self, Page, Reach},
-    tables::{Row, Sink, csv::Csv},
+    tables::{Row, Shape, Sink, Table, csv::Csv},
 };
 
 /// Search the archive
@@ -114,7 +114,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 out.write_all(b"\n")
             })?,
             Format::Csv => {
-                let mut csv = Csv::new(&mut out)?;
+                let shape = Shape::default();
+                let mut csv = Table::new(shape, Csv::new(&mut out, &shape.columns())?);
                 let page = each(&archive, &selection, &mut |hit| csv.row(&Row { hit, json: "" }))?;
                 Box::new(csv).finish()?;
                 page

@@ -5,6 +5,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use foldhash::fast::RandomState;
+
 use crate::{
     model::{
         name,
@@ -62,7 +64,7 @@ type Places = Vec<Vec<String>>;
 /// Makes terms, and remembers what it made of values that come again and again: a tenant's people, devices and programs.
 #[derive(Default)]
 pub(crate) struct Analysis {
-    known: HashMap<Class, HashMap<String, String>>,
+    known: HashMap<Class, HashMap<String, String, RandomState>, RandomState>,
     known_count: usize,
 }
 

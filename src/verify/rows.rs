@@ -17,7 +17,7 @@ pub(super) fn check(stored: &Stored, rows: Option<&Rows>) -> Option<Finding> {
     let Some(rows) = rows else {
         return Some(finding("its rows are missing".into()));
     };
-    let derived = derive::derive(&stored.document, &stored.json);
+    let derived = derive::rows(&stored.info.key, stored.document.asked_span(), &stored.json);
     let expected = Rows::expected(&info.key, (info.seq, info.version), derived);
     if *rows == expected {
         return None;

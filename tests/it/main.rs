@@ -34,6 +34,7 @@ mod resume;
 mod signing_in;
 mod sql;
 mod support;
+mod tables;
 mod time;
 mod tls;
 mod versions;
