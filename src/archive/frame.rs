@@ -187,6 +187,16 @@ pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, S
     Ok((parts, finish(envelopes)))
 }
 
+/// Compares each body with its hash; gives the hash over the envelopes.
+pub(crate) fn check(pieces: &[Piece<'_>]) -> std::result::Result<Sha256, String> {
+    let mut envelopes = digest::Context::new(&digest::SHA256);
+    for piece in pieces {
+        piece.check()?;
+        envelopes.update(piece.line);
+    }
+    Ok(finish(envelopes))
+}
+
 impl Piece<'_> {
     /// The span that a row of a log was asked for with.
     pub(crate) fn asked(&self) -> std::result::Result<Option<Span>, String> {
@@ -194,22 +204,25 @@ impl Piece<'_> {
         asked.map(|asked| span(asked).ok_or("an envelope in its frame asks for no span of time".into())).transpose()
     }
 
-    /// Compares the body with its hash.
-    fn into_part(self) -> std::result::Result<Part, String> {
-        let asked = self.asked()?;
-        let envelope = self.envelope;
-        let mut part = Part::new(
-            self.what,
-            envelope.url.into_owned(),
-            envelope.request_id.map(Cow::into_owned),
-            Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            self.body.to_vec(),
-        );
-        part.asked = asked;
-        if part.sha256.to_string() != envelope.sha256 {
-            return Err(format!("the body of {} does not match its SHA-256", part.url));
+    fn check(&self) -> std::result::Result<Sha256, String> {
+        let sha256 = Sha256::of(self.body);
+        if sha256.to_string() != self.envelope.sha256 {
+            return Err(format!("the body of {} does not match its SHA-256", self.envelope.url));
         }
-        Ok(part)
+        Ok(sha256)
+    }
+
+    fn into_part(self) -> std::result::Result<Part, String> {
+        let (sha256, asked, envelope) = (self.check()?, self.asked()?, self.envelope);
+        Ok(Part {
+            what: self.what,
+            url: envelope.url.into_owned(),
+            request_id: envelope.request_id.map(Cow::into_owned),
+            asked,
+            received: Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
+            body: self.body.to_vec(),
+            sha256,
+        })
     }
 }
 

@@ -73,10 +73,7 @@ pub(crate) fn chunk(
     Ok(Some(chunk))
 }
 
-fn rederive(
-    reader: &mut VersionReader<'_>,
-    &Underived { record_id, seq, is_person }: &Underived,
-) -> Result<Rederived> {
+fn rederive(reader: &mut VersionReader<'_>, &Underived { record_id, seq, is_person }: &Underived) -> Result<Rederived> {
     if is_person {
         return Ok(Rederived::Person(record_id));
     }

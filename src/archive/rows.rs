@@ -29,7 +29,8 @@ pub(crate) struct RowWriter {
     texts: HashMap<String, i64, RandomState>,
     identities: HashMap<Identity, i64, RandomState>,
     user_agents: HashMap<UserAgent, i64, RandomState>,
-    endpoints: HashMap<Endpoint, i64, RandomState>,
+    /// In boxes: a place in a map costs as much whether it is taken or not.
+    endpoints: HashMap<Box<Endpoint>, i64, RandomState>,
 }
 
 impl RowWriter {
@@ -253,7 +254,7 @@ impl RowWriter {
                     agent,
                 ])?,
         };
-        remember(&mut self.endpoints, endpoint.clone(), id);
+        remember(&mut self.endpoints, Box::new(endpoint.clone()), id);
         Ok(id)
     }
 

@@ -74,12 +74,13 @@ fn silence(endpoints: [&mut Option<Endpoint>; 2]) {
 }
 
 /// Endpoints remembered, some 700 bytes each; then it starts over.
-const ENDPOINTS_MAX: usize = 8192;
+const ENDPOINTS_MAX: usize = 4096;
 
 /// Reads rows, remembering what sessions share.
 pub struct RowReader<'a> {
     connection: &'a Connection,
-    endpoints: HashMap<i64, Option<Endpoint>>,
+    /// In boxes: a place in a map costs as much whether it is taken or not.
+    endpoints: HashMap<i64, Option<Box<Endpoint>>>,
     /// SQLite's count of what others changed, as of which they are remembered.
     data_version: i64,
 }
@@ -238,7 +239,7 @@ impl<'a> RowReader<'a> {
     fn endpoint(&mut self, endpoint_id: Option<i64>) -> Result<Option<Endpoint>> {
         let Some(endpoint_id) = endpoint_id else { return Ok(None) };
         if let Some(endpoint) = self.endpoints.get(&endpoint_id) {
-            return Ok(endpoint.clone());
+            return Ok(endpoint.as_deref().cloned());
         }
         let found = self
             .connection
@@ -269,7 +270,7 @@ impl<'a> RowReader<'a> {
         if self.endpoints.len() >= ENDPOINTS_MAX {
             self.endpoints.clear();
         }
-        self.endpoints.insert(endpoint_id, endpoint.clone());
+        self.endpoints.insert(endpoint_id, endpoint.clone().map(Box::new));
         Ok(endpoint)
     }
 

@@ -8,6 +8,7 @@ pub mod progress;
 pub mod render;
 
 mod ask;
+mod by;
 mod credential;
 mod demo;
 mod doctor;
@@ -19,9 +20,12 @@ mod paper;
 mod query;
 mod reindex;
 mod retry;
+mod searched;
 mod show;
 mod signals;
 mod simulate;
+mod sql;
+mod statements;
 mod status;
 mod sync;
 mod verify;
@@ -85,6 +89,7 @@ enum Command {
     Sync(sync::Args),
     Query(query::Args),
     Show(show::Args),
+    Sql(sql::Args),
     Export(export::Args),
     Verify(verify::Args),
     Status(status::Args),
@@ -222,6 +227,7 @@ fn run(args: Args) -> Result<Code> {
         Command::Sync(args) => sync::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),
+        Command::Sql(args) => sql::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),

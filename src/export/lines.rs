@@ -1,9 +1,6 @@
 //! The newest documents of a selection, a line each: what needs nothing of their rows, and so reads none.
 
-use std::{
-    io::Write,
-    ops::ControlFlow,
-};
+use std::{io::Write, ops::ControlFlow};
 
 use crate::{
     archive::Archive,

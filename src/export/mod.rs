@@ -25,7 +25,7 @@ use crate::{
         derive,
         filter::Selection,
         hit::{Hit, Person},
-        id::{RecordKey, Seq},
+        id::{RecordId, RecordKey, Seq},
         kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
@@ -217,7 +217,11 @@ impl Writing<'_> {
                         _ if info.newest => row(&mut *self.sink, hit, line.json, report)?,
                         _ => {
                             let derived = derive::rows(&line.info.key, line.asked, line.json);
-                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&line.info, &derived) };
+                            let older = Hit {
+                                matched: hit.matched.clone(),
+                                record_id: hit.record_id,
+                                ..hit_of(&line.info, &derived)
+                            };
                             row(&mut *self.sink, &older, line.json, report)?;
                         }
                     }
@@ -254,7 +258,9 @@ fn hit_of(info: &VersionInfo, derived: &Derived) -> Hit {
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         matched: Vec::new(),
+        next: None,
         seq: info.seq,
+        record_id: RecordId::default(),
     }
 }
 

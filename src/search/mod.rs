@@ -35,7 +35,7 @@ pub use self::{
     error::{Error, Result, SyntaxError},
     folder::State,
     indexer::Indexer,
-    matches::{Match, Matches, Order, Within, count},
+    matches::{Behind, Match, Matches, Order, Within, count, each},
 };
 use crate::{
     model::id::{RecordId, Seq},

@@ -165,7 +165,16 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn words(text: &str) -> Places {
-    let mut places: Places = pieces(text).map(name::words).filter(|terms| !terms.is_empty()).collect();
+    let mut places = Places::new();
+    let pieces: Vec<&str> = pieces(text).collect();
+    // What is written apart in a script without spaces is found as one run too, from where it begins.
+    for run in pieces.chunk_by(|one, other| name::is_unspaced(one) && name::is_unspaced(other)) {
+        let together = if run.len() > 1 { name::words(&run.concat()) } else { Vec::new() };
+        places.extend(run.iter().map(|piece| name::words(piece)));
+        let first = places.len() - run.len();
+        places[first].extend(together);
+    }
+    places.retain(|terms| !terms.is_empty());
     places.iter_mut().flatten().for_each(|term| term.truncate(capped(term, TERM_LEN_MAX).len()));
     places
 }

@@ -433,7 +433,7 @@ fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
     .unwrap();
     assert_eq!(tail.position(), Seq(8));
     let query = Query::parse("alice").unwrap();
-    let ask = |order, within| seqs(Matches::new(Some(&disk), Some(&tail), &query, order, within));
+    let ask = |order, within| seqs(Matches::new(Some(&disk), Some(&tail), &query, order, within, None));
     assert_eq!(ask(Order::Newest, Within::default()), [8, 4, 7, 1]);
     assert_eq!(ask(Order::Oldest, Within::default()), [1, 7, 4, 8]);
     assert_eq!(ask(Order::Longest, Within::default()), [8, 4, 7, 1]);
@@ -441,7 +441,7 @@ fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
     assert_eq!(ask(Order::Newest, within), [7]);
     assert_eq!(count(Some(&disk), Some(&tail), &query, Within::default()).unwrap(), 4);
     assert_eq!(count(Some(&disk), None, &query, within).unwrap(), 1);
-    assert_eq!(seqs(Matches::new(None, None, &query, Order::Newest, within)), [] as [i64; 0]);
+    assert_eq!(seqs(Matches::new(None, None, &query, Order::Newest, within, None)), [] as [i64; 0]);
 }
 
 #[test]

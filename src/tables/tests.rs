@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     model::{
         hit::Person,
-        id::{Seq, Version},
+        id::{RecordId, Seq, Version},
         kind::Kind,
         time::Timestamp,
         view,
@@ -37,7 +37,9 @@ fn hit() -> Hit {
         sessions: Some(3),
         failed: true,
         matched: Vec::new(),
+        next: None,
         seq: Seq(7),
+        record_id: RecordId(7),
     }
 }
 

@@ -86,8 +86,9 @@ mod tests {
     };
 
     fn document(parts: &[(What, &str)]) -> Document {
-        let part =
-            |(what, body): &(What, &str)| Part::new(*what, "https://graph/x".into(), None, Timestamp(0), (*body).into());
+        let part = |(what, body): &(What, &str)| {
+            Part::new(*what, "https://graph/x".into(), None, Timestamp(0), (*body).into())
+        };
         Document { key: RecordKey::call("x"), version: Version(1), parts: parts.iter().map(part).collect() }
     }
 
