@@ -182,8 +182,11 @@ impl FrameReader {
 /// Compares each body with its hash; gives the parts and the hash over their envelopes.
 pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
     let mut envelopes = digest::Context::new(&digest::SHA256);
-    pieces.iter().for_each(|piece| envelopes.update(piece.line));
-    let parts = pieces.into_iter().map(Piece::into_part).collect::<std::result::Result<_, _>>()?;
+    let mut parts = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        envelopes.update(piece.line);
+        parts.push(piece.into_part()?);
+    }
     Ok((parts, finish(envelopes)))
 }
 
