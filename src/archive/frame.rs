@@ -153,6 +153,37 @@ impl FrameReader {
     }
 }
 
+/// The envelope of a part: one line of JSON, without its line feed.
+pub(super) fn envelope_line(part: &Part) -> String {
+    Envelope::line(part)
+}
+
+fn envelope(line: &[u8]) -> std::result::Result<Envelope<'_>, String> {
+    serde_json::from_slice(line).map_err(|error| format!("an envelope is unreadable: {error}"))
+}
+
+/// Puts an envelope, one line of JSON, and its body together again; the body is compared with the hash in the envelope.
+pub(super) fn part(line: &[u8], body: Vec<u8>) -> std::result::Result<Part, String> {
+    part_of(envelope(line)?, body)
+}
+
+fn part_of(envelope: Envelope<'_>, body: Vec<u8>) -> std::result::Result<Part, String> {
+    let mut part = Part::new(
+        What::from_name(&envelope.what).ok_or_else(|| format!("there is an unknown '{}' in it", envelope.what))?,
+        envelope.url.into_owned(),
+        envelope.request_id.map(Cow::into_owned),
+        Timestamp::parse(&envelope.received).ok_or("an envelope has no time")?,
+        body,
+    );
+    if let Some(asked) = &envelope.asked {
+        part.asked = Some(span(asked).ok_or("an envelope asks for no span of time")?);
+    }
+    if part.sha256.to_string() != envelope.sha256 || part.body.len() != envelope.bytes {
+        return Err(format!("the body of {} does not match its SHA-256", part.url));
+    }
+    Ok(part)
+}
+
 fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
     let mut parts = Vec::new();
     let mut envelopes = digest::Context::new(&digest::SHA256);
@@ -161,26 +192,13 @@ fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String>
         let (line, rest) = (&content[..line_end], &content[line_end + 1..]);
         envelopes.update(line);
         envelopes.update(b"\n");
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
-        if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
+        let envelope = envelope(line)?;
+        let bytes = envelope.bytes;
+        if rest.len() <= bytes || rest[bytes] != b'\n' {
             return Err("its frame ends within a body".into());
         }
-        let mut part = Part::new(
-            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?,
-            envelope.url.clone().into_owned(),
-            envelope.request_id.clone().map(Cow::into_owned),
-            Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            rest[..envelope.bytes].to_vec(),
-        );
-        if let Some(asked) = &envelope.asked {
-            part.asked = Some(span(asked).ok_or("an envelope in its frame asks for no span of time")?);
-        }
-        if part.sha256.to_string() != envelope.sha256 {
-            return Err(format!("the body of {} does not match its SHA-256", part.url));
-        }
-        content = &rest[envelope.bytes + 1..];
-        parts.push(part);
+        parts.push(part_of(envelope, rest[..bytes].to_vec())?);
+        content = &rest[bytes + 1..];
     }
     Ok((parts, finish(envelopes)))
 }
@@ -190,7 +208,7 @@ fn span(text: &str) -> Option<Span> {
     Some(Span::new(Timestamp::parse(from)?, Timestamp::parse(to)?))
 }
 
-fn finish(context: digest::Context) -> Sha256 {
+pub(super) fn finish(context: digest::Context) -> Sha256 {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     Sha256(hash)

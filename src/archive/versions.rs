@@ -7,13 +7,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     archive::{
         error::{Error, Result},
+        folder::Folder,
         frame::{Dictionary, FrameReader},
         guid,
         ledger::{self, Entry},
         rows::{kind_code, kind_of},
+        sealed::{
+            VolumeName,
+            reader::{Place, SealedReader},
+            table,
+        },
     },
     model::{
-        document::Document,
+        document::{Document, Part},
         id::{RecordKey, Seq, Sha256, Version},
     },
 };
@@ -27,8 +33,10 @@ pub struct VersionInfo {
     /// Whether it is the newest of its record.
     pub newest: bool,
     pub raw_bytes: u64,
-    /// Compressed.
+    /// Compressed; 0 once its bodies are sealed and its frame is emptied.
     pub frame_bytes: u64,
+    /// The file that has its bodies.
+    pub sealed: Option<VolumeName>,
 }
 
 /// A version as read back and found equal to what the ledger says of it.
@@ -40,26 +48,54 @@ pub struct Stored {
     pub json: String,
 }
 
-/// Reads frames, keeping a decompressor for each dictionary.
+/// The bodies of a version, each found equal to its hash.
+pub(crate) struct Bodies {
+    pub(crate) info: VersionInfo,
+    pub(crate) parts: Vec<Part>,
+    /// Over their envelopes.
+    pub(crate) parts_sha256: Sha256,
+}
+
+/// Where a version's bodies are.
+struct Whereabouts {
+    frame: Option<Vec<u8>>,
+    dictionary_id: Option<i64>,
+    sealed: Option<Place>,
+}
+
+/// Reads versions out of frames and sealed files, keeping a decompressor for each dictionary.
 pub struct VersionReader<'a> {
     connection: &'a Connection,
     readers: HashMap<Option<i64>, FrameReader>,
+    sealed: SealedReader,
+    /// Made when first needed.
+    sql: Option<String>,
 }
 
 impl<'a> VersionReader<'a> {
-    pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, readers: HashMap::new() }
+    pub(crate) fn new(connection: &'a Connection, folder: &Folder) -> Self {
+        Self { connection, readers: HashMap::new(), sealed: SealedReader::new(folder.clone()), sql: None }
+    }
+
+    /// Puts versions into the order in which reading them costs least: those of one sealed frame together.
+    pub fn sort<T>(&self, items: &mut Vec<T>, seq: impl Fn(&T) -> Seq) -> Result<()> {
+        let mut placed = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            placed.push((table::position(self.connection, seq(&item))?, item));
+        }
+        placed.sort_by_key(|(position, item)| (*position, seq(item)));
+        items.extend(placed.into_iter().map(|(_, item)| item));
+        Ok(())
     }
 
     /// Reads a version and checks it: each body against its SHA-256, envelopes and document against the ledger.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when anything differs; [`Error::DamagedLedger`] when there is no such entry or version.
+    /// [`Error::Damaged`] when anything differs; [`Error::DamagedLedger`] when there is no such entry or version;
+    /// [`Error::Volume`] when the sealed file that has it is missing.
     pub fn read(&mut self, seq: Seq) -> Result<Stored> {
-        let (info, frame, dictionary_id) = self.row(seq)?;
+        let Bodies { info, parts, parts_sha256 } = self.bodies(seq)?;
         let damaged = |what: String| Error::Damaged { key: info.key.clone(), version: info.version, seq, what };
-        let frame = frame.ok_or_else(|| damaged("its frame is missing".into()))?;
-        let (parts, parts_sha256) = self.frame_reader(dictionary_id, &damaged)?.read(&frame).map_err(&damaged)?;
         let document = Document { key: info.key.clone(), version: info.version, parts };
         let json = document.assemble().map_err(|error| damaged(error.to_string()))?;
         let expected = Entry::Version {
@@ -82,20 +118,35 @@ impl<'a> VersionReader<'a> {
         Ok(Stored { info, document, json })
     }
 
-    fn row(&self, seq: Seq) -> Result<(VersionInfo, Option<Vec<u8>>, Option<i64>)> {
-        let found = self
-            .connection
-            .prepare_cached(
-                "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-                        length(version.frame), version.frame, version.dictionary_id
-                 FROM version JOIN record USING (record_id) WHERE version.seq = ?1",
-            )?
-            .query_row([seq.0], |row| {
-                let info = info(seq, row)?;
-                Ok((info, row.get(6)?, row.get(7)?))
-            })
-            .optional()?;
-        found.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
+    /// Reads the bodies of a version, out of its frame as long as there is one. They are not compared with the ledger.
+    pub(crate) fn bodies(&mut self, seq: Seq) -> Result<Bodies> {
+        let (info, Whereabouts { frame, dictionary_id, sealed }) = self.row(seq)?;
+        let damaged = |what: String| Error::Damaged { key: info.key.clone(), version: info.version, seq, what };
+        let (parts, parts_sha256) = match (frame, sealed) {
+            (Some(frame), _) => self.frame_reader(dictionary_id, &damaged)?.read(&frame).map_err(&damaged)?,
+            (None, Some(place)) => {
+                let lines = self.sealed.lines(&place)?.map_err(&damaged)?;
+                if (lines.seq, &lines.key, lines.version) != (seq, &info.key, info.version) {
+                    return Err(damaged(format!("in {}: another version is in its place", place.volume.inside())));
+                }
+                (lines.parts, lines.parts_sha256)
+            }
+            (None, None) => return Err(damaged("its frame is missing".into())),
+        };
+        Ok(Bodies { info, parts, parts_sha256 })
+    }
+
+    fn row(&mut self, seq: Seq) -> Result<(VersionInfo, Whereabouts)> {
+        let sql = match self.sql.take() {
+            Some(sql) => sql,
+            None => sql(self.connection, "version.frame, version.dictionary_id", "version.seq = ?1")?,
+        };
+        let found = self.connection.prepare_cached(&sql)?.query_row([seq.0], |row| {
+            let (frame, dictionary_id) = (row.get(INFO_COLUMNS)?, row.get(INFO_COLUMNS + 1)?);
+            Ok((info(row)?, Whereabouts { frame, dictionary_id, sealed: Place::of_row(row, PLACE_COLUMN)? }))
+        });
+        self.sql = Some(sql);
+        found.optional()?.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
     }
 
     fn frame_reader(&mut self, id: Option<i64>, damaged: &dyn Fn(String) -> Error) -> Result<&mut FrameReader> {
@@ -139,13 +190,9 @@ pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dicti
 
 /// All versions of a record, oldest first; empty when there is no such record.
 pub(crate) fn versions(connection: &Connection, key: &RecordKey) -> Result<Vec<VersionInfo>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-                length(version.frame), version.seq
-         FROM version JOIN record USING (record_id) WHERE record.kind = ?1 AND record.id = ?2 ORDER BY version.version",
-    )?;
-    let rows =
-        statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| info(Seq(row.get(6)?), row))?;
+    let sql = sql(connection, "NULL, NULL", "record.kind = ?1 AND record.id = ?2 ORDER BY version.version")?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], info)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -167,15 +214,29 @@ pub(crate) fn seqs_after(connection: &Connection, after: Seq, limit: usize) -> R
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn info(seq: Seq, row: &rusqlite::Row<'_>) -> rusqlite::Result<VersionInfo> {
+/// Columns of [`sql`] that say what a version is; two more follow, then its place.
+const INFO_COLUMNS: usize = 7;
+const PLACE_COLUMN: usize = INFO_COLUMNS + 2;
+
+fn sql(connection: &Connection, two_columns: &str, condition: &str) -> Result<String> {
+    let (place, joins) = table::place_sql(connection)?;
+    Ok(format!(
+        "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
+             length(version.frame), version.seq, {two_columns}, {place}
+         FROM version JOIN record USING (record_id) {joins} WHERE {condition}"
+    ))
+}
+
+fn info(row: &rusqlite::Row<'_>) -> rusqlite::Result<VersionInfo> {
     let kind = kind_of(row.get(0)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, row.get(0)?))?;
     let id = guid::from_sql(row.get_ref(1)?).unwrap_or_default();
     Ok(VersionInfo {
         key: RecordKey { kind, id },
         version: Version(row.get(2)?),
-        seq,
+        seq: Seq(row.get(6)?),
         newest: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
         raw_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
         frame_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).unsigned_abs(),
+        sealed: table::name(row, PLACE_COLUMN)?,
     })
 }

@@ -37,11 +37,11 @@ const DERIVED_AT_ONCE: usize = 256;
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct ArchiveWriter {
-    connection: Connection,
+    pub(super) connection: Connection,
     rows: RowWriter,
     /// Made when first needed: a compressor takes megabytes.
     frames: Option<FrameWriter>,
-    folder: Folder,
+    pub(super) folder: Folder,
     _lock: Lock,
 }
 
@@ -179,8 +179,9 @@ impl ArchiveWriter {
             Some(frames) => frames,
             None => FrameWriter::new(self.dictionary()?.as_ref())?,
         };
+        let folder = self.folder.clone();
         let outcome = self.transaction(|transaction, rows| {
-            let outcome = page::keep(transaction, rows, &mut frames, kind, page, taken)?;
+            let outcome = page::keep(transaction, &folder, rows, &mut frames, kind, page, taken)?;
             note(transaction, &outcome)?;
             Ok(outcome)
         });
@@ -243,10 +244,12 @@ impl ArchiveWriter {
     /// Makes the rows of up to `limit` records after `after` whose rows are missing, in one transaction. A damaged record is told
     /// and stops no other. `None` at the end.
     pub fn derive_more(&mut self, after: RecordId, limit: usize) -> Result<Option<DerivedMore>> {
+        let folder = self.folder.clone();
         self.transaction(|transaction, rows| {
-            let underived = underived(transaction, after, limit)?;
+            let mut underived = underived(transaction, after, limit)?;
             let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
-            let mut reader = VersionReader::new(transaction);
+            let mut reader = VersionReader::new(transaction, &folder);
+            reader.sort(&mut underived, |underived| underived.seq)?;
             let mut more = DerivedMore { last, made: 0, damaged: Vec::new() };
             for underived in underived {
                 match remake(transaction, rows, &mut reader, &underived) {
@@ -288,7 +291,10 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>) -> Result<T> {
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
+    ) -> Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = work(&transaction, &mut self.rows).and_then(|value| {
             transaction.commit()?;

@@ -163,6 +163,8 @@ impl From<archive::Error> for Failure {
             Error::Io { ref source, .. } if may_not_write(source) => {
                 Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)
             }
+            Error::Volume { .. } => Self::new(Code::Integrity, message)
+                .hint("copy the file back from where it is kept; what it should be says: callvault verify"),
             error if error.is_damage() => {
                 Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
             }

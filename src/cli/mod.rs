@@ -19,6 +19,7 @@ mod paper;
 mod query;
 mod reindex;
 mod retry;
+mod seal;
 mod show;
 mod signals;
 mod simulate;
@@ -91,6 +92,7 @@ enum Command {
     Failures(failures::Args),
     Retry(retry::Args),
     Reindex(reindex::Args),
+    Seal(seal::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
     Completions(paper::CompletionsArgs),
@@ -228,6 +230,7 @@ fn run(args: Args) -> Result<Code> {
         Command::Failures(args) => failures::run(&args, &context),
         Command::Retry(args) => retry::run(&args, &context),
         Command::Reindex(args) => reindex::run(&args, &context),
+        Command::Seal(args) => seal::run(&args, &context),
         Command::Simulate(args) => simulate::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => paper::completions(&args),

@@ -176,10 +176,14 @@ fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Resul
         let mut row_reader = archive.row_reader();
         let compare_rows = matches!(archive.rows_are_current(), Ok(true));
         // What has no entry or no record was named already.
-        let to_read = slice
+        let mut to_read: Vec<&VersionRow> = slice
             .versions
             .iter()
-            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq));
+            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq))
+            .collect();
+        if let Err(error) = reader.sort(&mut to_read, |row| row.seq) {
+            tally.findings.push(Finding::of_error(error, What::Database)?);
+        }
         for row in to_read {
             let rows: Option<&mut RowReader<'_>> = if compare_rows { Some(&mut row_reader) } else { None };
             version(archive, row, &mut reader, rows, &mut tally)?;

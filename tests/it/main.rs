@@ -29,6 +29,7 @@ mod paging;
 mod people;
 mod query;
 mod resume;
+mod seal;
 mod signing_in;
 mod support;
 mod time;
