@@ -49,7 +49,7 @@ pub struct Due {
 }
 
 /// Months of which something is to be sealed at `now` (Graph's time), the oldest first.
-pub fn due(archive: &Archive, ask: &Ask, now: Timestamp, policy: &Policy) -> archive::Result<Vec<Due>> {
+pub fn due(archive: &Archive, ask: Ask, now: Timestamp, policy: &Policy) -> archive::Result<Vec<Due>> {
     let volumes = archive.volumes()?;
     let mut sources = Vec::new();
     for source in Source::ALL.into_iter().filter(|source| source.is_of_events()) {

@@ -117,7 +117,7 @@ impl Archive {
                 .collect::<rusqlite::Result<_>>()?,
             versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
             lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
-            volumes: self.volumes()?.into_iter().filter_map(|volume| volume.seq).collect(),
+            volumes: table::entries(&self.connection, after, to)?,
         })
     }
 
@@ -181,7 +181,7 @@ impl Archive {
 
     /// How many versions are said to be in a sealed file.
     pub fn versions_in(&self, volume: &Volume) -> Result<u64> {
-        table::count_in(&self.connection, volume.volume_id)
+        table::count_in(&self.connection, volume.id)
     }
 
     /// Kinds of which there is more or less than was counted while it was stored; an older archive has no counts.

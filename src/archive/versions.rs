@@ -79,6 +79,9 @@ impl<'a> VersionReader<'a> {
 
     /// Puts versions into the order in which reading them costs least: those of one sealed frame together.
     pub fn sort<T>(&self, items: &mut Vec<T>, seq: impl Fn(&T) -> Seq) -> Result<()> {
+        if !table::any(self.connection)? {
+            return Ok(());
+        }
         let mut placed = Vec::with_capacity(items.len());
         for item in items.drain(..) {
             placed.push((table::position(self.connection, seq(&item))?, item));

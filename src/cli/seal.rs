@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         let archive = context.archive()?;
         archive.require_rows()?;
         let now = context.graph_now(&archive)?;
-        let due = due(&archive, &ask, now, &policy)?;
+        let due = due(&archive, ask, now, &policy)?;
         print(&due, &[], args, context)?;
         return Ok(Code::Done);
     }
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     writer.derive_missing(&mut |_| ControlFlow::Continue(()))?;
     let archive = Archive::open(&context.folder())?;
     let now = context.graph_now(&archive)?;
-    let due = due(&archive, &ask, now, &policy)?;
+    let due = due(&archive, ask, now, &policy)?;
     let run = writer.begin_run("seal", now)?;
     let runtime = super::runtime()?;
     let (stop_sender, stop) = watch::channel(false);
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 }
 
 /// What is due; a month that was named and may still change is refused.
-fn due(archive: &Archive, ask: &Ask, now: Timestamp, policy: &Policy) -> Result<Vec<Due>> {
+fn due(archive: &Archive, ask: Ask, now: Timestamp, policy: &Policy) -> Result<Vec<Due>> {
     let due = seal::due(archive, ask, now, policy)?;
     let Some(month) = ask.month.filter(|_| due.is_empty()) else { return Ok(due) };
     let kinds: Vec<_> = archive.open_amounts(month)?.into_iter().map(|(kind, _)| kind).collect();
@@ -155,7 +155,7 @@ pub(super) fn after_round(
         return Ok(Vec::new());
     }
     let archive = Archive::open(writer.folder())?;
-    let due = seal::due(&archive, &Ask { month: None, only_first: true }, now, &context.config.policy()?)?;
+    let due = seal::due(&archive, Ask { month: None, only_first: true }, now, &context.config.policy()?)?;
     let bar = Bar::new(context);
     let sealed = seal::seal(writer, &due, level, now, &mut |progress| bar.told(progress, stop));
     bar.bar.finish_and_clear();

@@ -353,6 +353,20 @@ fn a_reader_of_a_hundred_lines_that_shares_nothing_with_us_reads_open_and_sealed
 }
 
 #[test]
+fn a_database_that_an_older_program_made_gives_its_room_back_too() {
+    let bench = grown_unsealed(company(5, 20));
+    let whole = exported(&bench);
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    connection.execute_batch("PRAGMA auto_vacuum = none; VACUUM").unwrap();
+    drop(connection);
+    let bytes = database_bytes(&bench);
+    bench.run("seal").ends_with(0);
+    assert!(database_bytes(&bench) < bytes);
+    assert_eq!((exported(&bench), frames_left(&bench)), (whole, 0));
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
 fn readers_beside_a_sealing_never_fail() {
     let bench = grown_unsealed(Settings { weather: mild(callvault::simulate::Weather::calm()), ..company(12, 20) });
     let before = exported(&bench);

@@ -243,7 +243,7 @@ fn seal_due(folder: &Folder, now: Timestamp, stops_after: Option<u64>) -> u64 {
     let mut writer = ArchiveWriter::open(folder, now).unwrap();
     writer.derive_missing(&mut |_| ControlFlow::Continue(())).unwrap();
     let archive = Archive::open(folder).unwrap();
-    let due = seal::due(&archive, &seal::Ask::default(), now, &sync::Settings::default().policy).unwrap();
+    let due = seal::due(&archive, seal::Ask::default(), now, &sync::Settings::default().policy).unwrap();
     let mut told = 0;
     let sealed = seal::seal(&mut writer, &due, 1, now, &mut |_| {
         told += 1;

@@ -46,7 +46,7 @@ pub fn month(folder: &Path) -> Result<Vec<Checked>> {
     names.sort();
     let manifests: Vec<PathBuf> = names
         .iter()
-        .filter(|name| name.starts_with("manifest") && name.ends_with(".json"))
+        .filter(|name| name.strip_prefix("manifest").is_some_and(|rest| rest.strip_suffix(".json").is_some()))
         .map(|name| folder.join(name))
         .collect();
     let mut checked: Vec<Checked> = manifests.iter().map(|path| one(path)).collect();

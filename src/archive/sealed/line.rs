@@ -91,7 +91,7 @@ pub(crate) fn read(content: &[u8]) -> Result<Lines, String> {
     let mut envelopes = digest::Context::new(&digest::SHA256);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"}\n").ok_or("a line does not end where it should")?;
-        let (its_head, envelope, body) = cut(line)?;
+        let Cut { head: its_head, envelope, body } = cut(line)?;
         if *head.get_or_insert_with(|| its_head.clone()) != its_head {
             return Err("there are lines of another version among its own".into());
         }
@@ -114,7 +114,7 @@ pub(crate) fn versions(content: &[u8]) -> Result<Vec<Range<usize>>, String> {
     let mut versions: Vec<Range<usize>> = Vec::new();
     let (mut at, mut last_head) = (0, Vec::new());
     for line in content.split_inclusive(|byte| *byte == b'\n') {
-        let (head, ..) = cut(line)?;
+        let Cut { head, .. } = cut(line)?;
         let end = at + line.len();
         match versions.last_mut() {
             Some(version) if head == last_head => version.end = end,
@@ -125,9 +125,17 @@ pub(crate) fn versions(content: &[u8]) -> Result<Vec<Range<usize>>, String> {
     Ok(versions)
 }
 
+/// The pieces of a line.
+struct Cut<'a> {
+    head: Vec<u8>,
+    envelope: Vec<u8>,
+    /// The member that holds it.
+    body: &'a [u8],
+}
+
 /// A line without its end as head and envelope, each an object of its own again, and the member that holds the body. No search goes
 /// astray: what is looked for has quotes in it that no JSON string could have within.
-fn cut(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>, &[u8]), String> {
+fn cut(line: &[u8]) -> Result<Cut<'_>, String> {
     let unreadable = || "a line is unreadable".to_owned();
     let from = memmem::find(line, ENVELOPE).ok_or_else(unreadable)?;
     let to = memmem::find(line, HASH).ok_or_else(unreadable)? + HASH.len() + HASH_DIGITS + 1;
@@ -135,7 +143,7 @@ fn cut(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>, &[u8]), String> {
         return Err(unreadable());
     }
     let head = [line[..from].strip_suffix(b",").ok_or_else(unreadable)?, b"}"].concat();
-    Ok((head, [b"{", &line[from..to], b"}"].concat(), &line[to..]))
+    Ok(Cut { head, envelope: [b"{", &line[from..to], b"}"].concat(), body: &line[to..] })
 }
 
 fn read_body(member: &[u8]) -> Result<Vec<u8>, String> {
@@ -192,7 +200,7 @@ mod tests {
         ];
         for (body, member) in bodies {
             let written = version(&[body]);
-            assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), 1);
+            assert_eq!(memchr::memchr_iter(b'\n', &written).count(), 1);
             let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
             assert!(value.get(member).is_some() && value["seq"] == 7 && value["kind"] == "pstn", "{value}");
             let read = read(&written).unwrap();

@@ -248,6 +248,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a damaged file is what is wanted")]
     fn a_file_that_is_cut_or_changed_is_refused() {
         let (file, entries) = file(&[content(50_000), content(60_000)]);
         let bytes = std::fs::read(file.path()).unwrap();

@@ -20,7 +20,7 @@ use crate::{
 /// A file of sealed bodies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    pub(crate) volume_id: i64,
+    pub(crate) id: i64,
     pub name: VolumeName,
     /// Its entry in the ledger; `None` while it is being written.
     pub seq: Option<Seq>,
@@ -110,16 +110,16 @@ pub(crate) fn volumes(connection: &Connection) -> Result<Vec<Volume>> {
         let hash =
             |n| Ok::<_, rusqlite::Error>(Sha256::from_slice(&row.get::<_, Vec<u8>>(n)?).unwrap_or(Sha256([0; 32])));
         let Some(name) = name(row, 1)? else { continue };
-        let volume_id = row.get(0)?;
+        let id = row.get(0)?;
         volumes.push(Volume {
-            volume_id,
+            id,
             name,
             seq: row.get::<_, Option<i64>>(3)?.map(Seq),
             bytes: row.get::<_, i64>(4)?.unsigned_abs(),
             sha256: hash(5)?,
             manifest_sha256: hash(6)?,
             emptied: row.get(7)?,
-            kinds: kinds(connection, volume_id)?,
+            kinds: kinds(connection, id)?,
         });
     }
     Ok(volumes)
@@ -143,11 +143,27 @@ pub(crate) fn count_in(connection: &Connection, volume_id: i64) -> Result<u64> {
     Ok(connection.prepare_cached(sql)?.query_row([volume_id], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Where each of these versions is, in the order asked: month, file and place for those that are sealed.
-pub(crate) fn position(connection: &Connection, seq: Seq) -> Result<Option<(i64, i64, i64)>> {
+/// Ledger entries of files, of those after `after` and up to `to`.
+pub(crate) fn entries(connection: &Connection, after: Seq, to: Seq) -> Result<Vec<Seq>> {
     if !schema::has_sealed(connection)? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
+    let mut statement = connection.prepare_cached("SELECT seq FROM volume WHERE seq > ?1 AND seq <= ?2")?;
+    let rows = statement.query_map([after.0, to.0], |row| row.get(0).map(Seq))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether anything is sealed.
+pub(crate) fn any(connection: &Connection) -> Result<bool> {
+    if !schema::has_sealed(connection)? {
+        return Ok(false);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM volume WHERE seq IS NOT NULL)";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// File and places within, to sort by; `None` where a version is not sealed. The tables are there.
+pub(crate) fn position(connection: &Connection, seq: Seq) -> Result<Option<(i64, i64, i64)>> {
     Ok(connection
         .prepare_cached("SELECT volume_id, frame_from, lines_from FROM sealed WHERE seq = ?1")?
         .query_row([seq.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -157,12 +173,16 @@ pub(crate) fn position(connection: &Connection, seq: Seq) -> Result<Option<(i64,
 /// How much of each kind a month has that is in no file, by the starts of records.
 pub(crate) fn open_amounts(connection: &Connection, month: Month) -> Result<Vec<(Kind, Amount)>> {
     let span = month.span();
-    let mut statement = connection.prepare_cached(
+    let is_open = if schema::has_sealed(connection)? {
+        "AND NOT EXISTS (SELECT 1 FROM sealed WHERE sealed.seq = version.seq)"
+    } else {
+        ""
+    };
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT hit.kind, count(DISTINCT hit.record_id), count(*), sum(version.raw_bytes)
          FROM hit CROSS JOIN version ON version.record_id = hit.record_id
-         WHERE hit.start_ns >= ?1 AND hit.start_ns < ?2 AND NOT EXISTS (SELECT 1 FROM sealed WHERE sealed.seq = version.seq)
-         GROUP BY hit.kind",
-    )?;
+         WHERE hit.start_ns >= ?1 AND hit.start_ns < ?2 {is_open} GROUP BY hit.kind"
+    ))?;
     let rows = statement.query_map(params![span.from.0, span.to.0], |row| {
         let number = |n: usize| row.get::<_, i64>(n).map(i64::unsigned_abs);
         Ok((row.get(0)?, Amount { records: number(1)?, versions: number(2)?, raw_bytes: number(3)? }))

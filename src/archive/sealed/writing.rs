@@ -157,7 +157,7 @@ impl ArchiveWriter {
             for file in [volume.name.file(), volume.name.manifest()] {
                 remove(&folder.join(file))?;
             }
-            self.connection.execute("DELETE FROM volume WHERE volume_id = ?1 AND seq IS NULL", [volume.volume_id])?;
+            self.connection.execute("DELETE FROM volume WHERE volume_id = ?1 AND seq IS NULL", [volume.id])?;
         }
         let folder = VolumeName { month, n: 1 }.folder(&self.folder);
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
@@ -308,7 +308,7 @@ impl ArchiveWriter {
                 "SELECT sealed.seq FROM sealed CROSS JOIN version ON version.seq = sealed.seq
                  WHERE sealed.volume_id = ?1 AND version.frame IS NOT NULL ORDER BY sealed.seq",
             )?
-            .query_map([volume.volume_id], |row| row.get(0))?
+            .query_map([volume.id], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         let total = seqs.len() as u64;
         let mut done = 0;
@@ -320,7 +320,7 @@ impl ArchiveWriter {
             self.transaction(|transaction, _| empty_frames(transaction, chunk))?;
             done += chunk.len() as u64;
         }
-        self.connection.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [volume.volume_id])?;
+        self.connection.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [volume.id])?;
         Ok(ControlFlow::Continue(()))
     }
 }
