@@ -51,7 +51,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "its figures are the result")]
-#[expect(clippy::cast_precision_loss, reason = "figures to be looked at")]
 fn measure(folder: &Folder, level: i32) -> Result<()> {
     let now = Timestamp::now();
     let mut writer = ArchiveWriter::open(folder, now)?;
