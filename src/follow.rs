@@ -299,13 +299,16 @@ fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
         }
     }
     let mut reader = archive.version_reader();
+    reader.sort(&mut newest, |(_, seq)| *seq)?;
     let entry = |(record_id, seq): (RecordId, Seq)| {
         let line = reader.document(seq)?;
         let derived = derive::record(&line.info.key, line.asked, line.json);
         let start = derived.record.start;
         Ok(Entry { record_id, seq, start, id: line.info.key.id, version: line.info.version, derived })
     };
-    newest.into_iter().map(entry).collect()
+    let mut entries = newest.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
+    entries.sort_by_key(|entry| entry.seq);
+    Ok(entries)
 }
 
 fn open_or_begin(index: &Path) -> Result<Following> {
