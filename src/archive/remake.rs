@@ -30,6 +30,7 @@ pub(crate) struct Underived {
 
 /// What a record's rows are to be made of.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the first")]
 pub enum Rederived {
     /// Its newest version, and what that derives to.
     Record { record_id: RecordId, seq: Seq, key: RecordKey, version: Version, derived: Derived },
