@@ -11,7 +11,7 @@ CPU seconds are user and system of the command and its children, as the kernel a
 through GNU time where it is installed, else not below this process's own. A figure without its counterpart from this same run is no ratio.
 The archive, the peers' stores and zstd's sizes stay in --work and are made once: delete it for a fresh run. --rows restricts it to rows whose name
 begins so. Needs Python 3.9 and nothing else."""
-import argparse, glob, hashlib, json, os, shutil, signal, sqlite3, statistics, subprocess, sys, tempfile, time
+import argparse, glob, hashlib, json, os, re, shutil, signal, sqlite3, statistics, subprocess, sys, tempfile, time
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAMILIES = ("participant", "upn", "phone", "name", "text")
@@ -147,8 +147,8 @@ class Bench:
             shutil.rmtree(self.archive, ignore_errors=True)
             command = ["cargo", "bench", "--quiet", "--bench", "store"]
             out = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True, env={**os.environ, "CALLVAULT_CORPUS": self.corpus, "CALLVAULT_KEEP": self.archive}).stdout
-            rates = [float(word.replace(",", "")) for word in out.split("256:")[1].split() if word[0].isdigit()]
-            return {"per_s": rates[0], "per_cpu_s": rates[1]}
+            per_s, per_cpu_s = re.search(r"(\d+) records/s, (\d+) records/CPU s", out).groups()
+            return {"per_s": float(per_s), "per_cpu_s": float(per_cpu_s)}
         if not os.path.exists(os.path.join(self.archive, "archive.db")):
             for old in glob.glob(self.at("store.json")):
                 os.remove(old)

@@ -20,7 +20,7 @@ use crate::{
 /// Records whose rows are stored in one transaction.
 const AT_ONCE: usize = 128;
 /// Chunks that may wait for the writer: enough that neither waits for the other, few enough for memory.
-const WAITING_MAX: usize = 2;
+const WAITING_MAX: usize = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -6,7 +6,7 @@ use crate::{
     archive::{
         Archive,
         error::Result,
-        guid,
+        guid, ledger,
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
         rows_read::RowReader,
@@ -97,9 +97,6 @@ impl Archive {
     /// The ledger after `after` and up to `to`, and the versions and losses under those numbers.
     pub fn slice(&self, after: Seq, to: Seq) -> Result<Slice> {
         let range = params![after.0, to.0];
-        let mut entries = self
-            .connection
-            .prepare_cached("SELECT seq, entry FROM ledger WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
         let mut versions = self.connection.prepare_cached(
             "SELECT version.seq, version.record_id, version.version, record.newest_seq, record.derived, record.kind, record.id
              FROM version LEFT JOIN record USING (record_id) WHERE version.seq > ?1 AND version.seq <= ?2 ORDER BY version.seq",
@@ -108,9 +105,7 @@ impl Archive {
             "SELECT seq, version, start_ns, lost_ns, kind, id FROM lost WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
         )?;
         Ok(Slice {
-            entries: entries
-                .query_map(range, |row| Ok((Seq(row.get(0)?), row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?,
+            entries: ledger::entries_between(&self.connection, after, to, usize::MAX)?,
             versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
             lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
         })

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod links;
 pub mod listing;
 mod log;
+mod memory;
 pub mod page;
 pub mod people;
 pub mod remake;
@@ -33,6 +34,7 @@ pub mod sql;
 pub mod stats;
 pub mod tally;
 pub mod todo;
+pub mod training;
 pub mod versions;
 mod who;
 mod writer;
@@ -144,7 +146,7 @@ impl Archive {
 
     /// Ledger entries after `after`, in their order, at most `limit`: number and line.
     pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
-        ledger::entries_after(&self.connection, after, limit)
+        ledger::entries_between(&self.connection, after, Seq(i64::MAX), limit)
     }
 
     /// Ledger numbers of versions after `after`, in their order, at most `limit`.
@@ -216,8 +218,8 @@ impl Archive {
         select::for_each(&self.connection, selection, on)
     }
 
-    /// Runs over the ledger numbers of the newest versions of the records that the filter of `selection` means, in its order. Neither its
-    /// text nor its place is looked at.
+    /// Runs over the ledger numbers of the newest versions of the records that the filter of `selection` means, as
+    /// [`Self::for_each`] does over the records.
     pub fn for_each_seq(&self, selection: &Selection, on: &mut dyn FnMut(Seq) -> ControlFlow<()>) -> Result<()> {
         select::for_each_seq(&self.connection, selection, on)
     }

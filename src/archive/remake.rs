@@ -30,6 +30,7 @@ pub(crate) struct Underived {
 
 /// What a record's rows are to be made of.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the first")]
 pub enum Rederived {
     /// Its newest version, and what that derives to.
     Record { record_id: RecordId, seq: Seq, key: RecordKey, version: Version, derived: Derived },
@@ -91,7 +92,8 @@ pub(crate) fn store(
 ) -> Result<()> {
     match rederived {
         Rederived::Record { record_id, seq, key, version, derived } => {
-            rows.replace(connection, *record_id, key, (*seq, *version), derived)
+            rows.replace(connection, *record_id, key, (*seq, *version), derived)?;
+            rows::mark(connection, *record_id)
         }
         Rederived::Person(record_id) => {
             people::remake(connection, reader, *record_id)?;

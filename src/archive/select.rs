@@ -89,20 +89,55 @@ pub(crate) fn wanted(connection: &Connection, filter: &Filter) -> Result<Wanted>
     Ok(wanted)
 }
 
-/// Runs over the records that the filter of `selection` means, in its order and from its place on, until told to stop.
+/// Runs over the records that `selection` means, in its order and from its place on, until its limit or until told to stop.
 pub(crate) fn for_each(
     connection: &Connection,
     selection: &Selection,
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
+    each_stretch(connection, selection, &mut |wanted, limit, go_on| {
+        for_each_wanted(connection, wanted, selection.sort, limit, &mut |hit| go_on(on(hit)))
+    })
+}
+
+/// Runs over their ledger numbers alone: nothing else of the records is looked up.
+pub(crate) fn for_each_seq(
+    connection: &Connection,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<()> {
+    each_stretch(connection, selection, &mut |wanted, limit, go_on| {
+        let (conditions, order) = (&wanted.conditions, order(selection.sort));
+        let limit = limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+        let sql = format!("SELECT hit.seq FROM hit WHERE {} ORDER BY {order}{limit}", conditions.clause());
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(conditions.bound().as_slice())?;
+        while let Some(row) = rows.next()? {
+            if go_on(on(Seq(row.get(0)?))).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Tells the walk of a stretch what became of one record, and hears whether to go on.
+type GoOn<'a> = dyn FnMut(ControlFlow<()>) -> ControlFlow<()> + 'a;
+
+/// Walks over stretch after stretch of a selection, until its limit or until told to stop.
+fn each_stretch(
+    connection: &Connection,
+    selection: &Selection,
+    walk: &mut dyn FnMut(&Wanted, Option<usize>, &mut GoOn<'_>) -> Result<()>,
+) -> Result<()> {
     let mut left = selection.limit;
     for stretch in stretches(&selection.filter, selection.sort, selection.after) {
         let mut wanted = wanted(connection, &stretch.filter)?;
         wanted.conditions.push(stretch.condition, stretch.values.into_iter().map(|value| Box::new(value) as _));
+        let limit = left;
         let mut is_over = false;
-        for_each_wanted(connection, &wanted, selection.sort, left, &mut |hit| {
+        walk(&wanted, limit, &mut |flow| {
             left = left.map(|left| left.saturating_sub(1));
-            let flow = on(hit);
             is_over = flow.is_break();
             flow
         })?;
@@ -185,26 +220,6 @@ fn order(sort: Sort) -> &'static str {
         Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
         Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.record_id DESC",
     }
-}
-
-/// Runs over the ledger numbers of the records that the filter of `selection` means, in its order, until told to stop.
-pub(crate) fn for_each_seq(
-    connection: &Connection,
-    selection: &Selection,
-    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
-) -> Result<()> {
-    let conditions = wanted(connection, &selection.filter)?.conditions;
-    let limit = selection.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
-    let sql =
-        format!("SELECT hit.seq FROM hit WHERE {} ORDER BY {}{limit}", conditions.clause(), order(selection.sort));
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(conditions.bound().as_slice())?;
-    while let Some(row) = rows.next()? {
-        if on(Seq(row.get(0)?)).is_break() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// How many records `wanted` means; of `found`, where it is given.

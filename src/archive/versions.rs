@@ -48,8 +48,26 @@ pub struct Line<'r> {
     pub info: VersionInfo,
     /// The span of time that a row of a log was asked for with.
     pub asked: Option<Span>,
+    /// How many bodies there are.
+    pub bodies: usize,
     /// One line of JSON.
     pub json: &'r str,
+}
+
+/// How much of a version is compared with hashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// The document.
+    Document,
+    /// Each body, the envelopes and the document.
+    Everything,
+}
+
+/// What was read of a version beside its document.
+struct Beside {
+    info: VersionInfo,
+    asked: Option<Span>,
+    bodies: usize,
 }
 
 /// Reads frames, keeping a decompressor for each dictionary.
@@ -87,13 +105,15 @@ impl<'a> VersionReader<'a> {
     /// # Errors
     /// As there.
     pub fn document(&mut self, seq: Seq) -> Result<Line<'_>> {
-        let mut json = std::mem::take(&mut self.json);
-        json.clear();
-        let outcome = self.append(seq, &mut json);
-        self.json = json;
-        let (info, asked) = outcome?;
-        let json = utf8(&info, &self.json)?;
-        Ok(Line { info, asked, json })
+        self.line(seq, Care::Document)
+    }
+
+    /// As [`Self::document`], with all that [`Self::read`] checks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn examine(&mut self, seq: Seq) -> Result<Line<'_>> {
+        self.line(seq, Care::Everything)
     }
 
     /// Appends the document of a version to `out`, compared with its hash in the ledger.
@@ -101,21 +121,35 @@ impl<'a> VersionReader<'a> {
     /// # Errors
     /// As there; `out` may then have more than before.
     pub fn append_document(&mut self, seq: Seq, out: &mut Vec<u8>) -> Result<()> {
-        self.append(seq, out).map(drop)
+        self.append(seq, Care::Document, out).map(drop)
     }
 
-    fn append(&mut self, seq: Seq, out: &mut Vec<u8>) -> Result<(VersionInfo, Option<Span>)> {
+    fn line(&mut self, seq: Seq, care: Care) -> Result<Line<'_>> {
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        let outcome = self.append(seq, care, &mut json);
+        self.json = json;
+        let Beside { info, asked, bodies } = outcome?;
+        let json = utf8(&info, &self.json)?;
+        Ok(Line { info, asked, bodies, json })
+    }
+
+    fn append(&mut self, seq: Seq, care: Care, out: &mut Vec<u8>) -> Result<Beside> {
         let row = row(self.connection, seq)?;
         let (before, pieces) = (out.len(), pieces(self.connection, &mut self.readers, &row)?);
+        let parts_sha256 = match care {
+            Care::Document => None,
+            Care::Everything => Some(frame::check(&pieces).map_err(|what| row.damaged(what))?),
+        };
         let is_likely = likely(pieces.iter().map(|piece| (piece.what, piece.body)), out);
-        if is_likely && row.names(Sha256::of(&out[before..]), None)? {
+        if is_likely && row.names(Sha256::of(&out[before..]), parts_sha256)? {
             let asked = pieces.first().map_or(Ok(None), Piece::asked).map_err(|what| row.damaged(what))?;
-            return Ok((row.info, asked));
+            return Ok(Beside { bodies: pieces.len(), asked, info: row.info });
         }
         out.truncate(before);
         let Stored { info, document, json } = self.whole(row)?;
         out.extend_from_slice(json.as_bytes());
-        Ok((info, document.asked_span()))
+        Ok(Beside { info, asked: document.asked_span(), bodies: document.parts.len() })
     }
 
     fn whole(&mut self, row: Row) -> Result<Stored> {
@@ -180,11 +214,11 @@ fn row(connection: &Connection, seq: Seq) -> Result<Row> {
     let found = connection
         .prepare_cached(
             "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-                    length(version.frame), version.frame, version.dictionary_id, ledger.entry
+                    length(version.frame), version.frame, version.dictionary_id, ledger.*
              FROM version JOIN record USING (record_id) LEFT JOIN ledger ON ledger.seq = version.seq WHERE version.seq = ?1",
         )?
         .query_row([seq.0], |row| {
-            Ok(Row { info: info(seq, row)?, frame: row.get(6)?, dictionary_id: row.get(7)?, entry: row.get(8)? })
+            Ok(Row { info: info(seq, row)?, frame: row.get(6)?, dictionary_id: row.get(7)?, entry: ledger::line(row, 8)? })
         })
         .optional()?;
     found.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
@@ -235,6 +269,12 @@ pub(crate) fn dictionary(connection: &Connection, id: i64) -> Result<std::result
         }
         Some((bytes, _)) => Dictionary::new(bytes).ok_or_else(|| format!("its dictionary {id} is unreadable")),
     })
+}
+
+/// Whether there is a dictionary of this id.
+pub(crate) fn has_dictionary(connection: &Connection, id: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM dictionary WHERE dictionary_id = ?1)";
+    Ok(connection.query_row(sql, [id], |row| row.get(0))?)
 }
 
 /// The dictionary that new frames use: the newest one.
@@ -347,6 +387,8 @@ mod tests {
             let archive = Archive::open(&folder).unwrap();
             let (mut reader, seq, json) = (archive.version_reader(), Seq(2), document.assemble().unwrap());
             assert_eq!(reader.document(seq).unwrap().json, json);
+            let line = reader.examine(seq).unwrap();
+            assert_eq!((line.json, line.bodies), (&*json, document.parts.len()));
             let stored = reader.read(seq).unwrap();
             assert_eq!((&stored.json, &stored.document), (&json, &document));
             let mut out = b"before".to_vec();

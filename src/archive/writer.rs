@@ -20,6 +20,7 @@ use crate::{
         rows::{RowWriter, kind_code},
         runs, schema, tally,
         todo::{self, Todo},
+        training::{self, Trial},
         versions::{self, VersionReader},
     },
     model::{
@@ -27,6 +28,7 @@ use crate::{
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
         listed::Listed,
+        rows::DERIVE_VERSION,
         source::Source,
         time::{Span, Timestamp},
     },
@@ -95,6 +97,12 @@ impl ArchiveWriter {
     /// The dictionary that new frames are to use.
     pub fn dictionary(&self) -> Result<Option<Dictionary>> {
         versions::current_dictionary(&self.connection)
+    }
+
+    /// Tries a dictionary trained on what is stored, where it is time to; frames begun afterwards use it if it pays. Takes a
+    /// second or two once in many thousand records.
+    pub fn train_dictionary(&mut self, now: Timestamp) -> Result<Option<Trial>> {
+        self.transaction(|transaction, _| training::train(transaction, now))
     }
 
     pub fn begin_run(&mut self, command: &str, now: Timestamp) -> Result<RunId> {
@@ -297,8 +305,9 @@ impl ArchiveWriter {
 
 pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
     let key = &prepared.key;
-    let (record_id, newest) = record(transaction, key)?;
-    let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);
+    let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
+    let modified =
+        todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
     let kept = match stored_seq(transaction, record_id, prepared.version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
@@ -306,8 +315,10 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             let seq = insert_version(transaction, record_id, prepared)?;
             if is_newest {
                 transaction
-                    .prepare_cached("UPDATE record SET newest_seq = ?2 WHERE record_id = ?1")?
-                    .execute(params![record_id.0, seq.0])?;
+                    .prepare_cached(
+                        "UPDATE record SET newest_seq = ?2, derived = ?3, modified_ns = ?4 WHERE record_id = ?1",
+                    )?
+                    .execute(params![record_id.0, seq.0, DERIVE_VERSION, modified.map(|time| time.0)])?;
                 rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
             } else if key.kind == Kind::Person {
                 // What later versions leave out may now be another.
@@ -316,11 +327,11 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
         }
     };
-    transaction
-        .prepare_cached(
-            "UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)",
-        )?
-        .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
+        transaction
+            .prepare_cached("UPDATE record SET modified_ns = ?2 WHERE record_id = ?1")?
+            .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    }
     Ok(kept)
 }
 
@@ -329,15 +340,28 @@ fn is_same_document(entry: &Entry, prepared: &Prepared) -> bool {
     matches!(entry, Entry::Version { json, .. } if *json == prepared.json_sha256.to_string())
 }
 
-/// The row of a record, made when there is none, and its highest version.
-fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, Option<Version>)> {
+/// What is known of a record.
+struct Known {
+    record_id: RecordId,
+    /// Its highest version.
+    newest: Option<Version>,
+    /// The newest `lastModifiedDateTime` dealt with.
+    modified: Option<Timestamp>,
+}
+
+/// The row of a record, made when there is none.
+fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
     let found = transaction
         .prepare_cached(
-            "SELECT record.record_id, version.version FROM record LEFT JOIN version ON version.seq = record.newest_seq
-             WHERE record.kind = ?1 AND record.id = ?2",
+            "SELECT record.record_id, version.version, record.modified_ns FROM record
+             LEFT JOIN version ON version.seq = record.newest_seq WHERE record.kind = ?1 AND record.id = ?2",
         )?
         .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
-            Ok((RecordId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Version)))
+            Ok(Known {
+                record_id: RecordId(row.get(0)?),
+                newest: row.get::<_, Option<i64>>(1)?.map(Version),
+                modified: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            })
         })
         .optional()?;
     if let Some(found) = found {
@@ -346,7 +370,7 @@ fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, O
     let record_id = transaction
         .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
         .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
-    Ok((RecordId(record_id), None))
+    Ok(Known { record_id: RecordId(record_id), newest: None, modified: None })
 }
 
 fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {

@@ -25,7 +25,7 @@ use crate::{
         derive,
         filter::Selection,
         hit::{Hit, Person},
-        id::{RecordId, RecordKey},
+        id::{RecordId, RecordKey, Seq},
         kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
@@ -130,19 +130,30 @@ pub fn export(
     let mut report = Report::default();
     let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask, &mut counted)? };
     let mut failure = None;
-    let reach = query::for_each(archive, &ask.selection, &mut |hit| {
-        let outcome = writing.record(&hit, &mut report).and_then(|()| {
+    let mut told = |outcome: Result<()>, report: &mut Report| {
+        let outcome = outcome.and_then(|()| {
             report.bytes = bytes.get();
-            if on(&report).is_break() { Err(Error::Stopped) } else { Ok(()) }
+            if on(report).is_break() { Err(Error::Stopped) } else { Ok(()) }
         });
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
+        outcome.map_or_else(
+            |error| {
                 failure = Some(error);
                 ControlFlow::Break(())
-            }
-        }
-    })?;
+            },
+            ControlFlow::Continue,
+        )
+    };
+    let reach = if parts_suffice(ask) {
+        query::for_each_seq(archive, &ask.selection, &mut |seq| {
+            let outcome = writing.parts(seq, &mut report);
+            told(outcome, &mut report)
+        })?
+    } else {
+        query::for_each(archive, &ask.selection, &mut |hit| {
+            let outcome = writing.record(&hit, &mut report);
+            told(outcome, &mut report)
+        })?
+    };
     if let Some(error) = failure {
         return Err(error);
     }
@@ -163,6 +174,11 @@ fn sink<'a>(ask: &Ask, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
     sink.map_err(Error::Write)
 }
 
+/// Whether all that is asked for stands in the documents: then nothing of the records' rows is read.
+fn parts_suffice(ask: &Ask) -> bool {
+    ask.rows != Rows::Records && ask.versions == Versions::Latest && ask.selection.text.is_none()
+}
+
 /// The log whose rows alone are selected.
 fn only_log(selection: &Selection) -> Option<&'static Log> {
     let (first, others) = selection.filter.kinds.split_first()?;
@@ -177,6 +193,14 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
+    /// The sessions of a call, or what is in them.
+    fn parts(&mut self, seq: Seq, report: &mut Report) -> Result<()> {
+        let line = self.reader.document(seq)?;
+        row(&mut *self.sink, &hit_of(&line.info, &Derived::default()), line.json, report)?;
+        report.records += 1;
+        Ok(())
+    }
+
     fn record(&mut self, hit: &Hit, report: &mut Report) -> Result<()> {
         match self.ask.versions {
             Versions::Latest => {

@@ -56,7 +56,13 @@ fn titles() -> String {
     columns.iter().map(|column| column.title.as_ref()).collect::<Vec<_>>().join(",")
 }
 
-const FORMATS: [Format; 4] = [Format::Ndjson, Format::Csv, Format::Parquet, Format::Xlsx];
+const FORMATS: &[Format] = &[
+    Format::Ndjson,
+    Format::Csv,
+    #[cfg(feature = "parquet")]
+    Format::Parquet,
+    Format::Xlsx,
+];
 
 fn go_on(_: &Report) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -184,7 +190,7 @@ fn damage_names_the_record_and_leaves_no_file() {
         dir.path(),
         "UPDATE version SET frame = CAST(substr(frame, 1, 40) || x'00' || substr(frame, 42) AS BLOB) WHERE seq = 3",
     );
-    for format in FORMATS {
+    for &format in FORMATS {
         let path = dir.path().join("calls");
         let error = export_to_file(&archive, &ask(format, Versions::Latest), &path, &mut go_on).unwrap_err();
         assert!(error.is_damage() && error.to_string().contains("call c1"), "{error}");
@@ -221,7 +227,7 @@ fn a_reader_that_goes_away_is_recognised() {
         }
     }
     let (_dir, archive) = archive(&[1]);
-    for format in FORMATS {
+    for &format in FORMATS {
         let error = export(&archive, &ask(format, Versions::Latest), &mut Closed, &mut go_on).unwrap_err();
         assert!(error.is_broken_pipe(), "{error}");
     }

@@ -18,6 +18,7 @@ pub mod relisting;
 pub mod retention;
 pub mod row_key;
 pub mod rows;
+pub mod scrub;
 pub mod source;
 pub mod time;
 pub mod view;

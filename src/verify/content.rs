@@ -200,8 +200,8 @@ fn version(
     tally: &mut Tally,
 ) -> Result<()> {
     let about = |finding: Finding| finding.record(row.key.as_ref()).version(row.version).seq(row.seq);
-    let stored = match reader.read(row.seq) {
-        Ok(stored) => stored,
+    let line = match reader.examine(row.seq) {
+        Ok(line) => line,
         Err(error) => {
             let finding = Finding::of_error(error, What::Content)?;
             tally.findings.push(about(finding));
@@ -209,17 +209,17 @@ fn version(
         }
     };
     tally.versions += 1;
-    tally.bodies += stored.document.parts.len() as u64;
-    tally.bytes += stored.document.raw_bytes() as u64;
+    tally.bodies += line.bodies as u64;
+    tally.bytes += line.info.raw_bytes;
     let Some(row_reader) = row_reader.filter(|_| row.newest) else { return Ok(()) };
     if !row.derived {
         tally.rows_to_make += 1;
         return Ok(());
     }
     tally.rows += 1;
-    let outcome = match stored.info.key.kind {
+    let outcome = match line.info.key.kind {
         Kind::Person => people::check(archive, row),
-        _ => row_reader.read(row.record_id).map(|rows| rows::check(&stored, rows.as_ref())),
+        _ => row_reader.read(row.record_id).map(|rows| rows::check(&line, rows.as_ref())),
     };
     match outcome {
         Ok(finding) => tally.findings.extend(finding),

@@ -18,6 +18,7 @@ mod disks;
 mod doctor;
 mod faults;
 mod fixtures;
+mod former;
 mod groups;
 mod house;
 mod init;
