@@ -68,12 +68,13 @@ fn main() -> Result<()> {
         let look = Look::at(world, &path, to, took)?;
         println!("{look}");
         looks.push(look);
+        // At every look: a run that is stopped leaves its lines.
+        if let Some(file) = env::var_os("CALLVAULT_PLOT") {
+            write(Path::new(&file), &plot::svg(&looks))?;
+        }
     }
     for verdict in look::verdicts(&looks) {
         println!("{verdict}");
-    }
-    if let Some(file) = env::var_os("CALLVAULT_PLOT") {
-        write(Path::new(&file), &plot::svg(&looks))?;
     }
     Ok(())
 }
