@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Entries of each memory of interned values; the memory is emptied when it is full.
-const REMEMBERED: usize = 20_000;
+const REMEMBERED: usize = 12_000;
 
 /// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
 #[derive(Default)]
