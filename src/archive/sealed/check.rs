@@ -137,7 +137,8 @@ pub(crate) fn read(
     for (n, entry) in seekable::read_table(file)?.into_iter().enumerate() {
         let in_frame = |what: String| format!("frame {n}: {what}");
         let bytes = entry.bytes as usize;
-        let mut frame = OpenFrame::read(file, entry.from, bytes).map_err(|error| in_frame(error.to_string()))?;
+        let mut frame =
+            OpenFrame::read(file, entry.from, bytes, Vec::new()).map_err(|error| in_frame(error.to_string()))?;
         if !frame.is(&entry) {
             return Err(in_frame("it is not the one that the table has".into()));
         }

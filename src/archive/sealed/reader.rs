@@ -20,7 +20,7 @@ use crate::archive::{
 };
 
 /// Frames that stay decompressed: whoever reads by start needs one, and one more where versions of a record are of other days.
-const FRAMES_KEPT: usize = 4;
+const FRAMES_KEPT: usize = 2;
 
 /// Where the lines of a version are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,9 +74,6 @@ impl SealedReader {
             Some(at) => self.frames.remove(at),
             None => Some((key, self.read(place)?)),
         };
-        if self.frames.len() >= FRAMES_KEPT {
-            self.frames.pop_front();
-        }
         self.frames.extend(frame);
         let unreadable = || Error::Volume { path: place.volume.path(&self.folder), what: "cannot be read".into() };
         self.frames.back_mut().map(|(_, frame)| frame).ok_or_else(unreadable)
@@ -89,7 +86,9 @@ impl SealedReader {
             Entry::Vacant(vacant) => vacant.insert(File::open(&path).map_err(|error| unopened(&path, error))?),
         };
         let damaged = |error: io::Error| Error::Volume { path, what: format!("is damaged: {error}") };
-        OpenFrame::read(file, place.frame_from, place.frame_bytes).map_err(damaged)
+        let oldest = if self.frames.len() < FRAMES_KEPT { None } else { self.frames.pop_front() };
+        let spare = oldest.map_or_else(Vec::new, |(_, frame)| frame.into_spare());
+        OpenFrame::read(file, place.frame_from, place.frame_bytes, spare).map_err(damaged)
     }
 }
 

@@ -150,20 +150,26 @@ pub(crate) struct OpenFrame {
 }
 
 impl OpenFrame {
-    /// Reads a frame, still compressed.
-    pub(crate) fn read(file: &File, from: u64, bytes: usize) -> io::Result<Self> {
+    /// Reads a frame, still compressed; `spare` is memory that another has given back.
+    pub(crate) fn read(file: &File, from: u64, bytes: usize, spare: Vec<u8>) -> io::Result<Self> {
         let mut input = vec![0; bytes];
         file.read_exact_at(&mut input, from)?;
         let claimed = get_frame_content_size(&input).ok().flatten().filter(|bytes| *bytes <= CONTENT_BYTES_MAX);
-        let content =
-            usize::try_from(claimed.ok_or_else(|| io::Error::other("there is no frame where one should be"))?);
-        Ok(Self { input, read: 0, decoder: Some(Decoder::new()?), content: vec![0; content.unwrap_or(0)], ready: 0 })
+        let claimed = claimed.ok_or_else(|| io::Error::other("there is no frame where one should be"))?;
+        let mut content = spare;
+        content.resize(usize::try_from(claimed).unwrap_or(0), 0);
+        Ok(Self { input, read: 0, decoder: Some(Decoder::new()?), content, ready: 0 })
     }
 
     /// Whether it is, by length and checksum, the frame that the table has. That its content is what its own checksum says, zstd sees to.
     pub(crate) fn is(&self, entry: &Entry) -> bool {
         self.content.len() == entry.content_bytes as usize
             && self.input.last_chunk() == Some(&entry.checksum.to_le_bytes())
+    }
+
+    /// Gives its memory back.
+    pub(crate) fn into_spare(self) -> Vec<u8> {
+        self.content
     }
 
     /// All that it holds.
@@ -228,7 +234,7 @@ mod tests {
         let bytes = std::fs::read(file.path()).unwrap();
         assert_eq!(zstd::stream::decode_all(&bytes[..]).unwrap(), contents.concat());
         for (entry, content) in entries.iter().zip(&contents) {
-            let mut frame = OpenFrame::read(file.as_file(), entry.from, entry.bytes as usize).unwrap();
+            let mut frame = OpenFrame::read(file.as_file(), entry.from, entry.bytes as usize, Vec::new()).unwrap();
             assert_eq!(frame.whole().unwrap(), content);
         }
     }
@@ -237,7 +243,7 @@ mod tests {
     fn pieces_come_in_any_order_and_only_what_is_needed_is_decompressed() {
         let whole = content(1 << 20);
         let (file, entries) = file(std::slice::from_ref(&whole));
-        let mut frame = OpenFrame::read(file.as_file(), 0, entries[0].bytes as usize).unwrap();
+        let mut frame = OpenFrame::read(file.as_file(), 0, entries[0].bytes as usize, Vec::new()).unwrap();
         assert_eq!(frame.piece(300, 40).unwrap(), &whole[300..340]);
         assert_eq!(frame.ready, 340);
         assert_eq!(frame.piece(100, 40).unwrap(), &whole[100..140]);
@@ -261,7 +267,7 @@ mod tests {
             changed[at] ^= 1;
             std::fs::write(file.path(), &changed).unwrap();
             let file = File::open(file.path()).unwrap();
-            let frame = OpenFrame::read(&file, 0, entries[0].bytes as usize);
+            let frame = OpenFrame::read(&file, 0, entries[0].bytes as usize, Vec::new());
             let same =
                 frame.and_then(|mut frame| frame.whole().map(<[u8]>::to_vec)).is_ok_and(|read| read != content(50_000));
             assert!(!same, "byte {at}");
