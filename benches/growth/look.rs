@@ -236,10 +236,10 @@ pub(crate) fn thread_cpu_s() -> Result<f64> {
     Ok(ns / 1e9)
 }
 
-/// What this process, which stores and asks, has in memory.
+/// What this process, which stores and asks, has in memory of its own: not what it has mapped of the archive's files.
 fn memory_bytes() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap_or_default();
     let kib: u64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
     Ok(kib << 10)
 }

@@ -123,12 +123,14 @@ pub(crate) fn for_each_seq(
 
 /// Tells the walk of a stretch what became of one record, and hears whether to go on.
 type GoOn<'a> = dyn FnMut(ControlFlow<()>) -> ControlFlow<()> + 'a;
+/// Walks over the records of a stretch, at most so many where there is a limit.
+type Walk<'a> = dyn FnMut(&Wanted, Option<usize>, &mut GoOn<'_>) -> Result<()> + 'a;
 
 /// Walks over stretch after stretch of a selection, until its limit or until told to stop.
 fn each_stretch(
     connection: &Connection,
     selection: &Selection,
-    walk: &mut dyn FnMut(&Wanted, Option<usize>, &mut GoOn<'_>) -> Result<()>,
+    walk: &mut Walk<'_>,
 ) -> Result<()> {
     let mut left = selection.limit;
     for stretch in stretches(&selection.filter, selection.sort, selection.after) {
