@@ -3,7 +3,7 @@
 //! The rooms, floor by floor; each uses those below it only (docs/architecture.md):
 //!
 //! - doors: [`cli`]
-//! - verbs: [`sync`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
+//! - verbs: [`sync`], [`seal`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
 //! - joins: [`query`], [`follow`], [`tables`]
 //! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
 //! - ground: [`model`]
@@ -22,6 +22,7 @@ pub mod httpd;
 pub mod model;
 pub mod query;
 pub mod reindex;
+pub mod seal;
 pub mod search;
 pub mod simulate;
 pub mod status;

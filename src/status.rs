@@ -8,6 +8,7 @@ use crate::{
         bucket::{self, Bucket, State, StateSpan},
         coverage::{self, AtRisk, Coverage},
         runs::Run,
+        sealed::table::{Amount, Sealed, Volume},
         stats::{Counts, Sizes},
         tally::LostRecord,
     },
@@ -45,6 +46,8 @@ pub struct Status {
     pub head: Seq,
     #[serde(flatten)]
     pub sizes: Sizes,
+    /// Files of sealed months, by month.
+    pub sealed: Vec<Sealed>,
     /// Records whose rows are being made.
     pub records_without_rows: u64,
     /// The latest runs of writing commands, newest first.
@@ -74,6 +77,9 @@ pub struct SourceStatus {
     pub queued: u64,
     #[serde(flatten)]
     pub counts: Counts,
+    /// Of these, what is in sealed files; `frame_bytes` is of the others.
+    pub sealed_versions: u64,
+    pub sealed_raw_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buckets: Option<Vec<Bucket>>,
 }
@@ -115,16 +121,19 @@ impl Status {
 /// Reads the state at `now`, which is Graph's time where that is known.
 pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -> archive::Result<Status> {
     archive.at_one_moment(|| {
+        let mut volumes = archive.volumes()?;
+        volumes.retain(|volume| volume.seq.is_some());
         let sources = view
             .sources
             .iter()
-            .map(|source| source_status(archive, *source, now, policy, view.buckets))
+            .map(|source| source_status(archive, *source, &volumes, now, policy, view.buckets))
             .collect::<archive::Result<_>>()?;
         Ok(Status {
             sources,
             clock_off_s: None,
             head: archive.head()?,
             sizes: archive.sizes(),
+            sealed: volumes.iter().map(Sealed::from).collect(),
             records_without_rows: archive.underived()?,
             runs: archive.latest_runs(5)?,
         })
@@ -134,11 +143,14 @@ pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -
 fn source_status(
     archive: &Archive,
     source: Source,
+    volumes: &[Volume],
     now: Timestamp,
     policy: &Policy,
     within: Option<Span>,
 ) -> archive::Result<SourceStatus> {
     let kind: Kind = source.kind();
+    let of_kind = volumes.iter().flat_map(|volume| &volume.kinds).filter(|(of, _)| *of == kind);
+    let sealed = of_kind.fold(Amount::default(), |sum, (_, amount)| sum.with(*amount));
     let facts = archive.facts(source)?;
     let coverage = coverage::coverage(source, &facts, now, &policy.retention);
     let spans = bucket::states(source, &facts, &coverage, policy);
@@ -162,6 +174,8 @@ fn source_status(
         lost_records,
         queued: archive.queued(kind)?,
         counts: archive.counts(kind)?,
+        sealed_versions: sealed.versions,
+        sealed_raw_bytes: sealed.raw_bytes,
         buckets,
     })
 }

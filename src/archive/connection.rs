@@ -23,6 +23,8 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection> {
     keep_statements(&connection)?;
     // 8 KiB pages hold two typical frames; set before the first table, without effect afterwards.
     connection.pragma_update(None, "page_size", 8192)?;
+    // Sealing empties frames: their pages go back to the disk one by one. Set before the first table, too.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // FULL: what commit returned is on disk, power cut or not. It costs 4 ms a commit, nothing beside Graph's pace.
     connection.pragma_update(None, "synchronous", "full")?;

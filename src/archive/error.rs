@@ -26,6 +26,9 @@ pub enum Error {
     Damaged { key: RecordKey, version: Version, seq: Seq, what: String },
     #[error("ledger entry {seq}: {what}")]
     DamagedLedger { seq: Seq, what: String },
+    /// A file of sealed bodies is not what was sealed.
+    #[error("{} {what}: bodies of a sealed month are in it", path.display())]
+    Volume { path: PathBuf, what: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{key} cannot be stored: {source}")]
@@ -81,6 +84,9 @@ impl Error {
     /// Whether what is stored is not what was archived.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Error::Damaged { .. } | Error::DamagedLedger { .. } | Error::DamagedDatabase(_))
+        matches!(
+            self,
+            Error::Damaged { .. } | Error::DamagedLedger { .. } | Error::DamagedDatabase(_) | Error::Volume { .. }
+        )
     }
 }

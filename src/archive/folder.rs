@@ -10,11 +10,11 @@ use std::{
 use crate::archive::error::{Error, Result};
 
 /// What the file `FORMAT` says, so that whoever finds the folder in ten years knows how to read it.
-const FORMAT: &str =
-    "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd\n";
+const FORMAT: &str = "callvault archive, format 1: archive.db is an SQLite 3 database, the frames in its table version are zstd; \
+     sealed/*/*.ndjson.zst are zstd, one body a line\n";
 
 /// How files are called that a crash may leave half made.
-const UNFINISHED: &str = ".callvault-";
+pub(super) const UNFINISHED: &str = ".callvault-";
 
 /// Where an archive lives.
 #[derive(Clone, Debug)]
@@ -43,6 +43,12 @@ impl Folder {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("archive.db")
+    }
+
+    /// Months whose bodies moved into files of their own: as precious as the database.
+    #[must_use]
+    pub fn sealed(&self) -> PathBuf {
+        self.path.join("sealed")
     }
 
     /// Derived: may be lost.

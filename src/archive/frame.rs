@@ -59,10 +59,10 @@ struct Envelope<'a> {
     sha256: Option<Cow<'a, str>>,
 }
 
-impl Envelope<'_> {
-    /// As it stands in a frame.
-    fn line(part: &Part) -> String {
-        let envelope = Envelope {
+impl<'a> Envelope<'a> {
+    /// Without the hash, as it stands in a frame.
+    fn of(part: &'a Part) -> Self {
+        Self {
             what: part.what.name().into(),
             url: part.url.as_str().into(),
             request_id: part.request_id.as_deref().map(Cow::from),
@@ -70,8 +70,28 @@ impl Envelope<'_> {
             received: part.received.to_string().into(),
             bytes: part.body.len(),
             sha256: None,
-        };
-        serde_json::to_string(&envelope).unwrap_or_default()
+        }
+    }
+
+    fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn what(&self) -> std::result::Result<What, String> {
+        What::from_name(&self.what).ok_or_else(|| format!("there is an unknown '{}' in it", self.what))
+    }
+
+    fn into_owned(self) -> Envelope<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Envelope {
+            what: owned(self.what),
+            url: owned(self.url),
+            request_id: self.request_id.map(owned),
+            asked: self.asked.map(owned),
+            received: owned(self.received),
+            bytes: self.bytes,
+            sha256: self.sha256.map(owned),
+        }
     }
 }
 
@@ -141,7 +161,7 @@ impl FrameWriter {
         self.content.clear();
         let mut envelopes = digest::Context::new(&digest::SHA256);
         for part in parts {
-            let line = Envelope::line(part) + "\n";
+            let line = Envelope::of(part).line() + "\n";
             add_envelope(&mut envelopes, line.as_bytes(), &part.sha256);
             for piece in [line.as_bytes(), &part.body, b"\n"] {
                 self.content.extend_from_slice(piece);
@@ -178,10 +198,10 @@ pub struct FrameReader {
 /// A part where it lies in its frame's content. Its body is not hashed yet.
 pub(crate) struct Piece<'a> {
     /// With its line feed.
-    line: &'a [u8],
+    line: Cow<'a, [u8]>,
     envelope: Envelope<'a>,
     pub(crate) what: What,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Cow<'a, [u8]>,
 }
 
 impl FrameReader {
@@ -251,10 +271,10 @@ impl Piece<'_> {
 
     /// The hash of the body, and the envelope with it into the hash over envelopes. Frames of early programs say which it has to be.
     fn hash(&self, envelopes: &mut digest::Context) -> std::result::Result<Sha256, String> {
-        let sha256 = Sha256::of(self.body);
+        let sha256 = Sha256::of(&self.body);
         match &self.envelope.sha256 {
-            None => add_envelope(envelopes, self.line, &sha256),
-            Some(said) if sha256.to_string() == *said => envelopes.update(self.line),
+            None => add_envelope(envelopes, &self.line, &sha256),
+            Some(said) if sha256.to_string() == *said => envelopes.update(&self.line),
             Some(_) => return Err(format!("the body of {} does not match its SHA-256", self.envelope.url)),
         }
         Ok(sha256)
@@ -268,10 +288,28 @@ impl Piece<'_> {
             request_id: envelope.request_id.map(Cow::into_owned),
             asked,
             received: Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            body: self.body.to_vec(),
+            body: self.body.into_owned(),
             sha256,
         })
     }
+}
+
+/// The envelope of a part with the hash of its body: one line of JSON, without its line feed.
+pub(super) fn envelope_line(part: &Part) -> String {
+    Envelope { sha256: Some(part.sha256.to_string().into()), ..Envelope::of(part) }.line()
+}
+
+/// A part whose envelope, one line of JSON with its line feed, stood apart from its body.
+pub(super) fn piece(line: Vec<u8>, body: Cow<'_, [u8]>) -> std::result::Result<Piece<'_>, String> {
+    let envelope = envelope(&line)?.into_owned();
+    if envelope.bytes != body.len() {
+        return Err(format!("the body of {} has another length than its envelope says", envelope.url));
+    }
+    Ok(Piece { line: line.into(), what: envelope.what()?, envelope, body })
+}
+
+fn envelope(line: &[u8]) -> std::result::Result<Envelope<'_>, String> {
+    serde_json::from_slice(line).map_err(|error| format!("an envelope is unreadable: {error}"))
 }
 
 fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
@@ -279,15 +317,12 @@ fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
     while !content.is_empty() {
         let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
         let (line, rest) = content.split_at(line_end + 1);
-        let envelope: Envelope<'_> = serde_json::from_slice(&line[..line_end])
-            .map_err(|error| format!("an envelope in its frame is unreadable: {error}"))?;
+        let envelope = envelope(line)?;
         if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
             return Err("its frame ends within a body".into());
         }
-        let what =
-            What::from_name(&envelope.what).ok_or_else(|| format!("its frame holds an unknown '{}'", envelope.what))?;
         let (body, rest) = rest.split_at(envelope.bytes);
-        pieces.push(Piece { line, envelope, what, body });
+        pieces.push(Piece { line: line.into(), what: envelope.what()?, envelope, body: body.into() });
         content = &rest[1..];
     }
     Ok(pieces)
@@ -298,7 +333,7 @@ fn span(text: &str) -> Option<Span> {
     Some(Span::new(Timestamp::parse(from)?, Timestamp::parse(to)?))
 }
 
-fn finish(context: digest::Context) -> Sha256 {
+pub(super) fn finish(context: digest::Context) -> Sha256 {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     Sha256(hash)
@@ -337,7 +372,7 @@ mod tests {
         let frame = frames.write(&parts()).unwrap();
         let mut content = Vec::new();
         for part in parts() {
-            let line = Envelope::line(&part);
+            let line = Envelope::of(&part).line();
             content.extend_from_slice(line.strip_suffix('}').unwrap().as_bytes());
             content.extend_from_slice(format!(",\"sha256\":\"{}\"}}\n", part.sha256).as_bytes());
             content.extend_from_slice(&part.body);

@@ -10,7 +10,9 @@ use crate::{
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
         rows_read::RowReader,
-        schema, stats, versions,
+        schema,
+        sealed::table::{self, Volume},
+        stats, versions,
     },
     model::{
         id::{RecordId, RecordKey, Seq, Version},
@@ -28,6 +30,8 @@ pub struct Slice {
     pub entries: Vec<(Seq, String)>,
     pub versions: Vec<VersionRow>,
     pub lost: Vec<LostRow>,
+    /// Entries of sealed files.
+    pub volumes: Vec<Seq>,
 }
 
 /// A row of `version`, its frame aside.
@@ -108,6 +112,7 @@ impl Archive {
             entries: ledger::entries_between(&self.connection, after, to, usize::MAX)?,
             versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
             lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
+            volumes: table::entries(&self.connection, after, to)?,
         })
     }
 
@@ -167,6 +172,11 @@ impl Archive {
             }
         }
         Ok(faults)
+    }
+
+    /// How many versions are said to be in a sealed file.
+    pub fn versions_in(&self, volume: &Volume) -> Result<u64> {
+        table::count_in(&self.connection, volume.id)
     }
 
     /// Kinds of which there is more or less than was counted while it was stored; an older archive has no counts.

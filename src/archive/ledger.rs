@@ -29,7 +29,20 @@ pub enum Entry {
     Version { kind: String, id: String, version: Version, json: String, parts: String },
     /// Graph listed a record and no longer gave it when asked.
     Lost { kind: String, id: String, version: Version, start: Timestamp, lost: Timestamp },
+    /// Bodies moved into a file of their own. `sha256` is that of the file, `manifest` that of the manifest beside it.
+    Sealed {
+        file: String,
+        versions: u64,
+        raw_bytes: u64,
+        bytes: u64,
+        sha256: String,
+        manifest: String,
+        sealed: Timestamp,
+    },
 }
+
+/// The format of archives that this program makes.
+pub(crate) const FORMAT: i64 = 1;
 
 /// The entry of a version as it lies in columns.
 struct Columns {

@@ -28,6 +28,7 @@ mod rows;
 pub mod rows_read;
 pub mod runs;
 mod schema;
+pub mod sealed;
 pub mod select;
 pub mod site;
 pub mod sql;
@@ -55,6 +56,7 @@ use crate::{
         listing::Listing,
         people::PersonVersion,
         runs::Run,
+        sealed::table::{self, Amount, Volume},
         select::Wanted,
         stats::{Counts, Sizes},
         tally::LostRecord,
@@ -67,6 +69,7 @@ use crate::{
         hit::Hit,
         id::{RecordId, RecordKey, Seq},
         kind::Kind,
+        month::Month,
         retention::Retention,
         source::Source,
         time::{Span, Timestamp},
@@ -163,7 +166,7 @@ impl Archive {
     /// A reader of bodies and documents.
     #[must_use]
     pub fn version_reader(&self) -> VersionReader<'_> {
-        VersionReader::new(&self.connection)
+        VersionReader::new(&self.connection, &self.folder)
     }
 
     /// All versions of a record, oldest first; empty when there is no such record.
@@ -314,6 +317,21 @@ impl Archive {
     /// The records of a source that Graph listed and no longer gave, by start.
     pub fn lost_records(&self, source: Source) -> Result<Vec<LostRecord>> {
         tally::lost(&self.connection, source)
+    }
+
+    /// The files of sealed months, by month.
+    pub fn volumes(&self) -> Result<Vec<Volume>> {
+        table::volumes(&self.connection)
+    }
+
+    /// The months before `end` in which records began.
+    pub fn months(&self, end: Month) -> Result<Vec<Month>> {
+        table::months(&self.connection, end)
+    }
+
+    /// How much of each kind a month has that is in no sealed file; people have no month.
+    pub fn open_amounts(&self, month: Month) -> Result<Vec<(Kind, Amount)>> {
+        table::open_amounts(&self.connection, month)
     }
 
     pub fn counts(&self, kind: Kind) -> Result<Counts> {

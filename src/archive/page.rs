@@ -8,6 +8,7 @@ use crate::{
     archive::{
         batch::{Kept, Prepared},
         error::{Error, Result},
+        folder::Folder,
         frame::FrameWriter,
         ledger::{self, Entry},
         rows::RowWriter,
@@ -43,6 +44,7 @@ pub type Taken = HashSet<String>;
 /// Stores the rows of a page that are new or changed, in the caller's transaction.
 pub(crate) fn keep(
     transaction: &Transaction<'_>,
+    folder: &Folder,
     rows: &mut RowWriter,
     frames: &mut FrameWriter,
     kind: Kind,
@@ -56,7 +58,7 @@ pub(crate) fn keep(
             outcome.unreadable += 1;
             continue;
         };
-        match row.place(transaction, taken)? {
+        match row.place(transaction, folder, taken)? {
             Place::Held(id) => {
                 taken.insert(id);
                 outcome.unchanged += 1;
@@ -103,7 +105,7 @@ impl Incoming {
         Some(Self { kind, keys, part, json, sha256 })
     }
 
-    fn place(&self, transaction: &Transaction<'_>, taken: &Taken) -> Result<Place> {
+    fn place(&self, transaction: &Transaction<'_>, folder: &Folder, taken: &Taken) -> Result<Place> {
         let keys = [&self.keys.first, &self.keys.twin].map(|id| RecordKey { kind: self.kind, id: id.clone() });
         let newest = [newest(transaction, &keys[0])?, newest(transaction, &keys[1])?];
         // The very same bytes under either key: nothing has happened.
@@ -112,7 +114,7 @@ impl Incoming {
                 return Ok(Place::Held(key.id.clone()));
             }
         }
-        let mut reader = VersionReader::new(transaction);
+        let mut reader = VersionReader::new(transaction, folder);
         for (key, newest) in keys.iter().zip(newest) {
             let Some(newest) = newest else { return Ok(Place::Version(key.clone(), Version(1))) };
             let stored = reader.read(newest.seq)?;

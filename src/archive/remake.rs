@@ -61,8 +61,9 @@ pub(crate) fn chunk(
     after: RecordId,
     limit: usize,
 ) -> Result<Option<Chunk>> {
-    let underived = underived(connection, after, limit)?;
+    let mut underived = underived(connection, after, limit)?;
     let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
+    reader.sort(&mut underived, |underived| underived.seq)?;
     let mut chunk = Chunk { last, records: Vec::with_capacity(underived.len()), damaged: Vec::new() };
     for underived in underived {
         match rederive(reader, &underived) {

@@ -14,11 +14,12 @@ use crate::{
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../schema/0001_kept.sql"),
     include_str!("../../schema/0002_delta.sql"),
     include_str!("../../schema/0003_changed.sql"),
     include_str!("../../schema/0004_kept_counts.sql"),
+    include_str!("../../schema/0005_sealed.sql"),
     include_str!("../../schema/0006_ledger_columns.sql"),
 ];
 const ROWS: &str = include_str!("../../schema/rows.sql");
@@ -67,7 +68,7 @@ pub(crate) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<()>
     if done == 0 {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         set(&transaction, "created_ns", now.0)?;
-        ledger::append(&transaction, &Entry::Created { format: 1, time: now })?;
+        ledger::append(&transaction, &Entry::Created { format: ledger::FORMAT, time: now })?;
         add_base_dictionary(&transaction, now)?;
     }
     if setting(&transaction, "derive_version")? != Some(DERIVE_VERSION) {
@@ -109,6 +110,11 @@ pub(crate) fn set(connection: &Connection, name: &str, value: i64) -> Result<()>
 /// Whether the archive counts what it stores: an older one does not before its next sync.
 pub(crate) fn has_kept_counts(connection: &Connection) -> Result<bool> {
     Ok(format(connection)? >= 4)
+}
+
+/// Whether the archive knows of sealed months: an older one does not before its next sync.
+pub(crate) fn has_sealed(connection: &Connection) -> Result<bool> {
+    Ok(format(connection)? >= 5)
 }
 
 pub(crate) fn format(connection: &Connection) -> Result<i64> {

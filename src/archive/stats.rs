@@ -31,6 +31,7 @@ pub struct Counts {
 pub struct Sizes {
     pub database_bytes: u64,
     pub index_bytes: u64,
+    pub sealed_bytes: u64,
 }
 
 /// How much there is of a kind, as it was counted while it was stored.
@@ -69,9 +70,14 @@ pub(crate) fn sizes(folder: &Folder) -> Sizes {
     wal.push("-wal");
     Sizes {
         database_bytes: file_bytes(&folder.database()) + file_bytes(Path::new(&wal)),
-        index_bytes: fs::read_dir(folder.index())
-            .map_or(0, |entries| entries.flatten().map(|entry| file_bytes(&entry.path())).sum()),
+        index_bytes: files_bytes(&folder.index()),
+        sealed_bytes: fs::read_dir(folder.sealed())
+            .map_or(0, |months| months.flatten().map(|month| files_bytes(&month.path())).sum()),
     }
+}
+
+fn files_bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).map_or(0, |entries| entries.flatten().map(|entry| file_bytes(&entry.path())).sum())
 }
 
 fn file_bytes(path: &Path) -> u64 {

@@ -190,7 +190,7 @@ mod tests {
         let newer = documents(SAMPLES + 3).skip(SAMPLES).collect::<Vec<_>>();
         assert_eq!(keep(&mut writer, newer.clone().into_iter()), [Some(dictionary.id); 3]);
         assert_ne!(first, Some(dictionary.id));
-        let mut reader = VersionReader::new(&connection);
+        let mut reader = VersionReader::new(&connection, &Folder::new(dir.path()));
         for (seq, document) in (FIRST + 1..).zip(newer) {
             assert_eq!(reader.read(Seq(seq)).unwrap().document, document);
         }

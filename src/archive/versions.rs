@@ -7,13 +7,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     archive::{
         error::{Error, Result},
+        folder::Folder,
         frame::{self, Dictionary, FrameReader, Piece},
         guid,
         ledger::{self, Entry},
         rows::{kind_code, kind_of},
+        sealed::{
+            VolumeName,
+            reader::{Place, SealedReader},
+            table,
+        },
     },
     model::{
-        document::{Document, likely},
+        document::{Document, Part, likely},
         id::{RecordKey, Seq, Sha256, Version},
         time::Span,
     },
@@ -28,8 +34,10 @@ pub struct VersionInfo {
     /// Whether it is the newest of its record.
     pub newest: bool,
     pub raw_bytes: u64,
-    /// Compressed.
+    /// Compressed; 0 once its bodies are sealed and its frame is emptied.
     pub frame_bytes: u64,
+    /// The file that has its bodies.
+    pub sealed: Option<VolumeName>,
 }
 
 /// A version as read back and found equal to what the ledger says of it.
@@ -70,34 +78,75 @@ struct Beside {
     bodies: usize,
 }
 
-/// Reads frames, keeping a decompressor for each dictionary.
-pub struct VersionReader<'a> {
-    connection: &'a Connection,
-    readers: HashMap<Option<i64>, FrameReader>,
-    /// Of the document read last.
-    json: Vec<u8>,
+/// The bodies of a version, each found equal to its hash where its envelope has one.
+pub(crate) struct Bodies {
+    pub(crate) info: VersionInfo,
+    pub(crate) parts: Vec<Part>,
+    /// Over their envelopes.
+    pub(crate) parts_sha256: Sha256,
 }
 
-/// A version as its row says, and the line of its ledger entry.
+/// Reads versions out of frames and sealed files.
+pub struct VersionReader<'a> {
+    connection: &'a Connection,
+    places: Places,
+    /// Of the document read last.
+    json: Vec<u8>,
+    /// Made when first needed.
+    sql: Option<String>,
+}
+
+/// What reads the places in which bodies lie: a decompressor for each dictionary, and open sealed files.
+struct Places {
+    frames: HashMap<Option<i64>, FrameReader>,
+    sealed: SealedReader,
+}
+
+/// A version as its row says, where its bodies lie, and the line of its ledger entry.
 struct Row {
     info: VersionInfo,
     frame: Option<Vec<u8>>,
     dictionary_id: Option<i64>,
+    sealed: Option<Place>,
     entry: Option<String>,
 }
 
 impl<'a> VersionReader<'a> {
-    pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, readers: HashMap::new(), json: Vec::new() }
+    pub(crate) fn new(connection: &'a Connection, folder: &Folder) -> Self {
+        let places = Places { frames: HashMap::new(), sealed: SealedReader::new(folder.clone()) };
+        Self { connection, places, json: Vec::new(), sql: None }
+    }
+
+    /// Puts versions into the order in which reading them costs least: those of one sealed frame together.
+    pub fn sort<T>(&self, items: &mut Vec<T>, seq: impl Fn(&T) -> Seq) -> Result<()> {
+        if !table::any(self.connection)? {
+            return Ok(());
+        }
+        let mut placed = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            placed.push((table::position(self.connection, seq(&item))?, item));
+        }
+        placed.sort_by_key(|(position, item)| (*position, seq(item)));
+        items.extend(placed.into_iter().map(|(_, item)| item));
+        Ok(())
     }
 
     /// Reads a version and checks it: each body against its SHA-256, envelopes and document against the ledger.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when anything differs; [`Error::DamagedLedger`] when there is no such entry or version.
+    /// [`Error::Damaged`] when anything differs; [`Error::DamagedLedger`] when there is no such entry or version;
+    /// [`Error::Volume`] when the sealed file that has it is missing.
     pub fn read(&mut self, seq: Seq) -> Result<Stored> {
-        let row = row(self.connection, seq)?;
+        let row = self.row(seq)?;
         self.whole(row)
+    }
+
+    /// Reads the bodies of a version, out of its frame as long as there is one. They are not compared with the ledger.
+    pub(crate) fn bodies(&mut self, seq: Seq) -> Result<Bodies> {
+        let row = self.row(seq)?;
+        let pieces = self.places.pieces(self.connection, &row)?;
+        let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
+        Ok(Bodies { info: row.info, parts, parts_sha256 })
     }
 
     /// Reads the document of a version and compares it with its hash in the ledger. Costs half of [`Self::read`].
@@ -124,6 +173,27 @@ impl<'a> VersionReader<'a> {
         self.append(seq, Care::Document, out).map(drop)
     }
 
+    fn row(&mut self, seq: Seq) -> Result<Row> {
+        let sql = match self.sql.take() {
+            Some(sql) => sql,
+            None => {
+                let columns = "version.frame, version.dictionary_id, ledger.*";
+                sql(self.connection, columns, "LEFT JOIN ledger ON ledger.seq = version.seq WHERE version.seq = ?1")?
+            }
+        };
+        let found = self.connection.prepare_cached(&sql)?.query_row([seq.0], |row| {
+            Ok(Row {
+                info: info(row)?,
+                frame: row.get(OTHER_COLUMNS)?,
+                dictionary_id: row.get(OTHER_COLUMNS + 1)?,
+                sealed: Place::of_row(row, PLACE_COLUMNS)?,
+                entry: ledger::line(row, OTHER_COLUMNS + 2)?,
+            })
+        });
+        self.sql = Some(sql);
+        found.optional()?.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
+    }
+
     fn line(&mut self, seq: Seq, care: Care) -> Result<Line<'_>> {
         let mut json = std::mem::take(&mut self.json);
         json.clear();
@@ -135,13 +205,13 @@ impl<'a> VersionReader<'a> {
     }
 
     fn append(&mut self, seq: Seq, care: Care, out: &mut Vec<u8>) -> Result<Beside> {
-        let row = row(self.connection, seq)?;
-        let (before, pieces) = (out.len(), pieces(self.connection, &mut self.readers, &row)?);
+        let row = self.row(seq)?;
+        let (before, pieces) = (out.len(), self.places.pieces(self.connection, &row)?);
         let parts_sha256 = match care {
             Care::Document => None,
             Care::Everything => Some(frame::check(&pieces).map_err(|what| row.damaged(what))?),
         };
-        let is_likely = likely(pieces.iter().map(|piece| (piece.what, piece.body)), out);
+        let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), out);
         if is_likely && row.names(Sha256::of(&out[before..]), parts_sha256)? {
             let asked = pieces.first().map_or(Ok(None), Piece::asked).map_err(|what| row.damaged(what))?;
             return Ok(Beside { bodies: pieces.len(), asked, info: row.info });
@@ -153,9 +223,9 @@ impl<'a> VersionReader<'a> {
     }
 
     fn whole(&mut self, row: Row) -> Result<Stored> {
-        let pieces = pieces(self.connection, &mut self.readers, &row)?;
+        let pieces = self.places.pieces(self.connection, &row)?;
         self.json.clear();
-        let is_likely = likely(pieces.iter().map(|piece| (piece.what, piece.body)), &mut self.json);
+        let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), &mut self.json);
         let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
         let document = Document { key: row.info.key.clone(), version: row.info.version, parts };
         if is_likely && row.names(Sha256::of(&self.json), Some(parts_sha256))? {
@@ -210,33 +280,28 @@ impl Row {
     }
 }
 
-fn row(connection: &Connection, seq: Seq) -> Result<Row> {
-    let found = connection
-        .prepare_cached(
-            "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-                    length(version.frame), version.frame, version.dictionary_id, ledger.*
-             FROM version JOIN record USING (record_id) LEFT JOIN ledger ON ledger.seq = version.seq WHERE version.seq = ?1",
-        )?
-        .query_row([seq.0], |row| {
-            Ok(Row { info: info(seq, row)?, frame: row.get(6)?, dictionary_id: row.get(7)?, entry: ledger::line(row, 8)? })
-        })
-        .optional()?;
-    found.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
-}
-
-fn pieces<'r>(
-    connection: &Connection,
-    readers: &'r mut HashMap<Option<i64>, FrameReader>,
-    row: &Row,
-) -> Result<Vec<Piece<'r>>> {
-    let frame = row.frame.as_ref().ok_or_else(|| row.damaged("its frame is missing".into()))?;
-    let reader = frame_reader(connection, readers, row.dictionary_id, &|what| row.damaged(what))?;
-    let pieces = reader.pieces(frame).map_err(|what| row.damaged(what))?;
-    let (said, bytes) = (row.info.raw_bytes, pieces.iter().map(|piece| piece.body.len() as u64).sum::<u64>());
-    if said != bytes {
-        return Err(row.damaged(format!("its row says {said} bytes, its bodies have {bytes}")));
+impl Places {
+    fn pieces(&mut self, connection: &Connection, row: &Row) -> Result<Vec<Piece<'_>>> {
+        let pieces = match (&row.frame, &row.sealed) {
+            (Some(frame), _) => {
+                let reader = frame_reader(connection, &mut self.frames, row.dictionary_id, &|what| row.damaged(what))?;
+                reader.pieces(frame).map_err(|what| row.damaged(what))?
+            }
+            (None, Some(place)) => {
+                let lines = self.sealed.lines(place)?.map_err(|what| row.damaged(what))?;
+                if (lines.seq, &lines.key, lines.version) != (row.info.seq, &row.info.key, row.info.version) {
+                    return Err(row.damaged(format!("in {}: another version is in its place", place.volume.inside())));
+                }
+                lines.pieces
+            }
+            (None, None) => return Err(row.damaged("its frame is missing".into())),
+        };
+        let (said, bytes) = (row.info.raw_bytes, pieces.iter().map(|piece| piece.body.len() as u64).sum::<u64>());
+        if said != bytes {
+            return Err(row.damaged(format!("its row says {said} bytes, its bodies have {bytes}")));
+        }
+        Ok(pieces)
     }
-    Ok(pieces)
 }
 
 fn frame_reader<'r>(
@@ -290,13 +355,9 @@ pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dicti
 
 /// All versions of a record, oldest first; empty when there is no such record.
 pub(crate) fn versions(connection: &Connection, key: &RecordKey) -> Result<Vec<VersionInfo>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-                length(version.frame), version.seq
-         FROM version JOIN record USING (record_id) WHERE record.kind = ?1 AND record.id = ?2 ORDER BY version.version",
-    )?;
-    let rows =
-        statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| info(Seq(row.get(6)?), row))?;
+    let sql = sql(connection, "NULL", "WHERE record.kind = ?1 AND record.id = ?2 ORDER BY version.version")?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], info)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -318,82 +379,29 @@ pub(crate) fn seqs_after(connection: &Connection, after: Seq, limit: usize) -> R
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn info(seq: Seq, row: &rusqlite::Row<'_>) -> rusqlite::Result<VersionInfo> {
+/// Columns of [`sql`]: after what a version is its place, then those that the caller asked for.
+const PLACE_COLUMNS: usize = 7;
+const OTHER_COLUMNS: usize = 13;
+
+fn sql(connection: &Connection, columns: &str, rest: &str) -> Result<String> {
+    let (place, joins) = table::place_sql(connection)?;
+    Ok(format!(
+        "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
+             length(version.frame), version.seq, {place}, {columns}
+         FROM version JOIN record USING (record_id) {joins} {rest}"
+    ))
+}
+
+fn info(row: &rusqlite::Row<'_>) -> rusqlite::Result<VersionInfo> {
     let kind = kind_of(row.get(0)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, row.get(0)?))?;
     let id = guid::from_sql(row.get_ref(1)?).unwrap_or_default();
     Ok(VersionInfo {
         key: RecordKey { kind, id },
         version: Version(row.get(2)?),
-        seq,
+        seq: Seq(row.get(6)?),
         newest: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
         raw_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
         frame_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).unsigned_abs(),
+        sealed: table::name(row, PLACE_COLUMNS)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::{Strategy, proptest};
-
-    use super::*;
-    use crate::{
-        archive::{Archive, ArchiveWriter, Folder, batch::Prepared, frame::FrameWriter},
-        model::{
-            document::{Part, What},
-            time::Timestamp,
-        },
-    };
-
-    /// Bodies as Graph sends them as a rule, and with everything that it may do otherwise.
-    fn document() -> impl Strategy<Value = Document> {
-        let choose = |from: &'static [&'static str]| proptest::sample::select(from);
-        let participants = choose(&[
-            r#"{"@odata.context":"c","value":[{"id":"a"},{"id":"]}"}]}"#,
-            r#"{"value":[]}"#,
-            r#"{"value":[{"id":"a"}]}"#,
-            "{ \"value\" : [ {\"id\" : \"b\"} ] }",
-            r#"{"value":[{"id":"d"}],"@odata.nextLink":"https://x"}"#,
-        ]);
-        let record = choose(&[
-            r#"{"id":"x","sessions":[{"id":"1","note":"\"participants_v2\":null"}]}"#,
-            r#"{"id":"x","participants_v2@odata.context":"p","sessions":[{"id":"1"}]}"#,
-            r#"{"id":"x","participants_v2":null,"sessions":[{"id":"1"}]}"#,
-            r#"{"id":"x","participants_v2":[{"id":"old"}],"sessions":[]}"#,
-            "{\"id\":\"x\",\r\n \"sessions\":[ {\"id\":\"1\"} ]}",
-            r#"{"id":"x","sessions":[{"id":"1"}],"sessions@odata.nextLink":"https://x","later":"é"}"#,
-            "{}",
-        ]);
-        let sessions = choose(&[r#"{"value":[{"id":"1"},{"id":"2"}]}"#, r#"{"value":[]}"#]);
-        let pages = (proptest::collection::vec(participants, 0..3), proptest::collection::vec(sessions, 0..2));
-        (pages, record).prop_map(|((participants, sessions), record)| {
-            let part =
-                |(what, body): (What, &str)| Part::new(what, "https://graph/x".into(), None, Timestamp(0), body.into());
-            let bodies = participants.into_iter().map(|body| (What::Participants, body));
-            let bodies = bodies.chain([(What::Record, record)]);
-            let bodies = bodies.chain(sessions.into_iter().map(|body| (What::Sessions, body)));
-            Document { key: RecordKey::call("x"), version: Version(1), parts: bodies.map(part).collect() }
-        })
-    }
-
-    proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
-        #[test]
-        fn a_document_is_read_as_it_was_assembled_whether_it_is_the_likely_one_or_not(document in document()) {
-            let dir = tempfile::tempdir().unwrap();
-            let folder = Folder::new(dir.path());
-            let mut writer = ArchiveWriter::open_or_create(&folder, Timestamp(0)).unwrap();
-            let prepared = Prepared::new(&document, &mut FrameWriter::new(None).unwrap()).unwrap();
-            writer.keep(&[prepared]).unwrap();
-            let archive = Archive::open(&folder).unwrap();
-            let (mut reader, seq, json) = (archive.version_reader(), Seq(2), document.assemble().unwrap());
-            assert_eq!(reader.document(seq).unwrap().json, json);
-            let line = reader.examine(seq).unwrap();
-            assert_eq!((line.json, line.bodies), (&*json, document.parts.len()));
-            let stored = reader.read(seq).unwrap();
-            assert_eq!((&stored.json, &stored.document), (&json, &document));
-            let mut out = b"before".to_vec();
-            reader.append_document(seq, &mut out).unwrap();
-            assert_eq!(out, format!("before{json}").into_bytes());
-        }
-    }
 }

@@ -39,11 +39,11 @@ const DERIVED_AT_ONCE: usize = 256;
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct ArchiveWriter {
-    connection: Connection,
+    pub(super) connection: Connection,
     rows: RowWriter,
     /// Made when first needed: a compressor takes megabytes.
     frames: Option<FrameWriter>,
-    folder: Folder,
+    pub(super) folder: Folder,
     _lock: Lock,
 }
 
@@ -180,8 +180,9 @@ impl ArchiveWriter {
             Some(frames) => frames,
             None => FrameWriter::new(self.dictionary()?.as_ref())?,
         };
+        let folder = self.folder.clone();
         let outcome = self.transaction(|transaction, rows| {
-            let outcome = page::keep(transaction, rows, &mut frames, kind, page, taken)?;
+            let outcome = page::keep(transaction, &folder, rows, &mut frames, kind, page, taken)?;
             note(transaction, &outcome)?;
             Ok(outcome)
         });
@@ -244,20 +245,22 @@ impl ArchiveWriter {
     /// Makes the rows of up to `limit` records after `after` whose rows are missing, in one transaction. A damaged record is told
     /// and stops no other. `None` at the end.
     pub fn derive_more(&mut self, after: RecordId, limit: usize) -> Result<Option<DerivedMore>> {
+        let folder = self.folder.clone();
         self.transaction(|transaction, rows| {
-            let mut reader = VersionReader::new(transaction);
+            let mut reader = VersionReader::new(transaction, &folder);
             let Some(chunk) = remake::chunk(transaction, &mut reader, after, limit)? else { return Ok(None) };
             let mut more = DerivedMore { last: chunk.last, made: 0, damaged: chunk.damaged };
-            more.made = store(transaction, rows, &chunk.records, &mut more.damaged)?;
+            more.made = store(transaction, rows, &mut reader, &chunk.records, &mut more.damaged)?;
             Ok(Some(more))
         })
     }
 
     /// Stores rows that were derived beside, in one transaction. Returns of how many records, and which were damaged after all.
     pub fn store_rows(&mut self, records: &[Rederived]) -> Result<(u64, Vec<Error>)> {
+        let folder = self.folder.clone();
         self.transaction(|transaction, rows| {
-            let mut damaged = Vec::new();
-            Ok((store(transaction, rows, records, &mut damaged)?, damaged))
+            let (mut reader, mut damaged) = (VersionReader::new(transaction, &folder), Vec::new());
+            Ok((store(transaction, rows, &mut reader, records, &mut damaged)?, damaged))
         })
     }
 
@@ -290,7 +293,10 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>) -> Result<T> {
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
+    ) -> Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = work(&transaction, &mut self.rows).and_then(|value| {
             transaction.commit()?;
@@ -411,13 +417,13 @@ fn entry(prepared: &Prepared) -> Entry {
 fn store(
     transaction: &Transaction<'_>,
     rows: &mut RowWriter,
+    reader: &mut VersionReader<'_>,
     records: &[Rederived],
     damaged: &mut Vec<Error>,
 ) -> Result<u64> {
-    let mut reader = VersionReader::new(transaction);
     let mut made = 0;
     for rederived in records {
-        match remake::store(transaction, rows, &mut reader, rederived) {
+        match remake::store(transaction, rows, reader, rederived) {
             Ok(()) => made += 1,
             Err(error) if error.is_damage() => damaged.push(error),
             Err(error) => return Err(error),

@@ -25,6 +25,7 @@ use crate::{
         budget::{Allowance, Rates},
     },
     model::{relisting::Policy, retention::Retention, time::Age},
+    seal::{LEVEL, LEVELS},
 };
 
 /// The config file.
@@ -35,6 +36,7 @@ pub struct File {
     pub graph: GraphFile,
     pub sync: SyncFile,
     pub retention: RetentionFile,
+    pub seal: SealFile,
 }
 
 impl File {
@@ -72,6 +74,16 @@ pub struct SyncFile {
 pub struct RetentionFile {
     /// Usage countries of the users, two letters each: how long Microsoft keeps the logs goes by them.
     pub countries: Vec<String>,
+}
+
+/// The table `[seal]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SealFile {
+    /// Whether `sync` seals months that are over.
+    pub when_due: Option<bool>,
+    /// How hard to compress, zstd's 1 to 22.
+    pub level: Option<i64>,
 }
 
 /// The table `[graph]`.
@@ -129,6 +141,15 @@ impl Config {
     pub fn retention(&self) -> Result<Retention> {
         Retention::of_countries(&self.file.retention.countries)
             .map_err(|message| Failure::new(Code::Usage, format!("[retention] countries: {message}")))
+    }
+
+    /// Whether months are sealed when they are over, and how hard they are compressed.
+    pub fn seal(&self) -> Result<(bool, i32)> {
+        let level = self.file.seal.level.unwrap_or(i64::from(LEVEL));
+        match i32::try_from(level) {
+            Ok(fits) if LEVELS.contains(&level) => Ok((self.file.seal.when_due.unwrap_or(true), fits)),
+            _ => Err(usage(format!("[seal] level: {level} is not one of 1 to 22"))),
+        }
     }
 
     /// How often time is listed again.

@@ -180,7 +180,8 @@ impl Demo {
         )?;
 
         step("Is what is stored what was archived?", "verify")?;
-        let whole = verify::run(&verify::Args { quick: false, format: show::Format::Text }, &self.context)?;
+        let whole =
+            verify::run(&verify::Args { quick: false, sealed: None, format: show::Format::Text }, &self.context)?;
         step("What is covered, and what is missing?", "status")?;
         let state = status::run(&status::Args::default(), &self.context)?;
         self.compare()?;

@@ -138,6 +138,9 @@ impl From<io::Error> for Failure {
     }
 }
 
+const LIMITS: &str =
+    "look at the limit on file sizes (ulimit -f), the quota and the disk, then run the same command again";
+
 const MAY_NOT_WRITE: &str =
     "this command writes to the archive: run it as the folder's owner, where the folder can be written";
 
@@ -165,16 +168,19 @@ impl From<archive::Error> for Failure {
             }
             Error::DiskFull => Self::new(Code::Unexpected, message)
                 .hint("make room where the archive is, then run the same command again to go on"),
-            Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(
-                "look at the limit on file sizes (ulimit -f), the quota and the disk, then run the same command again",
-            ),
+            Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(LIMITS),
             Error::Unclosed(_) => Self::new(Code::Unexpected, message).hint(
                 "copy the whole folder to where it can be written, or make it writable, and run the command again",
             ),
+            Error::Io { ref source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                Self::new(Code::Unexpected, message).hint(LIMITS)
+            }
             Error::ReadOnly(_) => Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE),
             Error::Io { ref source, .. } if may_not_write(source) => {
                 Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)
             }
+            Error::Volume { .. } => Self::new(Code::Integrity, message)
+                .hint("copy the file back from where it is kept; what it should be says: callvault verify"),
             error if error.is_damage() => {
                 Self::new(Code::Integrity, message).hint("list all that is damaged with: callvault verify")
             }

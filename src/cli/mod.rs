@@ -20,6 +20,7 @@ mod paper;
 mod query;
 mod reindex;
 mod retry;
+mod seal;
 mod searched;
 mod show;
 mod signals;
@@ -96,6 +97,7 @@ enum Command {
     Failures(failures::Args),
     Retry(retry::Args),
     Reindex(reindex::Args),
+    Seal(seal::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
     Completions(paper::CompletionsArgs),
@@ -234,6 +236,7 @@ fn run(args: Args) -> Result<Code> {
         Command::Failures(args) => failures::run(&args, &context),
         Command::Retry(args) => retry::run(&args, &context),
         Command::Reindex(args) => reindex::run(&args, &context),
+        Command::Seal(args) => seal::run(&args, &context),
         Command::Simulate(args) => simulate::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => paper::completions(&args),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    archive::{links::Linked, versions::VersionInfo},
+    archive::{links::Linked, sealed::VolumeName, versions::VersionInfo},
     cli::{
         Context,
         exit::{Code, Result},
@@ -58,6 +58,9 @@ struct VersionLine<'a> {
     seq: Seq,
     raw_bytes: u64,
     frame_bytes: u64,
+    /// The file that has its bodies, inside the archive's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -126,6 +129,7 @@ fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {
             seq: info.seq,
             raw_bytes: info.raw_bytes,
             frame_bytes: info.frame_bytes,
+            sealed: info.sealed.map(VolumeName::inside),
         })
         .collect();
     to_stdout(|out| {
@@ -135,10 +139,14 @@ fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {
         }
         for line in &lines {
             let newest = if line.newest { ", the newest" } else { "" };
+            let stored = match &line.sealed {
+                Some(file) => format!("in {file}"),
+                None => format!("{} stored", line.frame_bytes),
+            };
             writeln!(
                 out,
-                "version {}: ledger entry {}, {} bytes, {} stored{newest}",
-                line.version, line.seq, line.raw_bytes, line.frame_bytes
+                "version {}: ledger entry {}, {} bytes, {stored}{newest}",
+                line.version, line.seq, line.raw_bytes
             )?;
         }
         Ok(())

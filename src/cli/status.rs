@@ -3,11 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::{
-    archive::bucket::{Bucket, State, StateSpan},
+    archive::{
+        bucket::{Bucket, State, StateSpan},
+        sealed::table::Amount,
+    },
     cli::{
         Context,
         exit::{Code, Result},
-        render::{calendar::calendar, plain},
+        render::{calendar::calendar, plain, size},
         to_stdout,
     },
     model::{
@@ -81,15 +84,35 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 fn text(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "ledger {} entries; database {}, index {}",
+        "ledger {} entries; database {}, index {}, sealed {}",
         status.head,
-        bytes(status.sizes.database_bytes),
-        bytes(status.sizes.index_bytes)
+        size(status.sizes.database_bytes),
+        size(status.sizes.index_bytes),
+        size(status.sizes.sealed_bytes)
     )?;
+    sealed(status, out)?;
     for source in &status.sources {
         source_text(source, now, out)?;
     }
     Ok(())
+}
+
+/// One line over all sealed months.
+fn sealed(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let (Some(first), Some(last)) = (status.sealed.first(), status.sealed.last()) else { return Ok(()) };
+    let amount = status.sealed.iter().fold(Amount::default(), |sum, one| sum.with(one.amount));
+    let bytes = status.sealed.iter().map(|one| one.bytes).sum();
+    let files = if status.sealed.len() == 1 { "file" } else { "files" };
+    writeln!(
+        out,
+        "sealed {} to {} in {} {files}: {} versions, {} of bodies in {}",
+        first.month,
+        last.month,
+        status.sealed.len(),
+        amount.versions,
+        size(amount.raw_bytes),
+        size(bytes)
+    )
 }
 
 fn runs(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -107,15 +130,20 @@ fn runs(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 
 fn source_text(source: &SourceStatus, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let counts = &source.counts;
+    let in_files = if source.sealed_versions == 0 {
+        String::new()
+    } else {
+        format!(", {} of them sealed", size(source.sealed_raw_bytes))
+    };
     writeln!(
         out,
-        "{}{}: {} records in {} versions; {} of bodies kept in {}; {} still to fetch",
+        "{}{}: {} records in {} versions; {} of bodies kept in {}{in_files}; {} still to fetch",
         source.source,
         if source.beta { " (beta)" } else { "" },
         counts.records,
         counts.versions,
-        bytes(counts.raw_bytes),
-        bytes(counts.frame_bytes),
+        size(counts.raw_bytes),
+        size(counts.frame_bytes),
         source.queued
     )?;
     spans("covered", &source.covered, "", out)?;
@@ -204,17 +232,4 @@ fn spans(name: &str, spans: &[Span], remark: &str, out: &mut dyn Write) -> io::R
         writeln!(out, "  {name:<10} {} to {}{remark}", span.from.to_seconds_text(), span.to.to_seconds_text())?;
     }
     more(name, spans.len(), SPANS_MAX, "spans", out)
-}
-
-/// A size for people: three digits and a unit of 1,000.
-#[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
-fn bytes(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let mut size = bytes as f64;
-    let mut unit = 0;
-    while size >= 1000.0 && unit + 1 < units.len() {
-        size /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", units[unit]) }
 }

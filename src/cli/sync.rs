@@ -101,6 +101,7 @@ pub(super) fn setup(
 
 /// One round, noted in the archive with its exit code.
 pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &Round) -> Result<Summary> {
+    let stop = setup.stop.clone();
     let (policy, pace, begun) = (setup.settings.policy, outlook::pace(context), Instant::now());
     // A second writer is refused, and touches nothing before.
     if !context.folder().is_in_use().unwrap_or(true) {
@@ -108,7 +109,7 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             context.note(&line);
         }
     }
-    let (outcome, closing) = runtime.block_on(sync::round::round(setup, round))?;
+    let (outcome, mut closing) = runtime.block_on(sync::round::round(setup, round))?;
     match outcome {
         Ok(mut summary) => {
             for left_out in &summary.left_out {
@@ -118,9 +119,18 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
                 context.note(&super::clock_told(Age::seconds(seconds)));
             }
             summary.outlook = behind(context, round, &policy, measured(summary.requests, begun.elapsed(), pace));
+            let (writer, now) = closing.writer();
+            let sealed = match round.reach {
+                Reach::Everything => super::seal::after_round(writer, now, &stop, context),
+                Reach::Queue | Reach::AskedFor => Ok(Vec::new()),
+            };
+            if let Ok(sealed) = &sealed {
+                summary.sealed.clone_from(sealed);
+            }
             let report = serde_json::to_string(&summary).unwrap_or_default();
-            closing.end(Code::of_round(&summary) as u8, &report)?;
-            Ok(summary)
+            let code = sealed.as_ref().map_or_else(|failure| failure.code, |_| Code::of_round(&summary));
+            closing.end(code as u8, &report)?;
+            sealed.map(|_| summary)
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -216,6 +226,7 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
             span.to.to_seconds_text()
         )?;
     }
+    super::seal::text(&summary.sealed, out)?;
     for behind in &summary.outlook {
         let rate = f64::from(u32::try_from(behind.requests).unwrap_or(u32::MAX)) / behind.seconds.max(0.001);
         outlook::told(behind, rate).iter().try_for_each(|line| writeln!(out, "{line}"))?;

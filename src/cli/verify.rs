@@ -1,15 +1,23 @@
 //! `verify`: is what is stored what was archived?
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use crate::{
+    archive::sealed::{
+        check::{self, Checked},
+        manifest::Manifest,
+    },
     cli::{
         Context,
         exit::{Code, Failure, Result},
         render::plain,
-        to_stdout,
+        to_stdout, usage,
     },
     verify::{self, Ask, Error, Summary},
 };
@@ -17,6 +25,9 @@ use crate::{
 /// Check that what is stored is what was archived: bodies, ledger, rows, index
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Check the folder of a sealed month alone, without an archive
+    #[arg(long, value_name = "DIR", conflicts_with = "quick")]
+    pub sealed: Option<PathBuf>,
     /// Check structure, ledger and the newest versions only
     #[arg(long)]
     pub quick: bool,
@@ -26,6 +37,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
+    if let Some(folder) = &args.sealed {
+        return sealed(folder, args.format);
+    }
     let archive = context.archive()?;
     let shown = !context.quiet && std::io::stderr().is_terminal();
     let bar = if shown { context.bars.add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
@@ -42,6 +56,50 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         text(&summary, out)
     })?;
     Ok(if summary.is_whole() { Code::Done } else { Code::Integrity })
+}
+
+#[derive(Serialize)]
+struct SealedLine<'a> {
+    path: &'a Path,
+    #[serde(flatten)]
+    manifest: Option<&'a Manifest>,
+    faults: &'a [String],
+}
+
+impl<'a> From<&'a Checked> for SealedLine<'a> {
+    fn from(checked: &'a Checked) -> Self {
+        Self { path: &checked.path, manifest: checked.manifest.as_ref(), faults: &checked.faults }
+    }
+}
+
+fn sealed(folder: &Path, format: super::show::Format) -> Result<Code> {
+    if !folder.is_dir() {
+        return Err(usage(format!("--sealed: {} is no folder", folder.display())));
+    }
+    let checked = check::month(folder)?;
+    to_stdout(|out| {
+        if format == super::show::Format::Json {
+            let lines: Vec<_> = checked.iter().map(SealedLine::from).collect();
+            serde_json::to_writer(&mut *out, &lines)?;
+            return writeln!(out);
+        }
+        checked.iter().try_for_each(|one| sealed_text(one, out))
+    })?;
+    Ok(if checked.iter().all(|one| one.faults.is_empty()) { Code::Done } else { Code::Integrity })
+}
+
+fn sealed_text(checked: &Checked, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    let path = checked.path.display();
+    for fault in &checked.faults {
+        writeln!(out, "{path}: {}", plain(fault))?;
+    }
+    let verdict = if checked.faults.is_empty() { "whole" } else { "DAMAGED" };
+    let Some(Manifest { contents, month, .. }) = &checked.manifest else { return writeln!(out, "{verdict}: {path}") };
+    writeln!(
+        out,
+        "{verdict}: {path}, {month}, ledger entries {} to {}, {} versions, {} bodies with {} bytes",
+        contents.first_seq, contents.last_seq, contents.versions, contents.lines, contents.raw_bytes
+    )
 }
 
 fn text(summary: &Summary, out: &mut dyn std::io::Write) -> std::io::Result<()> {

@@ -174,6 +174,7 @@ fn did_something(summary: &Summary) -> bool {
     summary.requests > 1
         || summary.outlook.iter().any(|outlook| !outlook.too_late.is_empty())
         || !summary.newly_lost.is_empty()
+        || !summary.sealed.is_empty()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod id;
 pub mod kind;
 pub mod link;
 pub mod listed;
+pub mod month;
 pub mod name;
 pub mod phone;
 pub mod place;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What is buffered before tantivy writes a segment, besides each commit.
-const BUFFER_BYTES: usize = 24 << 20;
+const BUFFER_BYTES: usize = 20 << 20;
 
 /// Segments of about the same size that become one: few, because each costs every query a look into each field.
 const SEGMENTS_PER_MERGE: usize = 4;

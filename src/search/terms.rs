@@ -69,7 +69,7 @@ pub(crate) struct Analysis {
 }
 
 /// Values remembered, about 150 bytes each; then it starts over.
-const KNOWN_COUNT_MAX: usize = 32_768;
+const KNOWN_COUNT_MAX: usize = 16_384;
 
 impl Analysis {
     /// Adds the terms of a `value` of `field` to `text`, as the schema's tokenizer takes them.

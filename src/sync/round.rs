@@ -15,6 +15,7 @@ use crate::{
     archive::{
         self, Archive, ArchiveWriter, Folder,
         coverage::{Facts, coverage},
+        sealed::table::Sealed,
     },
     follow::{self, Follower},
     graph::{self, Cloud},
@@ -67,6 +68,9 @@ pub struct Summary {
     pub newly_lost: Vec<Span>,
     /// Of sources that are still far behind: what will and what will not be had in time at the rate of this run.
     pub outlook: Vec<Outlook>,
+    /// Months that were sealed at its end; whoever has the writer does that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sealed: Vec<Sealed>,
     /// How far Graph's clock is ahead of this machine's, where that is worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_off_s: Option<i64>,
@@ -100,6 +104,11 @@ pub struct Closing {
 }
 
 impl Closing {
+    /// The archive's one writer, and Graph's time: for what is to be done before the round is over.
+    pub fn writer(&mut self) -> (&mut ArchiveWriter, Timestamp) {
+        (&mut self.writer, self.now)
+    }
+
     /// Notes how the round ended and leaves the archive as one file.
     ///
     /// # Errors
@@ -175,6 +184,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
             elapsed_s,
             newly_lost,
             outlook: Vec::new(),
+            sealed: Vec::new(),
             clock_off_s: (Age(clock_off.0.abs()) > graph::CLOCK_TOLERANCE).then(|| clock_off.whole_seconds()),
             next_due,
             wait,

@@ -181,10 +181,14 @@ fn examine(
             tally.findings.push(Finding::of_error(error, What::Database)?);
         }
         // What has no entry or no record was named already.
-        let to_read = slice
+        let mut to_read: Vec<&VersionRow> = slice
             .versions
             .iter()
-            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq));
+            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq))
+            .collect();
+        if let Err(error) = reader.sort(&mut to_read, |row| row.seq) {
+            tally.findings.push(Finding::of_error(error, What::Database)?);
+        }
         for row in to_read {
             version(archive, row, reader, compare_rows.then_some(&mut *row_reader), &mut tally)?;
         }

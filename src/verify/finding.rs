@@ -19,6 +19,8 @@ pub enum What {
     Reference,
     /// A zstd dictionary is not what it was; frames made with it cannot be read.
     Dictionary,
+    /// A file of sealed bodies is missing or not what was sealed; the versions in it cannot be read.
+    Sealed,
     /// An entry is missing, unreadable, or out of place.
     Ledger,
     /// An entry names a version or a loss whose row is gone.
@@ -45,6 +47,7 @@ impl What {
             What::Database => "database",
             What::Reference => "reference",
             What::Dictionary => "dictionary",
+            What::Sealed => "sealed",
             What::Ledger => "ledger",
             What::Missing => "missing",
             What::Unledgered => "unledgered",
@@ -106,12 +109,17 @@ impl Finding {
     /// The finding that a failed read amounts to; the error itself where it says nothing of what is stored. `what` is used
     /// where the error does not say itself what it is about.
     pub(super) fn of_error(error: archive::Error, what: What) -> Result<Self, archive::Error> {
-        use archive::Error::{Damaged, DamagedDatabase, DamagedLedger, Database};
+        use archive::Error::{Damaged, DamagedDatabase, DamagedLedger, Database, Volume};
         match error {
             Damaged { key, version, seq, what: message } => {
                 Ok(Self::new(What::Content, message).record(Some(&key)).version(version).seq(seq))
             }
             DamagedLedger { seq, what: message } => Ok(Self::new(What::Ledger, message).seq(seq)),
+            Volume { path, what: message } => {
+                // Inside the archive's folder: sealed/MONTH/FILE.
+                let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+                Ok(Self::new(What::Sealed, message).file(names[names.len().saturating_sub(3)..].join("/")))
+            }
             DamagedDatabase(error) => Ok(Self::new(what, error.to_string()).file("archive.db")),
             // Not SQLite failed but the reading of what it gave: a value of a kind that nobody writes there.
             Database(error) if error.sqlite_error_code().is_none() => {
@@ -163,6 +171,8 @@ pub enum Note {
     IndexBehind { versions: u64 },
     /// So many records' rows are still to be made.
     RowsToMake { records: u64 },
+    /// A file among the sealed ones of which the archive knows nothing.
+    SealedFileUnknown { file: String },
     /// Another version of the program made the rows.
     RowsOfOtherDerivation,
 }
@@ -177,6 +187,9 @@ impl fmt::Display for Note {
             Note::IndexBehind { versions } => write!(f, "the search index has {versions} versions to catch up with"),
             Note::RowsToMake { records } => {
                 write!(f, "the rows of {records} records are still to be made; the next sync or reindex makes them")
+            }
+            Note::SealedFileUnknown { file } => {
+                write!(f, "the archive knows nothing of {file}; what it stores is not in there")
             }
             Note::RowsOfOtherDerivation => {
                 f.write_str("another version of this program made the rows; the next sync or reindex makes them anew")

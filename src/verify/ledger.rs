@@ -43,6 +43,12 @@ pub(super) fn check(slice: &Slice, (after, to): (Seq, Seq), findings: &mut Vec<F
                 let finding = Finding::new(What::Missing, message).record(key(kind, id).as_ref());
                 findings.push(finding.version(*version).seq(*seq));
             }
+            Entry::Sealed { file, .. } => {
+                if !slice.volumes.contains(seq) {
+                    let message = "the ledger enters a file of sealed bodies of which the database knows nothing";
+                    findings.push(Finding::new(What::Missing, message).file(file).seq(*seq));
+                }
+            }
             Entry::Lost { kind, id, version, .. } => {
                 if slice.lost.iter().find(|row| row.seq == *seq).map(entry_of).as_ref() != Some(&Some(entry.clone())) {
                     let message = "the ledger enters a record as lost, its row is missing or says something else";

@@ -11,7 +11,8 @@ use rand::RngExt;
 
 use crate::{
     logs::{assert_holds_the_logs, telephoning},
-    support::{Bench, bytes_of, company, empty, end_of, mild},
+    seal::grown_unsealed,
+    support::{Bench, bytes_of, company, empty, end_of, files_under, mild},
 };
 
 /// The ledger counts 1, 2, 3, … without a gap.
@@ -70,7 +71,7 @@ fn a_second_writer_is_refused_and_touches_nothing() {
     let held = Folder::new(&bench.archive()).lock().unwrap();
     let asked = bench.simulator.requests();
     let before = bytes_of(&bench.archive());
-    for line in ["sync", "sync --watch", "sync --source people", "reindex"] {
+    for line in ["sync", "sync --watch", "sync --source people", "reindex", "seal"] {
         bench.run(line).ends_with(5).telling("in use by another writer").telling("hint: ");
     }
     assert_eq!(bench.simulator.requests(), asked, "a second writer does not bother Graph");
@@ -176,6 +177,31 @@ fn a_sync_of_logs_killed_at_random_points_loses_no_row_and_doubles_none() {
     bench.assert_holds_the_world(began);
     bench.run("verify").ends_with(0);
     assert_ledger_is_gapless(&bench);
+}
+
+#[test]
+fn a_sealing_killed_at_random_points_loses_nothing_and_is_gone_on_with() {
+    let bench = grown_unsealed(company(12, 20));
+    let entries = || {
+        let archive = Archive::open(&Folder::new(&bench.archive())).unwrap();
+        archive.entries_after(Seq(0), usize::MAX).unwrap()
+    };
+    let (before, ledger) = (bench.run("export --format ndjson --versions all").ends_with(0).text(), entries());
+    let mut killed = 0;
+    for longest_ms in [60, 120, 250, 250, 400, 400, 600, 800] {
+        killed += kill_at_random(&bench, "seal --level 12", 1, longest_ms);
+        assert_eq!(bench.run("export --format ndjson --versions all").ends_with(0).text(), before);
+        assert_eq!(entries()[..ledger.len()], ledger);
+    }
+    assert!(killed > 0, "no kill met a running sealing");
+    bench.run("seal --level 12").ends_with(0);
+    assert_eq!(bench.run("export --format ndjson --versions all").ends_with(0).text(), before);
+    bench.run("verify").ends_with(0);
+    assert_ledger_is_gapless(&bench);
+    let status = bench.run("status --format json").json();
+    assert_eq!(status["sealed"].as_array().unwrap().len(), 1, "whatever was begun is one file in the end");
+    let sealed = files_under(&bench.archive().join("sealed"));
+    assert_eq!(sealed.len(), 2, "its file and the manifest, and nothing half made: {sealed:?}");
 }
 
 #[cfg(unix)]

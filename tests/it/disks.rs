@@ -26,7 +26,8 @@ use callvault::{
 
 use crate::{
     crash::assert_ledger_is_gapless,
-    support::{Bench, Ran, ago, bytes_of, company, finish},
+    seal::grown_unsealed,
+    support::{Bench, Ran, ago, bytes_of, company, files_under, finish},
 };
 
 /// Says on the real stderr, which the test runner does not swallow, that a test could not be made.
@@ -251,6 +252,56 @@ fn an_index_that_finds_no_room_is_told_and_the_records_are_kept_all_the_same() {
         assert!(found.parse::<usize>().unwrap() >= count, "{found} of {count}");
     }
     assert!(failed >= 2, "there was room for the index");
+}
+
+/// The files of sealed months that somebody would see.
+fn sealed_in(archive: &Path) -> Vec<PathBuf> {
+    let folder = archive.join("sealed");
+    let mut files = if folder.is_dir() { files_under(&folder) } else { Vec::new() };
+    files.retain(|file| !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".callvault-")));
+    files
+}
+
+#[test]
+fn a_disk_that_is_full_while_a_month_is_sealed_costs_nothing_and_shows_no_half_file() {
+    let bench = grown_unsealed(company(8, 20));
+    let before = ledger(&bench.archive());
+    let script = "cp -r \"$1\" \"$1.grown\" && mount -t tmpfs -o size=60000k,mode=700 tmpfs \"$1\" && cp -r \"$1.grown/.\" \"$1\"";
+    let Some(disk) = Namespace::with(script, &bench.archive()) else {
+        return skip("no mount namespace to be had, so no small disk");
+    };
+    let whole = disk.run(&bench, "export --format ndjson --versions all").ends_with(0).text();
+    let mut failed = 0;
+    for left_kib in [0, 40, 80, 120, 200, 300] {
+        disk.fill(&bench, left_kib);
+        let sealed = disk.run(&bench, "seal");
+        if sealed.status.code() != Some(0) {
+            assert_fails_clearly(&sealed, &DISK_TELLS);
+            failed += 1;
+        }
+        let copy = disk.copy_out(&bench, &format!("full-{left_kib}"));
+        let status = sealed_in(&copy);
+        assert!(matches!(status.len(), 0 | 2), "{left_kib} KiB left: {status:?}");
+        assert_nothing_acknowledged_is_lost(&before, &copy);
+        disk.run(&bench, "verify").ends_with(0);
+        assert_eq!(disk.run(&bench, "export --format ndjson --versions all").ends_with(0).text(), whole);
+        disk.make_room(&bench);
+    }
+    assert!(failed >= 2, "the disk was not full");
+    disk.run(&bench, "seal").ends_with(0);
+    disk.run(&bench, "verify").ends_with(0);
+    assert_eq!(disk.run(&bench, "export --format ndjson --versions all").ends_with(0).text(), whole);
+    assert_eq!(sealed_in(&disk.copy_out(&bench, "sealed")).len(), 2);
+}
+
+#[test]
+fn a_limit_on_file_sizes_leaves_no_half_of_a_sealed_month() {
+    let bench = grown_unsealed(company(5, 20));
+    assert_fails_clearly(&run_limited(&bench, 8, "seal"), &["limit on file sizes", "File too large"]);
+    assert_eq!(sealed_in(&bench.archive()), [] as [PathBuf; 0]);
+    bench.run("verify").ends_with(0);
+    bench.run("seal").ends_with(0);
+    bench.run("verify").ends_with(0);
 }
 
 #[test]

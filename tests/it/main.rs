@@ -32,6 +32,7 @@ mod paging;
 mod people;
 mod query;
 mod resume;
+mod seal;
 mod signing_in;
 mod sql;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::ControlFlow,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -19,6 +20,7 @@ use callvault::{
         source::Source,
         time::{Age, Timestamp},
     },
+    seal,
     simulate::{Settings, Simulator},
     sync::{
         self,
@@ -54,6 +56,8 @@ pub(crate) struct Played {
     faults: u64,
     versions: u64,
     lost: u64,
+    /// Files of months that were over.
+    sealed: u64,
     /// All that happened, as text.
     pub(crate) story: String,
 }
@@ -69,17 +73,19 @@ impl Played {
         self.faults += other.faults;
         self.versions += other.versions;
         self.lost += other.lost;
+        self.sealed += other.sealed;
     }
 }
 
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, days, rounds, died, incomplete, requests, faults, versions, lost, .. } = self;
+        let Self { seeds, days, rounds, died, incomplete, requests, faults, versions, lost, sealed, .. } = self;
         let (years, tenths) = (days * 10 / 365 / 10, days * 10 / 365 % 10);
         write!(
             f,
             "{seeds} seeds, {days} days ({years}.{tenths} years), {rounds} rounds ({died} died, {incomplete} incomplete), \
-             {requests} requests, {faults} faults, {versions} versions kept, {lost} records truly lost and told"
+             {requests} requests, {faults} faults, {versions} versions kept, \
+             {lost} records truly lost and told, {sealed} months sealed"
         )
     }
 }
@@ -207,12 +213,20 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
         }));
         played.requests += went.log.len() as u64;
         oracle.heard(&went);
+        if scenario.seed.is_multiple_of(2) && played.rounds.is_multiple_of(20) && folder.exists() {
+            // Every other time somebody stops it: what was begun is gone on with the next time.
+            let stops_after = (played.rounds / 20).is_multiple_of(2).then_some(scenario.seed % 7);
+            played.sealed += seal_due(&folder, wire.simulator.now(), stops_after);
+        }
         if played.rounds.is_multiple_of(25) {
             oracle.judge_coverage(&folder, wire.simulator.now());
         }
     }
     if folder.exists() {
         // What `sync` does at its end and the rounds here leave for now.
+        if scenario.seed.is_multiple_of(2) {
+            played.sealed += seal_due(&folder, wire.simulator.now(), None);
+        }
         let _lock = ArchiveWriter::open(&folder, wire.simulator.now()).unwrap();
         follow::catch_up(&Archive::open(&folder).unwrap()).unwrap();
     }
@@ -222,6 +236,20 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
     let counts = wire.simulator.requests();
     played.faults = counts.faults + counts.refused_429;
     played
+}
+
+/// Seals months that are over, as `callvault seal` does; `stops_after` so many times that it told how far it is.
+fn seal_due(folder: &Folder, now: Timestamp, stops_after: Option<u64>) -> u64 {
+    let mut writer = ArchiveWriter::open(folder, now).unwrap();
+    writer.derive_missing(&mut |_| ControlFlow::Continue(())).unwrap();
+    let archive = Archive::open(folder).unwrap();
+    let due = seal::due(&archive, seal::Ask::default(), now, &sync::Settings::default().policy).unwrap();
+    let mut told = 0;
+    let sealed = seal::seal(&mut writer, &due, 1, now, &mut |_| {
+        told += 1;
+        if stops_after.is_some_and(|after| told > after) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    sealed.unwrap().len() as u64
 }
 
 /// A round to its end, when nothing is wrong with the process.

@@ -20,7 +20,7 @@ impl Canvas {
     /// The terminal that stdout is; 80 columns where it does not say.
     #[must_use]
     pub fn of_terminal(has_colours: bool) -> Self {
-        let columns = comfy_table::Table::new().width().map_or(80, usize::from);
+        let columns = comfy_table::Table::new().width().filter(|columns| *columns > 0).map_or(80, usize::from);
         Self { columns, has_colours }
     }
 }

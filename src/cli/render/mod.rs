@@ -127,6 +127,20 @@ pub fn pointed(typed: &str, column: usize) -> String {
     format!("  {shown}\n  {}^", " ".repeat(before))
 }
 
+/// A size for people: three digits and a unit of 1,000.
+#[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1000.0 && unit + 1 < units.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", units[unit]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

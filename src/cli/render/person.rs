@@ -119,6 +119,7 @@ mod tests {
                 newest: history.len() + 1 == count,
                 raw_bytes: 1,
                 frame_bytes: 1,
+                sealed: None,
             };
             history.push(PersonVersion { info, person });
         }

@@ -15,8 +15,15 @@ use crate::{
 
 fn shown(kind: Kind, id: &str, json: &str, linked: &[Linked]) -> String {
     let key = RecordKey { kind, id: id.to_owned() };
-    let info =
-        VersionInfo { key: key.clone(), version: Version(1), seq: Seq(7), newest: true, raw_bytes: 0, frame_bytes: 0 };
+    let info = VersionInfo {
+        key: key.clone(),
+        version: Version(1),
+        seq: Seq(7),
+        newest: true,
+        raw_bytes: 0,
+        frame_bytes: 0,
+        sealed: None,
+    };
     let day = Span::new(Timestamp(0), Timestamp(0) + Age::days(1));
     let mut part = Part::new(What::Row, "https://graph/x".into(), None, Timestamp(0), json.into());
     part.asked = Some(day);

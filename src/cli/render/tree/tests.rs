@@ -13,7 +13,15 @@ use crate::{
 
 fn info(version: i64, newest: bool) -> VersionInfo {
     let key = RecordKey::call("e523d2ed-2966-4b6b-925b-754a88034cc5");
-    VersionInfo { key, version: Version(version), seq: Seq(version + 1), newest, raw_bytes: 0, frame_bytes: 0 }
+    VersionInfo {
+        key,
+        version: Version(version),
+        seq: Seq(version + 1),
+        newest,
+        raw_bytes: 0,
+        frame_bytes: 0,
+        sealed: None,
+    }
 }
 
 fn shown(json: &str) -> String {
