@@ -127,11 +127,7 @@ type GoOn<'a> = dyn FnMut(ControlFlow<()>) -> ControlFlow<()> + 'a;
 type Walk<'a> = dyn FnMut(&Wanted, Option<usize>, &mut GoOn<'_>) -> Result<()> + 'a;
 
 /// Walks over stretch after stretch of a selection, until its limit or until told to stop.
-fn each_stretch(
-    connection: &Connection,
-    selection: &Selection,
-    walk: &mut Walk<'_>,
-) -> Result<()> {
+fn each_stretch(connection: &Connection, selection: &Selection, walk: &mut Walk<'_>) -> Result<()> {
     let mut left = selection.limit;
     for stretch in stretches(&selection.filter, selection.sort, selection.after) {
         let mut wanted = wanted(connection, &stretch.filter)?;
