@@ -33,6 +33,8 @@ pub(crate) struct Took {
     pub(crate) wall_s: f64,
     /// Without making the calls.
     pub(crate) cpu_s: f64,
+    /// Of months that were over by then: another number of calls, as a rule.
+    pub(crate) sealing_cpu_s: f64,
 }
 
 /// What a question took, in milliseconds.
@@ -61,7 +63,7 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    pub(crate) const TITLES: &'static str = "| calls | stored a CPU s, a s | warm by key: CPU ms, median, 99 of 100 | warm by text | cold CPU ms: key, text, status | memory MiB | \
+    pub(crate) const TITLES: &'static str = "| calls | stored a CPU s, a s; sealing CPU s | warm by key: CPU ms, median, 99 of 100 | warm by text | cold CPU ms: key, text, status | memory MiB | \
          MiB: database, sealed, index | B a call |\n| --- | --- | --- | --- | --- | --- | --- | --- |";
 
     pub(crate) fn at(world: &World, path: &Path, calls: u64, took: Took) -> Result<Self> {
@@ -128,10 +130,11 @@ impl fmt::Display for Look {
         let warm = |asked: &Asked| format!("{:.2}, {:.2}, {:.2}", asked.cpu_ms, asked.median_ms, asked.late_ms);
         write!(
             f,
-            "| {} | {:.0}, {:.0} | {} | {} | {:.1}, {:.1}, {:.1} | {} | {}, {}, {} | {:.0} |",
+            "| {} | {:.0}, {:.0}; {:.1} | {} | {} | {:.1}, {:.1}, {:.1} | {} | {}, {}, {} | {:.0} |",
             self.calls,
             self.stored_a_cpu_s(),
             as_f64(took.calls) / took.wall_s,
+            took.sealing_cpu_s,
             warm(warm_key),
             warm(warm_text),
             self.cold_key_ms,
@@ -236,10 +239,10 @@ pub(crate) fn thread_cpu_s() -> Result<f64> {
     Ok(ns / 1e9)
 }
 
-/// What this process, which stores and asks, has in memory.
+/// What this process, which stores and asks, has in memory of its own: not what it has mapped of the archive's files.
 fn memory_bytes() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap_or_default();
     let kib: u64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
     Ok(kib << 10)
 }

@@ -2,7 +2,7 @@
 //! looked at on the way.
 //!
 //! `cargo bench --bench growth`. The calls are those of a simulated company, made on the spot and stored as the program stores what it
-//! fetched: prepared, kept in batches, indexed. At each look it is told what the calls since the last one took, what questions take now, and how
+//! fetched: prepared, kept in batches, indexed; months that are over are sealed. At each look it is told what the calls since the last one took, what questions take now, and how
 //! much memory and disk there is. The lines are drawn as SVG. Environment:
 //! - `CALLVAULT_CALLS`: calls in all (default 1,000,000; 10,000,000 takes hours and 40 GB)
 //! - `CALLVAULT_MONTHS`: over so many (default 36)
@@ -14,6 +14,7 @@ mod plot;
 
 use std::{
     env, fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -26,7 +27,7 @@ use std::{
 
 use callvault::{
     archive::{
-        ArchiveWriter, Folder,
+        Archive, ArchiveWriter, Folder,
         batch::{Kept, Prepared},
         frame::FrameWriter,
     },
@@ -34,8 +35,10 @@ use callvault::{
     model::{
         document::{Document, Part, What},
         id::{RecordKey, Version},
+        relisting::Policy,
         time::{Age, Timestamp},
     },
+    seal,
     simulate::{Bodies, Settings, Simulator, World},
 };
 
@@ -64,7 +67,8 @@ fn main() -> Result<()> {
     println!("{}", Look::TITLES);
     for to in steps(calls) {
         let from = looks.last().map_or(0, |look| look.calls);
-        let took = grow(world, &path, from..to)?;
+        let mut took = grow(world, &path, from..to)?;
+        took.sealing_cpu_s = seal(world, &path, to)?;
         let look = Look::at(world, &path, to, took)?;
         println!("{look}");
         looks.push(look);
@@ -167,7 +171,20 @@ fn grow(world: &World, path: &Path, numbers: std::ops::Range<u64>) -> Result<Too
         calls: numbers.end - numbers.start,
         wall_s: began.elapsed().as_secs_f64(),
         cpu_s: cpu_s()? - cpu_before - making_s,
+        sealing_cpu_s: 0.0,
     })
+}
+
+/// Seals the months that are over when the last of so many calls begins, and says what that took.
+fn seal(world: &World, path: &Path, calls: u64) -> Result<f64> {
+    let before = cpu_s()?;
+    let folder = Folder::new(path);
+    let now = world.bodies(calls - 1).map_or(Timestamp(0), |bodies| bodies.start);
+    let mut writer = ArchiveWriter::open(&folder, now)?;
+    let due = seal::due(&Archive::open(&folder)?, seal::Ask::default(), now, &Policy::default())?;
+    seal::seal(&mut writer, &due, seal::LEVEL, now, &mut |_| ControlFlow::Continue(()))?;
+    writer.checkpoint()?;
+    Ok(cpu_s()? - before)
 }
 
 fn keep(writer: &mut ArchiveWriter, follower: &mut Follower, batch: Vec<Prepared>) -> callvault::archive::Result<()> {
