@@ -9,7 +9,7 @@ use std::{env, fs, ops::ControlFlow, path::Path, time::Instant};
 use callvault::{
     archive::{Archive, ArchiveWriter, Folder, sealed::writing::Sealing},
     model::{
-        filter::{Filter, Sort},
+        filter::{Selection, Sort},
         id::Seq,
         kind::Kind,
         month::Month,
@@ -95,7 +95,7 @@ fn measure(folder: &Folder, level: i32) -> Result<()> {
 /// Newest versions in the order in which `export` writes them.
 fn by_start(archive: &Archive) -> Result<Vec<Seq>> {
     let mut seqs = Vec::new();
-    archive.for_each(&Filter::default(), Sort::Oldest, None, &mut |hit| {
+    archive.for_each(&Selection { sort: Sort::Oldest, ..Selection::default() }, &mut |hit| {
         seqs.push(hit.seq);
         ControlFlow::Continue(())
     })?;

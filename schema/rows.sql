@@ -90,22 +90,31 @@ CREATE TABLE party (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX party_of_identity ON party (identity_id, start_ns); -- calls of a person, by time
 
+-- A session, and its first segment with it, where that says nothing of its own but figures: nearly always.
 CREATE TABLE session (
-    record_id         INTEGER NOT NULL REFERENCES record (record_id) ON DELETE CASCADE,
-    n                 INTEGER NOT NULL, -- position in the record, from 0
-    id                ANY,
-    start_ns          INTEGER,
-    end_ns            INTEGER,
-    modalities_id     INTEGER REFERENCES text (text_id),
-    is_test           INTEGER,
-    failed            INTEGER NOT NULL, -- 1: failureInfo is not null
-    failure_stage_id  INTEGER REFERENCES text (text_id),
-    failure_reason_id INTEGER REFERENCES text (text_id),
-    caller_id         INTEGER REFERENCES endpoint (endpoint_id),
-    callee_id         INTEGER REFERENCES endpoint (endpoint_id),
+    record_id              INTEGER NOT NULL REFERENCES record (record_id) ON DELETE CASCADE,
+    n                      INTEGER NOT NULL, -- position in the record, from 0
+    own                    INTEGER NOT NULL, -- which columns stand as they are: 1 id, 2 start_ns, 4 end_ns; the others are told by the record's
+    id                     ANY,              -- else null: the record's
+    start_ns               INTEGER,          -- else the time from the record's start to the session's: 0 or a short number
+    end_ns                 INTEGER,          -- else the time from the session's end to the record's
+    modalities_id          INTEGER REFERENCES text (text_id),
+    is_test                INTEGER,
+    failed                 INTEGER NOT NULL, -- 1: failureInfo is not null
+    failure_stage_id       INTEGER REFERENCES text (text_id),
+    failure_reason_id      INTEGER REFERENCES text (text_id),
+    caller_id              INTEGER REFERENCES endpoint (endpoint_id),
+    callee_id              INTEGER REFERENCES endpoint (endpoint_id),
+    media_count            INTEGER, -- from here on of the first segment; null: it has a row in `segment`, or there is none
+    stream_count           INTEGER,
+    max_packet_loss_rate   REAL,    -- worst stream; fraction, 0 to 1
+    max_jitter_ns          INTEGER, -- worst stream
+    max_round_trip_time_ns INTEGER, -- worst stream
+    max_audio_degradation  REAL,    -- worst stream; points of network MOS lost
     PRIMARY KEY (record_id, n)
 ) STRICT, WITHOUT ROWID;
 
+-- Segments that say more than figures.
 CREATE TABLE segment (
     record_id               INTEGER NOT NULL,
     session_n               INTEGER NOT NULL,

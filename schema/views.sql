@@ -54,6 +54,19 @@ FROM endpoint
 LEFT JOIN identities USING (identity_id)
 LEFT JOIN user_agent USING (user_agent_id);
 
+-- Sessions with what they share with their record filled in.
+CREATE VIEW session_own AS
+SELECT
+    session.record_id, session.n,
+    CASE WHEN own & 1 THEN session.id ELSE record.id END                            AS id,
+    CASE WHEN own & 2 THEN session.start_ns ELSE hit.start_ns + session.start_ns END AS start_ns,
+    CASE WHEN own & 4 THEN session.end_ns ELSE hit.end_ns - session.end_ns END       AS end_ns,
+    session.modalities_id, is_test, session.failed, failure_stage_id, failure_reason_id, caller_id, callee_id,
+    media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
+FROM session
+JOIN record USING (record_id)
+JOIN hit USING (record_id);
+
 CREATE VIEW sessions AS
 SELECT
     guid_text.id AS call_id,
@@ -73,7 +86,7 @@ SELECT
     callee.name AS callee_machine, callee.platform AS callee_platform, callee.header_value AS callee_agent,
     session.caller_id AS caller_endpoint_id, session.callee_id AS callee_endpoint_id,
     session.record_id AS record_id, session.start_ns AS start_ns
-FROM session
+FROM session_own AS session
 JOIN guid_text USING (record_id)
 LEFT JOIN text AS modalities ON modalities.text_id = session.modalities_id
 LEFT JOIN text AS stage ON stage.text_id = session.failure_stage_id
@@ -84,31 +97,30 @@ LEFT JOIN endpoints AS callee ON callee.endpoint_id = session.callee_id;
 CREATE VIEW segments AS
 SELECT
     guid_text.id AS call_id,
-    segment.session_n AS session_n,
-    segment.n AS n,
+    own.session_n AS session_n,
+    own.n AS n,
     CASE typeof(own.id) WHEN 'blob' THEN lower(substr(hex(own.id), 1, 8) || '-' || substr(hex(own.id), 9, 4) || '-' || substr(hex(own.id), 13, 4) || '-' || substr(hex(own.id), 17, 4) || '-' || substr(hex(own.id), 21)) ELSE own.id END AS id,
     strftime('%Y-%m-%dT%H:%M:%S', own.start_ns / 1000000000, 'unixepoch') || printf('.%07dZ', own.start_ns % 1000000000 / 100) AS start_date_time,
     strftime('%Y-%m-%dT%H:%M:%S', own.end_ns / 1000000000, 'unixepoch') || printf('.%07dZ', own.end_ns % 1000000000 / 100)     AS end_date_time,
     (own.end_ns - own.start_ns) / 1e9 AS duration_s,
-    segment.failed AS failed,
+    own.failed AS failed,
     stage.value    AS failure_stage,
     reason.value   AS failure_reason,
     caller.display_name AS caller_name, caller.user_principal_name AS caller_upn, caller.name AS caller_machine,
     callee.display_name AS callee_name, callee.user_principal_name AS callee_upn, callee.name AS callee_machine,
-    segment.media_count, segment.stream_count, segment.max_packet_loss_rate,
-    segment.max_jitter_ns / 1e6 AS max_jitter_ms, segment.max_round_trip_time_ns / 1e6 AS max_round_trip_time_ms,
-    segment.max_audio_degradation,
+    own.media_count, own.stream_count, own.max_packet_loss_rate,
+    own.max_jitter_ns / 1e6 AS max_jitter_ms, own.max_round_trip_time_ns / 1e6 AS max_round_trip_time_ms,
+    own.max_audio_degradation,
     own.caller_id AS caller_endpoint_id, own.callee_id AS callee_endpoint_id,
-    segment.record_id AS record_id, own.start_ns AS start_ns
-FROM segment
-JOIN segment_own AS own ON own.record_id = segment.record_id AND own.session_n = segment.session_n AND own.n = segment.n
-JOIN guid_text ON guid_text.record_id = segment.record_id
-LEFT JOIN text AS stage ON stage.text_id = segment.failure_stage_id
-LEFT JOIN text AS reason ON reason.text_id = segment.failure_reason_id
+    own.record_id AS record_id, own.start_ns AS start_ns
+FROM segment_own AS own
+JOIN guid_text ON guid_text.record_id = own.record_id
+LEFT JOIN text AS stage ON stage.text_id = own.failure_stage_id
+LEFT JOIN text AS reason ON reason.text_id = own.failure_reason_id
 LEFT JOIN endpoints AS caller ON caller.endpoint_id = own.caller_id
 LEFT JOIN endpoints AS callee ON callee.endpoint_id = own.callee_id;
 
--- Segments with the columns that they share with their session filled in.
+-- Segments: those of `segment` with the columns that they share with their session filled in, and those that their session has in it.
 CREATE VIEW segment_own AS
 SELECT
     segment.record_id, segment.session_n, segment.n,
@@ -116,9 +128,17 @@ SELECT
     CASE WHEN same & 2 THEN session.start_ns ELSE segment.start_ns END    AS start_ns,
     CASE WHEN same & 4 THEN session.end_ns ELSE segment.end_ns END        AS end_ns,
     CASE WHEN same & 8 THEN session.caller_id ELSE segment.caller_id END  AS caller_id,
-    CASE WHEN same & 16 THEN session.callee_id ELSE segment.callee_id END AS callee_id
+    CASE WHEN same & 16 THEN session.callee_id ELSE segment.callee_id END AS callee_id,
+    segment.failed, segment.failure_stage_id, segment.failure_reason_id, segment.media_count, segment.stream_count,
+    segment.max_packet_loss_rate, segment.max_jitter_ns, segment.max_round_trip_time_ns, segment.max_audio_degradation
 FROM segment
-JOIN session ON session.record_id = segment.record_id AND session.n = segment.session_n;
+JOIN session_own AS session ON session.record_id = segment.record_id AND session.n = segment.session_n
+UNION ALL
+SELECT
+    record_id, n, 0, id, start_ns, end_ns, caller_id, callee_id, failed, failure_stage_id, failure_reason_id, media_count, stream_count,
+    max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
+FROM session_own
+WHERE media_count IS NOT NULL;
 
 -- One row for each person and call: who they were, how they took part, when they joined and left.
 -- Join and leave are the first start and last end of the sessions that they called or answered; null where they are in none.
@@ -142,7 +162,7 @@ LEFT JOIN presence ON presence.record_id = party.record_id AND presence.person =
 CREATE VIEW presence AS
 SELECT session.record_id AS record_id, coalesce(identities.id_text, identities.display_name) AS person,
     min(session.start_ns) AS joined_ns, max(session.end_ns) AS left_ns, count(*) AS session_count
-FROM session
+FROM session_own AS session
 JOIN endpoint ON endpoint.endpoint_id IN (session.caller_id, session.callee_id)
 JOIN identities USING (identity_id)
 GROUP BY session.record_id, person;
@@ -159,3 +179,15 @@ SELECT
     pages, rows,
     (SELECT count(*) FROM todo WHERE todo.start_ns >= listing.from_ns AND todo.start_ns < listing.to_ns) AS still_to_fetch
 FROM listing;
+
+-- Every entry of the ledger as its line.
+CREATE VIEW entries AS
+SELECT seq,
+    CASE WHEN entry <> '' THEN entry ELSE
+        '{"op":"version","kind":"'
+        || CASE kind WHEN 1 THEN 'call' WHEN 2 THEN 'pstn' WHEN 3 THEN 'direct-routing' WHEN 4 THEN 'blocked-user'
+                     WHEN 5 THEN 'dial-out' WHEN 6 THEN 'sms' WHEN 7 THEN 'person' END
+        || '","id":"' || lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || substr(hex(id), 17, 4) || '-' || substr(hex(id), 21))
+        || '","version":' || version || ',"json":"' || lower(hex(json)) || '","parts":"' || lower(hex(parts)) || '"}'
+    END AS line
+FROM ledger;

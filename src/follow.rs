@@ -73,11 +73,18 @@ impl News {
 pub struct Follower {
     news: Option<SyncSender<News>>,
     thread: Option<thread::JoinHandle<Result<u64>>>,
+    flags: Arc<Flags>,
+}
+
+/// What a follower and its thread tell each other.
+#[derive(Default)]
+struct Flags {
     /// Set by the thread once it has read what the ledger held at first.
-    caught_up: Arc<AtomicBool>,
+    caught_up: AtomicBool,
+    /// Set when news were not handed over: the thread finds them in the ledger before it takes any that came after them.
+    missed: AtomicBool,
     /// Set when the index is to stay behind for now.
-    given_up: Arc<AtomicBool>,
-    folder: Folder,
+    given_up: AtomicBool,
 }
 
 impl fmt::Debug for Follower {
@@ -91,39 +98,40 @@ impl Follower {
     #[must_use]
     pub fn start(folder: &Folder) -> Self {
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
-        let caught_up = Arc::new(AtomicBool::new(false));
-        let given_up = Arc::new(AtomicBool::new(false));
-        let (theirs, its_stop, its_folder) = (Arc::clone(&caught_up), Arc::clone(&given_up), folder.clone());
-        let thread = thread::spawn(move || follow(&its_folder, &receiver, &theirs, &its_stop));
-        Self { news: Some(sender), thread: Some(thread), caught_up, given_up, folder: folder.clone() }
+        let flags = Arc::new(Flags::default());
+        let (its_flags, its_folder) = (Arc::clone(&flags), folder.clone());
+        let thread = thread::spawn(move || follow(&its_folder, &receiver, &its_flags));
+        Self { news: Some(sender), thread: Some(thread), flags }
     }
 
     /// Hands over a version. Waits while too many wait, but not for an index that is still being made: storing must not wait
     /// for what can be read from the ledger later. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
     pub fn send(&mut self, news: News) {
         let Some(sender) = &self.news else { return };
-        let gone = match sender.try_send(news) {
+        let is_gone = match sender.try_send(news) {
             Ok(()) => false,
-            Err(TrySendError::Full(news)) if self.caught_up.load(Ordering::Acquire) => sender.send(news).is_err(),
-            Err(_) => true,
+            Err(TrySendError::Full(news)) if self.flags.caught_up.load(Ordering::Acquire) => sender.send(news).is_err(),
+            Err(TrySendError::Full(_)) => {
+                self.flags.missed.store(true, Ordering::Release);
+                false
+            }
+            Err(TrySendError::Disconnected(_)) => true,
         };
-        if gone {
+        if is_gone {
             self.news = None;
         }
     }
 
     /// Ends within seconds, however far the index is behind: queries say so, and the next writing command makes up for it.
     pub fn leave(self) -> Result<u64> {
-        self.given_up.store(true, Ordering::Release);
+        self.flags.given_up.store(true, Ordering::Release);
         self.finish()
     }
 
     /// Waits until all that was stored is searchable; returns how many records were put into the index.
     pub fn finish(mut self) -> Result<u64> {
-        let cut_off = self.news.take().is_none();
-        let put = self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))?;
-        let given_up = self.given_up.load(Ordering::Acquire);
-        if cut_off && !given_up { Ok(put + catch_up(&Archive::open(&self.folder)?)?) } else { Ok(put) }
+        drop(self.news.take());
+        self.thread.take().map_or(Ok(0), |thread| thread.join().unwrap_or(Err(Error::Gone)))
     }
 }
 
@@ -138,10 +146,21 @@ struct Following {
 
 impl Following {
     fn put(&mut self, entry: &Entry) -> Result<()> {
+        self.add(entry)?;
+        self.reach(entry.seq)
+    }
+
+    /// Puts an entry in. Before everything up to it is in, nothing may be committed.
+    fn add(&mut self, entry: &Entry) -> Result<()> {
         self.indexer.put(entry)?;
-        self.position = self.position.max(entry.seq);
         self.put += 1;
         self.uncommitted += 1;
+        Ok(())
+    }
+
+    /// Notes that everything up to `seq` is in, and commits now and then.
+    fn reach(&mut self, seq: Seq) -> Result<()> {
+        self.position = self.position.max(seq);
         if self.uncommitted >= COMMIT_VERSIONS || self.committed_at.elapsed() >= COMMIT_EVERY {
             self.commit()?;
         }
@@ -156,16 +175,21 @@ impl Following {
     }
 }
 
-fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool, given_up: &AtomicBool) -> Result<u64> {
+fn follow(folder: &Folder, news: &Receiver<News>, flags: &Flags) -> Result<u64> {
     let archive = Archive::open(folder)?;
+    let given_up = || flags.given_up.load(Ordering::Acquire);
     let mut following = open_or_begin(&folder.index())?;
-    if !catch_up_with(&archive, &mut following, &|| given_up.load(Ordering::Acquire))? {
+    if !catch_up_with(&archive, &mut following, &given_up)? {
         // What waits as news stands behind what was not read: taken in, it would let the index claim both.
         return Ok(following.put);
     }
-    caught_up.store(true, Ordering::Release);
+    flags.caught_up.store(true, Ordering::Release);
     loop {
-        match news.recv_timeout(COMMIT_EVERY) {
+        let received = news.recv_timeout(COMMIT_EVERY);
+        if flags.missed.swap(false, Ordering::AcqRel) && !catch_up_with(&archive, &mut following, &given_up)? {
+            return Ok(following.put);
+        }
+        match received {
             // What was stored while it caught up was read from the ledger already.
             Ok(news) if news.seq <= following.position => {}
             Ok(news) => following.put(&news.into_entry())?,
@@ -174,7 +198,7 @@ fn follow(folder: &Folder, news: &Receiver<News>, caught_up: &AtomicBool, given_
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    finish(&archive, following, &|| given_up.load(Ordering::Acquire))
+    finish(&archive, following, &given_up)
 }
 
 /// Brings the index to the head of the ledger, making it anew where it is missing, damaged or of another schema. The caller
@@ -185,14 +209,56 @@ pub fn catch_up(archive: &Archive) -> Result<u64> {
     finish(archive, following, &|| false)
 }
 
-/// Makes the index anew from the archive alone. The caller holds the writer's lock.
-pub fn rebuild(archive: &Archive) -> Result<u64> {
-    let index = archive.folder().index();
-    set_aside(&index)?;
-    let mut following = begin(&index)?;
-    catch_up_with(archive, &mut following, &|| false)?;
-    following.indexer.compact()?;
-    finish(archive, following, &|| false)
+/// An index made anew beside the one in use, whose place it takes at the end: until then questions are answered as before.
+pub struct Rebuild {
+    /// `None` once it is finished.
+    indexer: Option<Indexer>,
+    put: u64,
+    folder: Folder,
+}
+
+impl Rebuild {
+    /// Begins with an empty one. The caller holds the writer's lock.
+    pub fn begin(folder: &Folder) -> Result<Self> {
+        let index = beside(folder);
+        set_aside(&index)?;
+        let mut indexer = Indexer::create_fresh(&index)?;
+        // All is merged at the end at once.
+        indexer.merge_nothing();
+        Ok(Self { indexer: Some(indexer), put: 0, folder: folder.clone() })
+    }
+
+    /// Puts a record in, of which it must not have another version.
+    pub fn put(&mut self, news: News) -> Result<()> {
+        self.indexer.as_mut().ok_or(Error::Gone)?.add(&news.into_entry())?;
+        self.put += 1;
+        Ok(())
+    }
+
+    /// Puts it in the place of the other, as one that knows the ledger up to `head`. Returns how many records it has.
+    pub fn finish(mut self, head: Seq) -> Result<u64> {
+        let mut indexer = self.indexer.take().ok_or(Error::Gone)?;
+        indexer.commit(head)?;
+        indexer.compact()?;
+        indexer.finish()?;
+        let index = self.folder.index();
+        set_aside(&index)?;
+        let failed = |source| Error::SetAside { path: index.clone(), source };
+        fs::rename(beside(&self.folder), &index).map_err(failed)?;
+        Ok(self.put)
+    }
+}
+
+impl Drop for Rebuild {
+    /// One that is given up leaves nothing behind; after a crash the next one clears the place.
+    fn drop(&mut self) {
+        drop(self.indexer.take());
+        let _ = fs::remove_dir_all(beside(&self.folder));
+    }
+}
+
+fn beside(folder: &Folder) -> PathBuf {
+    folder.index().with_extension("new")
 }
 
 /// The newest versions after `after`, as the index takes them: what it has not reached yet. `None` when there are more than `limit`.
@@ -201,7 +267,13 @@ pub fn tail(archive: &Archive, after: Seq, limit: usize) -> Result<Option<Vec<En
     if seqs.len() > limit {
         return Ok(None);
     }
-    entries(archive, &seqs).map(Some)
+    let mut entries = Vec::new();
+    each_entry(archive, &seqs, &mut |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    entries.sort_by_key(|entry| entry.seq);
+    Ok(Some(entries))
 }
 
 /// Commits at the head of the ledger, unless given up before. What was not handed over is read from there, so that no entry is passed unseen.
@@ -228,11 +300,9 @@ fn catch_up_with(archive: &Archive, following: &mut Following, given_up: &dyn Fn
             is_whole = true;
             break;
         };
-        for entry in entries(archive, &seqs)? {
-            following.put(&entry)?;
-        }
-        following.position = following.position.max(last);
+        each_entry(archive, &seqs, &mut |entry| following.add(&entry))?;
         following.uncommitted += 1;
+        following.reach(last)?;
     }
     if following.uncommitted > 0 {
         following.commit()?;
@@ -240,33 +310,28 @@ fn catch_up_with(archive: &Archive, following: &mut Following, given_up: &dyn Fn
     Ok(is_whole)
 }
 
-/// Entries for those of `seqs` that are their record's newest version.
-fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
+/// Makes entries of those of `seqs` that are their record's newest version, one at a time, in the order in which reading costs least.
+fn each_entry(archive: &Archive, seqs: &[Seq], on: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+    let mut reader = archive.version_reader();
     let mut newest = Vec::with_capacity(seqs.len());
     for seq in seqs {
         match archive.record_of(*seq)? {
             Some((record_id, true)) => newest.push((record_id, *seq)),
             Some(_) => {}
             None => {
-                return Err(archive::Error::DamagedLedger {
-                    seq: *seq,
-                    what: "names a version that is missing".into(),
-                }
-                .into());
+                let what = "names a version that is missing".into();
+                return Err(archive::Error::DamagedLedger { seq: *seq, what }.into());
             }
         }
     }
-    let mut reader = archive.version_reader();
     reader.sort(&mut newest, |(_, seq)| *seq)?;
-    let entry = |(record_id, seq): (RecordId, Seq)| {
-        let stored = reader.read(seq)?;
-        let derived = derive::derive(&stored.document, &stored.json);
-        let start = derived.record.start;
-        Ok(Entry { record_id, seq, start, id: stored.info.key.id, version: stored.info.version, derived })
-    };
-    let mut entries = newest.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
-    entries.sort_by_key(|entry| entry.seq);
-    Ok(entries)
+    for (record_id, seq) in newest {
+        let line = reader.document(seq)?;
+        let derived = derive::record(&line.info.key, line.asked, line.json);
+        let (start, id, version) = (derived.record.start, line.info.key.id, line.info.version);
+        on(Entry { record_id, seq, start, id, version, derived })?;
+    }
+    Ok(())
 }
 
 fn open_or_begin(index: &Path) -> Result<Following> {

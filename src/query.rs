@@ -3,14 +3,19 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use crate::{
-    archive::{self, Archive, select},
+    archive::{
+        self, Archive,
+        select::{self, Wanted},
+    },
     follow,
     model::{
         filter::{Selection, Sort},
+        group::{By, Group},
         hit::Hit,
-        id::Seq,
+        id::{RecordId, Seq},
+        place::Place,
     },
-    search::{self, Index, Match, Matches, Order, Query, State, SyntaxError, Within},
+    search::{self, Behind, Index, Match, Matches, Order, Query, State, SyntaxError, Within},
 };
 
 /// Versions that the index has not reached and that are still indexed in memory for one query: about a second's work.
@@ -24,8 +29,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
-    #[error("the query is not understood, {0}")]
-    Syntax(#[from] SyntaxError),
+    #[error("the query is not understood, {error}")]
+    Syntax { text: String, error: SyntaxError },
     #[error(transparent)]
     Follow(#[from] follow::Error),
 }
@@ -52,10 +57,10 @@ impl Reach {
 pub fn for_each(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<Reach> {
     archive.at_one_moment(|| {
         let Some(text) = &selection.text else {
-            archive.for_each(&selection.filter, selection.sort, selection.limit, on)?;
+            archive.for_each(selection, on)?;
             return reach(archive, 0);
         };
-        let query = Query::parse(text)?;
+        let query = parse(text)?;
         let sought = Sought::open(archive)?;
         let matches = sought.matches(&query, selection);
         look_up(archive, selection, matches, on)?;
@@ -63,27 +68,111 @@ pub fn for_each(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit
     })
 }
 
-/// How many records `selection` means, its limit aside.
-pub fn count(archive: &Archive, selection: &Selection) -> Result<(u64, Reach)> {
+/// Runs over the newest versions that a selection without text means, by their ledger numbers alone: nothing of the records is read.
+pub fn for_each_seq(
+    archive: &Archive,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<Reach> {
     archive.at_one_moment(|| {
-        let Some(text) = &selection.text else {
-            return Ok((archive.count(&selection.filter)?, reach(archive, 0)?));
-        };
-        let query = Query::parse(text)?;
-        let wanted = archive.wanted(&selection.filter)?;
-        let sought = Sought::open(archive)?;
-        let mut count = 0;
-        let mut seqs = Vec::with_capacity(select::SEQS_MAX);
-        for found in sought.matches(&query, selection) {
-            seqs.push(found?.seq);
-            if seqs.len() == select::SEQS_MAX {
-                count += archive.count_among(&wanted, &seqs)?;
-                seqs.clear();
-            }
-        }
-        count += archive.count_among(&wanted, &seqs)?;
-        Ok((count, reach(archive, sought.not_searched)?))
+        archive.for_each_seq(selection, on)?;
+        reach(archive, 0)
     })
+}
+
+/// What came of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub reach: Reach,
+    /// Records on it.
+    pub n_hits: usize,
+    /// Whether records come after it.
+    pub has_more: bool,
+    /// Where they begin, in an order that has places.
+    pub next: Option<Place>,
+}
+
+/// Runs over a page: at most the limit's records after the selection's place. The last, where more follow it, says where.
+pub fn page(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<Page> {
+    // One record more than the page has tells whether it is the last.
+    let ahead = Selection { limit: selection.limit.map(|limit| limit.saturating_add(1)), ..selection.clone() };
+    let mut page = Page::default();
+    let mut held: Option<Hit> = None;
+    let mut is_stopped = false;
+    let mut hand_over = |hit, page: &mut Page| {
+        page.n_hits += 1;
+        is_stopped = on(hit).is_break();
+        if is_stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    page.reach = for_each(archive, &ahead, &mut |hit| {
+        let Some(mut before) = held.replace(hit) else { return ControlFlow::Continue(()) };
+        if Some(page.n_hits + 1) == selection.limit {
+            held = None;
+            page.has_more = true;
+            page.next = Place::after(&before, selection.sort);
+            before.next = page.next;
+        }
+        hand_over(before, &mut page)
+    })?;
+    if let Some(last) = held.filter(|_| !is_stopped) {
+        let _ = on(last);
+        page.n_hits += 1;
+    }
+    Ok(page)
+}
+
+/// How many records `selection` means, its limit and place aside.
+pub fn count(archive: &Archive, selection: &Selection) -> Result<(u64, Reach)> {
+    let mut count = 0;
+    let reach = each_part(archive, selection, &mut |(wanted, found)| {
+        count += archive.count(wanted, found)?;
+        Ok(())
+    })?;
+    Ok((count, reach))
+}
+
+/// Counts, minutes and failures of the records that `selection` means, its limit, order and place aside.
+pub fn groups(archive: &Archive, selection: &Selection, by: By) -> Result<(Vec<Group>, Reach)> {
+    let mut groups = archive.groups(by);
+    let reach = each_part(archive, selection, &mut |(wanted, found)| Ok(groups.add(wanted, found)?))?;
+    Ok((groups.finish(), reach))
+}
+
+/// A part of what is meant: all that is wanted, or of it the versions that a text matches.
+type Part<'a> = (&'a Wanted, Option<&'a [(RecordId, Seq)]>);
+
+/// Hands over what is meant, in no order: without a text all at once, with one in lists of what it matches.
+fn each_part(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<Reach> {
+    archive.at_one_moment(|| {
+        let wanted = archive.wanted(&selection.filter)?;
+        let Some(text) = &selection.text else {
+            on((&wanted, None))?;
+            return reach(archive, 0);
+        };
+        let query = parse(text)?;
+        let sought = Sought::open(archive)?;
+        let mut found = Vec::with_capacity(select::FOUND_MAX);
+        let mut outcome = Ok(());
+        search::each(sought.disk.as_ref(), sought.tail.as_ref(), &query, within(selection), &mut |record_id, seq| {
+            found.push((record_id, seq));
+            if found.len() == select::FOUND_MAX {
+                outcome = on((&wanted, Some(&found)));
+                found.clear();
+            }
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        outcome?;
+        on((&wanted, Some(&found)))?;
+        reach(archive, sought.not_searched)
+    })
+}
+
+fn parse(text: &str) -> Result<Query> {
+    Query::parse(text).map_err(|error| Error::Syntax { text: text.to_owned(), error })
+}
+
+fn within(selection: &Selection) -> Within {
+    Within { from: selection.filter.from, to: selection.filter.to }
 }
 
 fn reach(archive: &Archive, versions_not_searched: u64) -> Result<Reach> {
@@ -122,8 +211,8 @@ impl Sought {
             Sort::Longest => Order::Longest,
             Sort::Relevance => Order::Relevance,
         };
-        let within = Within { from: selection.filter.from, to: selection.filter.to };
-        Matches::new(self.disk.as_ref(), self.tail.as_ref(), query, order, within)
+        let behind = selection.after.map(|place| Behind { key_ns: place.key_ns, record_id: place.record_id });
+        Matches::new(self.disk.as_ref(), self.tail.as_ref(), query, order, within(selection), behind)
     }
 }
 
@@ -139,17 +228,17 @@ fn look_up(
     let mut sizes = LOOK_UPS.iter().copied().chain(std::iter::repeat(LOOK_UPS[1]));
     while left > 0 {
         let size = sizes.next().unwrap_or(LOOK_UPS[1]);
-        let seqs: Vec<Seq> = matches
+        let found: Vec<(RecordId, Seq)> = matches
             .by_ref()
             .take(size)
-            .map(|found| found.map(|found: Match| found.seq))
+            .map(|found| found.map(|found: Match| (found.record_id, found.seq)))
             .collect::<search::Result<_>>()?;
-        if seqs.is_empty() {
+        if found.is_empty() {
             break;
         }
         let mut hits: HashMap<Seq, Hit> =
-            archive.among(&wanted, &seqs)?.into_iter().map(|hit| (hit.seq, hit)).collect();
-        for hit in seqs.iter().filter_map(|seq| hits.remove(seq)) {
+            archive.among(&wanted, &found)?.into_iter().map(|hit| (hit.seq, hit)).collect();
+        for hit in found.iter().filter_map(|(_, seq)| hits.remove(seq)) {
             if on(hit).is_break() {
                 return Ok(());
             }
@@ -161,3 +250,6 @@ fn look_up(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use callvault::{
     graph::{Client, Cloud, Credential, Settings, budget::Allowance, cloud::parse_host},
     model::{
         document::{Document, Part, What},
+        scrub,
         time::Timestamp,
     },
     simulate::{self, Limits, PageSizes, Simulator},
@@ -57,6 +58,21 @@ fn frames_made_with_the_dictionary_are_read_back_and_smaller() {
     assert!(with.bytes.len() < without.bytes.len(), "{} and {} bytes", with.bytes.len(), without.bytes.len());
     assert_eq!(FrameReader::new(Some(&dictionary)).unwrap().read(&with.bytes).unwrap().0, parts);
     assert!(FrameReader::new(None).unwrap().read(&with.bytes).is_err(), "a frame says which dictionary it needs");
+}
+
+#[test]
+fn a_dictionary_of_scrubbed_records_holds_no_text_that_names_somebody() {
+    let samples = organisation(7);
+    let scrubbed = scrub::scrubbed(&samples);
+    let dictionary = zstd::dict::from_samples(&scrubbed, 32 * 1024).unwrap();
+    let held = |text: &[u8]| memchr::memmem::find(&dictionary, text).is_some();
+    assert!(held(b"\"userPrincipalName\":\""), "the shape of records stays");
+    let telling = scrub::telling(&samples);
+    assert!(telling.len() > samples.len());
+    // A word in lower case may be one of Graph's as well.
+    for text in telling.iter().filter(|text| text.len() >= 5 && !text.iter().all(u8::is_ascii_lowercase)) {
+        assert!(!held(text), "{}", String::from_utf8_lossy(text));
+    }
 }
 
 /// What the frames of one organisation hold, uncompressed, as the client brings them.

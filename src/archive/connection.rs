@@ -31,7 +31,7 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: a purge must leave nothing behind.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "cache_size", -24_576)?;
     connection.pragma_update(None, "temp_store", "file")?;
     connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
     Ok(connection)

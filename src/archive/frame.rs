@@ -2,6 +2,9 @@
 //!
 //! Uncompressed, a frame is, for each part: one line of JSON (the envelope), a line feed, the body byte for byte, a line feed.
 //! The envelope's `bytes` says how long the body is. Anybody with zstd and the dictionary can read it: docs/format.md.
+//!
+//! The ledger's `parts` is over the envelopes with the hash of each body as their last member. Frames leave that member out:
+//! the body is right behind it, and 64 digits that nothing can compress would be a thirtieth of an archive.
 
 use std::borrow::Cow;
 
@@ -9,7 +12,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use zstd::{
     bulk::{Compressor, Decompressor},
-    zstd_safe::CParameter,
+    zstd_safe::{CParameter, Strategy},
 };
 
 use crate::{
@@ -21,37 +24,82 @@ use crate::{
     },
 };
 
-/// The level at which storing keeps up with everything else (docs/decisions): higher ones belong to sealing.
-const LEVEL: i32 = 3;
+/// How frames are compressed, and what zstd's own level does not say of it (docs/decisions/0010-bytes-on-disk.md): thirty-two places
+/// where at least six bytes are the same are looked at, the first good one is taken. A seventh of the size less than level 3.
+const LEVEL: i32 = 6;
+const PARAMETERS: [CParameter; 6] = [
+    CParameter::ChecksumFlag(true),
+    CParameter::Strategy(Strategy::ZSTD_greedy),
+    CParameter::SearchLog(5),
+    CParameter::MinMatch(6),
+    CParameter::HashLog(17),
+    CParameter::ChainLog(16),
+];
 /// No frame claims to be larger than this; a meeting of 1,000 people is about 10 MB.
 const FRAME_BYTES_MAX: usize = 1 << 30;
+/// A reader keeps no more room than this from one frame to the next, unless the next needs it.
+const CONTENT_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
+    #[serde(borrow)]
     what: Cow<'a, str>,
+    #[serde(borrow)]
     url: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
     /// Begin and end, with a slash between (ISO 8601).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     received: Cow<'a, str>,
     bytes: usize,
-    sha256: Cow<'a, str>,
+    /// Of the body; in frames only where an early program wrote it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<Cow<'a, str>>,
 }
 
-impl Envelope<'_> {
-    fn line(part: &Part) -> String {
-        let envelope = Envelope {
+impl<'a> Envelope<'a> {
+    /// Without the hash, as it stands in a frame.
+    fn of(part: &'a Part) -> Self {
+        Self {
             what: part.what.name().into(),
             url: part.url.as_str().into(),
             request_id: part.request_id.as_deref().map(Cow::from),
             asked: part.asked.map(|span| span.to_string().into()),
             received: part.received.to_string().into(),
             bytes: part.body.len(),
-            sha256: part.sha256.to_string().into(),
-        };
-        serde_json::to_string(&envelope).unwrap_or_default()
+            sha256: None,
+        }
+    }
+
+    fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn what(&self) -> std::result::Result<What, String> {
+        What::from_name(&self.what).ok_or_else(|| format!("there is an unknown '{}' in it", self.what))
+    }
+
+    fn into_owned(self) -> Envelope<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Envelope {
+            what: owned(self.what),
+            url: owned(self.url),
+            request_id: self.request_id.map(owned),
+            asked: self.asked.map(owned),
+            received: owned(self.received),
+            bytes: self.bytes,
+            sha256: self.sha256.map(owned),
+        }
+    }
+}
+
+/// Takes a line, with its line feed, into the hash over envelopes: with the hash of its body, which the frame leaves out.
+fn add_envelope(envelopes: &mut digest::Context, line: &[u8], body: &Sha256) {
+    let open = line.strip_suffix(b"}\n").unwrap_or(line);
+    for piece in [open, b",\"sha256\":\"", body.to_string().as_bytes(), b"\"}\n"] {
+        envelopes.update(piece);
     }
 }
 
@@ -75,6 +123,8 @@ pub struct FrameWriter {
     compressor: Compressor<'static>,
     dictionary_id: Option<i64>,
     content: Vec<u8>,
+    /// Room for any frame, so that one that waits for the writer takes no more than its own length.
+    room: Vec<u8>,
 }
 
 /// A compressed frame and what the ledger says of it.
@@ -94,8 +144,11 @@ impl FrameWriter {
             None => Compressor::new(LEVEL),
         }
         .map_err(Error::Compression)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true)).map_err(Error::Compression)?;
-        Ok(Self { compressor, dictionary_id: dictionary.map(|dictionary| dictionary.id), content: Vec::new() })
+        for parameter in PARAMETERS {
+            compressor.set_parameter(parameter).map_err(Error::Compression)?;
+        }
+        let dictionary_id = dictionary.map(|dictionary| dictionary.id);
+        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new() })
     }
 
     /// The dictionary that it uses.
@@ -108,26 +161,47 @@ impl FrameWriter {
         self.content.clear();
         let mut envelopes = digest::Context::new(&digest::SHA256);
         for part in parts {
-            let line = Envelope::line(part);
-            envelopes.update(line.as_bytes());
-            envelopes.update(b"\n");
-            for piece in [line.as_bytes(), b"\n", &part.body, b"\n"] {
+            let line = Envelope::of(part).line() + "\n";
+            add_envelope(&mut envelopes, line.as_bytes(), &part.sha256);
+            for piece in [line.as_bytes(), &part.body, b"\n"] {
                 self.content.extend_from_slice(piece);
             }
         }
-        let bytes = self.compressor.compress(&self.content).map_err(Error::Compression)?;
         Ok(Frame {
-            bytes,
+            bytes: compress(&mut self.compressor, &self.content, &mut self.room)?.into(),
             dictionary_id: self.dictionary_id,
             raw_bytes: parts.iter().map(|part| part.body.len()).sum(),
             parts_sha256: finish(envelopes),
         })
     }
+
+    /// The frame of what another frame holds.
+    pub(crate) fn compressed(&mut self, content: &[u8]) -> Result<&[u8]> {
+        compress(&mut self.compressor, content, &mut self.room)
+    }
+}
+
+fn compress<'r>(compressor: &mut Compressor<'_>, content: &[u8], room: &'r mut Vec<u8>) -> Result<&'r [u8]> {
+    room.clear();
+    room.reserve(zstd::zstd_safe::compress_bound(content.len()));
+    compressor.compress_to_buffer(content, room).map_err(Error::Compression)?;
+    Ok(room)
 }
 
 /// Decompresses frames; one for each thread, and for each dictionary.
 pub struct FrameReader {
     decompressor: Decompressor<'static>,
+    /// Of the frame read last: making room anew for each would cost more than filling it.
+    content: Vec<u8>,
+}
+
+/// A part where it lies in its frame's content. Its body is not hashed yet.
+pub(crate) struct Piece<'a> {
+    /// With its line feed.
+    line: Cow<'a, [u8]>,
+    envelope: Envelope<'a>,
+    pub(crate) what: What,
+    pub(crate) body: Cow<'a, [u8]>,
 }
 
 impl FrameReader {
@@ -136,71 +210,122 @@ impl FrameReader {
             Some(dictionary) => Decompressor::with_dictionary(&dictionary.bytes),
             None => Decompressor::new(),
         };
-        Ok(Self { decompressor: decompressor.map_err(Error::Compression)? })
+        Ok(Self { decompressor: decompressor.map_err(Error::Compression)?, content: Vec::new() })
     }
 
-    /// Gives back the parts and the hash over their envelopes. Every body is compared with the hash in its envelope.
+    /// Gives back the parts and the hash over their envelopes, which the ledger tells. A body that is not the one that was kept
+    /// gives another.
     ///
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
+        whole(self.pieces(frame)?)
+    }
+
+    /// Decompresses a frame, whose own checksum must hold, and takes it apart.
+    pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
+        split(self.content(frame)?)
+    }
+
+    /// What a frame holds, envelopes and all, compared with zstd's own checksum alone.
+    pub(crate) fn content(&mut self, frame: &[u8]) -> std::result::Result<&[u8], String> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(0);
         let capacity = usize::try_from(claimed).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX);
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
-        let content =
-            self.decompressor.decompress(frame, capacity).map_err(|error| format!("its frame is damaged: {error}"))?;
-        split(&content)
+        self.content.clear();
+        self.content.shrink_to(CONTENT_BYTES_KEPT.max(capacity));
+        self.content.reserve(capacity);
+        self.decompressor
+            .decompress_to_buffer(frame, &mut self.content)
+            .map_err(|error| format!("its frame is damaged: {error}"))?;
+        Ok(&self.content)
     }
 }
 
-/// The envelope of a part: one line of JSON, without its line feed.
+/// Hashes each body; gives the parts and the hash over their envelopes.
+pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
+    let mut envelopes = digest::Context::new(&digest::SHA256);
+    let hash = |piece: Piece<'_>| {
+        let sha256 = piece.hash(&mut envelopes)?;
+        piece.into_part(sha256)
+    };
+    let parts = pieces.into_iter().map(hash).collect::<std::result::Result<_, _>>()?;
+    Ok((parts, finish(envelopes)))
+}
+
+/// Hashes each body; gives the hash over the envelopes.
+pub(crate) fn check(pieces: &[Piece<'_>]) -> std::result::Result<Sha256, String> {
+    let mut envelopes = digest::Context::new(&digest::SHA256);
+    for piece in pieces {
+        piece.hash(&mut envelopes)?;
+    }
+    Ok(finish(envelopes))
+}
+
+impl Piece<'_> {
+    /// The span that a row of a log was asked for with.
+    pub(crate) fn asked(&self) -> std::result::Result<Option<Span>, String> {
+        let asked = self.envelope.asked.as_deref();
+        asked.map(|asked| span(asked).ok_or("an envelope in its frame asks for no span of time".into())).transpose()
+    }
+
+    /// The hash of the body, and the envelope with it into the hash over envelopes. Frames of early programs say which it has to be.
+    fn hash(&self, envelopes: &mut digest::Context) -> std::result::Result<Sha256, String> {
+        let sha256 = Sha256::of(&self.body);
+        match &self.envelope.sha256 {
+            None => add_envelope(envelopes, &self.line, &sha256),
+            Some(said) if sha256.to_string() == *said => envelopes.update(&self.line),
+            Some(_) => return Err(format!("the body of {} does not match its SHA-256", self.envelope.url)),
+        }
+        Ok(sha256)
+    }
+
+    fn into_part(self, sha256: Sha256) -> std::result::Result<Part, String> {
+        let (asked, envelope) = (self.asked()?, self.envelope);
+        Ok(Part {
+            what: self.what,
+            url: envelope.url.into_owned(),
+            request_id: envelope.request_id.map(Cow::into_owned),
+            asked,
+            received: Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
+            body: self.body.into_owned(),
+            sha256,
+        })
+    }
+}
+
+/// The envelope of a part with the hash of its body: one line of JSON, without its line feed.
 pub(super) fn envelope_line(part: &Part) -> String {
-    Envelope::line(part)
+    Envelope { sha256: Some(part.sha256.to_string().into()), ..Envelope::of(part) }.line()
+}
+
+/// A part whose envelope, one line of JSON with its line feed, stood apart from its body.
+pub(super) fn piece(line: Vec<u8>, body: Cow<'_, [u8]>) -> std::result::Result<Piece<'_>, String> {
+    let envelope = envelope(&line)?.into_owned();
+    if envelope.bytes != body.len() {
+        return Err(format!("the body of {} has another length than its envelope says", envelope.url));
+    }
+    Ok(Piece { line: line.into(), what: envelope.what()?, envelope, body })
 }
 
 fn envelope(line: &[u8]) -> std::result::Result<Envelope<'_>, String> {
     serde_json::from_slice(line).map_err(|error| format!("an envelope is unreadable: {error}"))
 }
 
-/// Puts an envelope, one line of JSON, and its body together again; the body is compared with the hash in the envelope.
-pub(super) fn part(line: &[u8], body: Vec<u8>) -> std::result::Result<Part, String> {
-    part_of(envelope(line)?, body)
-}
-
-fn part_of(envelope: Envelope<'_>, body: Vec<u8>) -> std::result::Result<Part, String> {
-    let mut part = Part::new(
-        What::from_name(&envelope.what).ok_or_else(|| format!("there is an unknown '{}' in it", envelope.what))?,
-        envelope.url.into_owned(),
-        envelope.request_id.map(Cow::into_owned),
-        Timestamp::parse(&envelope.received).ok_or("an envelope has no time")?,
-        body,
-    );
-    if let Some(asked) = &envelope.asked {
-        part.asked = Some(span(asked).ok_or("an envelope asks for no span of time")?);
-    }
-    if part.sha256.to_string() != envelope.sha256 || part.body.len() != envelope.bytes {
-        return Err(format!("the body of {} does not match its SHA-256", part.url));
-    }
-    Ok(part)
-}
-
-fn split(mut content: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-    let mut parts = Vec::new();
-    let mut envelopes = digest::Context::new(&digest::SHA256);
+fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
     while !content.is_empty() {
-        let line_end = content.iter().position(|byte| *byte == b'\n').ok_or("its frame ends within an envelope")?;
-        let (line, rest) = (&content[..line_end], &content[line_end + 1..]);
-        envelopes.update(line);
-        envelopes.update(b"\n");
+        let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
+        let (line, rest) = content.split_at(line_end + 1);
         let envelope = envelope(line)?;
-        let bytes = envelope.bytes;
-        if rest.len() <= bytes || rest[bytes] != b'\n' {
+        if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
             return Err("its frame ends within a body".into());
         }
-        parts.push(part_of(envelope, rest[..bytes].to_vec())?);
-        content = &rest[bytes + 1..];
+        let (body, rest) = rest.split_at(envelope.bytes);
+        pieces.push(Piece { line: line.into(), what: envelope.what()?, envelope, body: body.into() });
+        content = &rest[1..];
     }
-    Ok((parts, finish(envelopes)))
+    Ok(pieces)
 }
 
 fn span(text: &str) -> Option<Span> {
@@ -239,6 +364,40 @@ mod tests {
         assert_eq!(read, parts());
         assert_eq!(parts_sha256, frame.parts_sha256);
         assert_eq!(frame.raw_bytes, 23);
+    }
+
+    #[test]
+    fn frames_of_earlier_programs_have_each_hash_twice_and_are_read() {
+        let mut frames = FrameWriter::new(None).unwrap();
+        let frame = frames.write(&parts()).unwrap();
+        let mut content = Vec::new();
+        for part in parts() {
+            let line = Envelope::of(&part).line();
+            content.extend_from_slice(line.strip_suffix('}').unwrap().as_bytes());
+            content.extend_from_slice(format!(",\"sha256\":\"{}\"}}\n", part.sha256).as_bytes());
+            content.extend_from_slice(&part.body);
+            content.push(b'\n');
+        }
+        let early = zstd::bulk::compress(&content, 3).unwrap();
+        let mut reader = FrameReader::new(None).unwrap();
+        assert_eq!(reader.read(&early).unwrap(), (parts(), frame.parts_sha256));
+        let other = String::from_utf8(content).unwrap().replace("{\"value\":[]}", "{\"value\":[ }");
+        let error = reader.read(&zstd::bulk::compress(other.as_bytes(), 3).unwrap()).unwrap_err();
+        assert_eq!(error, "the body of https://graph/x does not match its SHA-256");
+    }
+
+    #[test]
+    fn another_body_gives_another_hash_over_the_envelopes() {
+        let mut frames = FrameWriter::new(None).unwrap();
+        let mut other = parts();
+        let frame = frames.write(&other).unwrap();
+        let content = zstd::bulk::decompress(&frame.bytes, 1 << 20).unwrap();
+        let content = String::from_utf8(content).unwrap().replace("\"a\":1", "\"a\":2");
+        let (read, parts_sha256) =
+            FrameReader::new(None).unwrap().read(&zstd::bulk::compress(content.as_bytes(), 3).unwrap()).unwrap();
+        other[2] = read[2].clone();
+        assert_eq!(read, other);
+        assert_ne!(parts_sha256, frame.parts_sha256);
     }
 
     #[test]

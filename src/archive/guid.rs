@@ -30,7 +30,7 @@ pub(crate) fn object_id(id: &str) -> Option<String> {
 }
 
 /// The bytes of a GUID, only if they give back the very same text.
-fn parse(id: &str) -> Option<[u8; 16]> {
+pub(crate) fn parse(id: &str) -> Option<[u8; 16]> {
     if id.len() != 36 || id.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }

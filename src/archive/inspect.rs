@@ -6,10 +6,10 @@ use crate::{
     archive::{
         Archive,
         error::Result,
-        guid,
+        guid, ledger,
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
-        rows_read::{RowReader, Rows},
+        rows_read::RowReader,
         schema,
         sealed::table::{self, Volume},
         stats, versions,
@@ -101,9 +101,6 @@ impl Archive {
     /// The ledger after `after` and up to `to`, and the versions and losses under those numbers.
     pub fn slice(&self, after: Seq, to: Seq) -> Result<Slice> {
         let range = params![after.0, to.0];
-        let mut entries = self
-            .connection
-            .prepare_cached("SELECT seq, entry FROM ledger WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
         let mut versions = self.connection.prepare_cached(
             "SELECT version.seq, version.record_id, version.version, record.newest_seq, record.derived, record.kind, record.id
              FROM version LEFT JOIN record USING (record_id) WHERE version.seq > ?1 AND version.seq <= ?2 ORDER BY version.seq",
@@ -112,9 +109,7 @@ impl Archive {
             "SELECT seq, version, start_ns, lost_ns, kind, id FROM lost WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
         )?;
         Ok(Slice {
-            entries: entries
-                .query_map(range, |row| Ok((Seq(row.get(0)?), row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?,
+            entries: ledger::entries_between(&self.connection, after, to, usize::MAX)?,
             versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
             lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
             volumes: table::entries(&self.connection, after, to)?,
@@ -209,10 +204,15 @@ impl Archive {
         Ok(schema::setting(&self.connection, "derive_version")? == Some(DERIVE_VERSION))
     }
 
-    /// A reader of stored rows, to be used within one [`Archive::at_one_moment`].
-    pub fn row_reader(&self) -> impl FnMut(RecordId) -> Result<Option<Rows>> + '_ {
-        let mut reader = RowReader::new(&self.connection);
-        move |record_id| reader.read(record_id)
+    /// A reader of stored rows.
+    #[must_use]
+    pub fn row_reader(&self) -> RowReader<'_> {
+        RowReader::new(&self.connection)
+    }
+
+    /// Keeps few pages of the database in memory: for one of several connections that read on and on.
+    pub fn keep_few_pages(&self) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "cache_size", -2048)?)
     }
 
     /// The rows of a person, oldest version first.

@@ -212,7 +212,7 @@ impl Look<'_> {
             list.extend(guid::from_sql(row.get_ref(0)?));
         }
         let mut sessions = self.connection.prepare_cached(
-            "SELECT session.start_ns, session.end_ns, caller.id, callee.id FROM session
+            "SELECT session.start_ns, session.end_ns, caller.id, callee.id FROM session_own AS session
              LEFT JOIN endpoint AS from_end ON from_end.endpoint_id = session.caller_id
              LEFT JOIN identity AS caller ON caller.identity_id = from_end.identity_id
              LEFT JOIN endpoint AS to_end ON to_end.endpoint_id = session.callee_id

@@ -13,14 +13,17 @@ pub mod folder;
 pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+pub mod group;
 mod guid;
 pub mod inspect;
 pub mod ledger;
 pub mod links;
 pub mod listing;
 mod log;
+mod memory;
 pub mod page;
 pub mod people;
+pub mod remake;
 mod rows;
 pub mod rows_read;
 pub mod runs;
@@ -28,9 +31,11 @@ mod schema;
 pub mod sealed;
 pub mod select;
 pub mod site;
+pub mod sql;
 pub mod stats;
 pub mod tally;
 pub mod todo;
+pub mod training;
 pub mod versions;
 mod who;
 mod writer;
@@ -45,6 +50,7 @@ use crate::{
         coverage::{Coverage, Facts},
         delta::Delta,
         frame::Dictionary,
+        group::Groups,
         ledger::Entry,
         links::Linked,
         listing::Listing,
@@ -58,7 +64,8 @@ use crate::{
         versions::{VersionInfo, VersionReader},
     },
     model::{
-        filter::{Filter, Sort},
+        filter::{Filter, Selection},
+        group::By,
         hit::Hit,
         id::{RecordId, RecordKey, Seq},
         kind::Kind,
@@ -142,7 +149,7 @@ impl Archive {
 
     /// Ledger entries after `after`, in their order, at most `limit`: number and line.
     pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
-        ledger::entries_after(&self.connection, after, limit)
+        ledger::entries_between(&self.connection, after, Seq(i64::MAX), limit)
     }
 
     /// Ledger numbers of versions after `after`, in their order, at most `limit`.
@@ -170,14 +177,10 @@ impl Archive {
     /// The key of a record by its id alone, whatever its kind.
     pub fn find(&self, id: &str) -> Result<Option<RecordKey>> {
         let lower = id.to_lowercase();
-        let code: Option<i64> = self
-            .connection
-            .query_row(
-                "SELECT kind, id FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) ORDER BY kind LIMIT 1",
-                params![guid::to_sql(id), guid::to_sql(&lower)],
-                |row| row.get(0),
-            )
-            .optional()?;
+        let sql =
+            "SELECT kind FROM record WHERE kind IN (1, 2, 3, 4, 5, 6, 7) AND id IN (?1, ?2) ORDER BY kind LIMIT 1";
+        let ids = params![guid::to_sql(id), guid::to_sql(&lower)];
+        let code: Option<i64> = self.connection.prepare_cached(sql)?.query_row(ids, |row| row.get(0)).optional()?;
         let Some(kind) = code.and_then(rows::kind_of) else { return Ok(None) };
         let exact = RecordKey { kind, id: id.to_owned() };
         Ok(Some(if self.versions(&exact)?.is_empty() { RecordKey { kind, id: lower } } else { exact }))
@@ -212,30 +215,37 @@ impl Archive {
         select::wanted(&self.connection, filter)
     }
 
-    /// Runs over the records that `filter` means, in the order of `sort`, until told to stop.
-    pub fn for_each(
-        &self,
-        filter: &Filter,
-        sort: Sort,
-        limit: Option<usize>,
-        on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
-    ) -> Result<()> {
-        select::for_each(&self.connection, &self.wanted(filter)?, sort, limit, on)
+    /// Runs over the records that the filter of `selection` means, in its order and from its place on, until its limit or until told
+    /// to stop. Its text is not looked at.
+    pub fn for_each(&self, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<()> {
+        select::for_each(&self.connection, selection, on)
     }
 
-    /// How many records `filter` means.
-    pub fn count(&self, filter: &Filter) -> Result<u64> {
-        select::count(&self.connection, &self.wanted(filter)?)
+    /// Runs over the ledger numbers of the newest versions of the records that the filter of `selection` means, as
+    /// [`Self::for_each`] does over the records.
+    pub fn for_each_seq(&self, selection: &Selection, on: &mut dyn FnMut(Seq) -> ControlFlow<()>) -> Result<()> {
+        select::for_each_seq(&self.connection, selection, on)
     }
 
-    /// Of the versions named (at most [`select::SEQS_MAX`]), the newest ones that are wanted, in no order.
-    pub fn among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
-        select::among(&self.connection, wanted, seqs)
+    /// How many records are wanted; of the versions `found` (at most [`select::FOUND_MAX`]), where they are given, how many newest ones.
+    pub fn count(&self, wanted: &Wanted, found: Option<&[(RecordId, Seq)]>) -> Result<u64> {
+        select::count(&self.connection, wanted, found)
     }
 
-    /// How many of the versions named are newest ones that are wanted.
-    pub fn count_among(&self, wanted: &Wanted, seqs: &[Seq]) -> Result<u64> {
-        select::count_among(&self.connection, wanted, seqs)
+    /// The first and the last start of a record; `None` where no record has one.
+    pub fn extent(&self) -> Result<Option<Span>> {
+        select::extent(&self.connection)
+    }
+
+    /// Groups of records, still empty.
+    #[must_use]
+    pub fn groups(&self, by: By) -> Groups<'_> {
+        Groups::new(&self.connection, by)
+    }
+
+    /// Of the records and versions named (at most [`select::FOUND_MAX`]), the newest versions that are wanted, in no order.
+    pub fn among(&self, wanted: &Wanted, found: &[(RecordId, Seq)]) -> Result<Vec<Hit>> {
+        select::among(&self.connection, wanted, found)
     }
 
     /// How many records have no rows yet; more than none only while rows are made again.

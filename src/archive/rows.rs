@@ -1,11 +1,9 @@
 //! Derived rows of a record: replaced as a whole whenever its newest version changes.
 
-use std::{collections::HashMap, hash::Hash};
-
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
-    archive::{error::Result, guid, log, people, rows_read},
+    archive::{error::Result, guid, log, memory::Memory, people, rows_read},
     model::{
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         kind::{Kind, Roles},
@@ -19,16 +17,29 @@ use crate::{
     },
 };
 
-/// Entries of each memory of interned values; the memory is emptied when it is full.
-const REMEMBERED: usize = 20_000;
+/// A segment with the row numbers of its endpoints.
+struct Placed<'s> {
+    segment: &'s Segment,
+    caller: Option<i64>,
+    callee: Option<i64>,
+}
+
+impl Placed<'_> {
+    /// Whether it says nothing of its own but figures.
+    fn is_of(&self, session: &Session, endpoints: (Option<i64>, Option<i64>)) -> bool {
+        let Segment { id, start, end, failure, .. } = self.segment;
+        (id, start, end, failure) == (&session.id, &session.start, &session.end, &session.failure)
+            && (self.caller, self.callee) == endpoints
+    }
+}
 
 /// Remembers the row numbers of values that repeat from call to call, so that most records meet no look-up.
 #[derive(Default)]
 pub(crate) struct RowWriter {
-    texts: HashMap<String, i64>,
-    identities: HashMap<Identity, i64>,
-    user_agents: HashMap<UserAgent, i64>,
-    endpoints: HashMap<Endpoint, i64>,
+    texts: Memory,
+    identities: Memory,
+    user_agents: Memory,
+    endpoints: Memory,
 }
 
 impl RowWriter {
@@ -37,7 +48,8 @@ impl RowWriter {
         *self = Self::default();
     }
 
-    /// Replaces the rows of `record_id` by those of the version at `seq`. A person's older versions keep theirs.
+    /// Replaces the rows of `record_id`, which is marked as derived, by those of the version at `seq`. A person's older versions keep theirs;
+    /// where they are still to be made, the mark goes.
     pub(crate) fn replace(
         &mut self,
         connection: &Connection,
@@ -48,7 +60,7 @@ impl RowWriter {
     ) -> Result<()> {
         if key.kind == Kind::Person {
             let is_whole = people::append(connection, record_id, version, derived.person.as_ref())?;
-            return if is_whole { mark(connection, record_id) } else { people::forget(connection, record_id) };
+            return if is_whole { Ok(()) } else { people::forget(connection, record_id) };
         }
         remove(connection, record_id, key.kind)?;
         let record = &derived.record;
@@ -81,32 +93,45 @@ impl RowWriter {
         }
         insert_parties(connection, record_id, &parties, record.start)?;
         for (n, session) in derived.sessions.iter().enumerate() {
-            self.insert_session(connection, record_id, count(n), session)?;
+            self.insert_session(connection, (record_id, key, record), count(n), session)?;
         }
-        mark(connection, record_id)
+        Ok(())
     }
 
     fn insert_session(
         &mut self,
         connection: &Connection,
-        record_id: RecordId,
+        (record_id, key, record): (RecordId, &RecordKey, &Record),
         n: i64,
         session: &Session,
     ) -> Result<()> {
         let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
         let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
+        let segments = session.segments.iter().map(|segment| self.segment(connection, segment));
+        let segments = segments.collect::<Result<Vec<_>>>()?;
+        let within = segments.first().filter(|first| first.is_of(session, (caller, callee)));
+        let quality = within.map(|first| &first.segment.quality);
+        let id = session.id.as_deref().filter(|id| *id != key.id);
+        let after = stretch(record.start, session.start);
+        let before = stretch(session.end, record.end);
+        let own = i64::from(id.is_some() || session.id.is_none())
+            | i64::from(after.is_none()) << 1
+            | i64::from(before.is_none()) << 2;
         connection
             .prepare_cached(
-                "INSERT INTO session (record_id, n, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id,
-                 failure_reason_id, caller_id, callee_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT INTO session (record_id, n, own, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id,
+                 failure_reason_id, caller_id, callee_id, media_count, stream_count, max_packet_loss_rate, max_jitter_ns,
+                 max_round_trip_time_ns, max_audio_degradation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?
             .execute(params![
                 record_id.0,
                 n,
-                session.id.as_deref().map(guid::to_sql),
-                ns(session.start),
-                ns(session.end),
+                own,
+                id.map(guid::to_sql),
+                after.or(ns(session.start)),
+                before.or(ns(session.end)),
                 self.modalities(connection, &session.modalities)?,
                 session.is_test,
                 session.failure.is_some(),
@@ -114,24 +139,35 @@ impl RowWriter {
                 reason,
                 caller,
                 callee,
+                quality.map(|quality| quality.media_count),
+                quality.map(|quality| quality.stream_count),
+                quality.and_then(|quality| quality.max_packet_loss_rate),
+                quality.and_then(|quality| quality.max_jitter).map(|age| age.0),
+                quality.and_then(|quality| quality.max_round_trip_time).map(|age| age.0),
+                quality.and_then(|quality| quality.max_audio_degradation),
             ])?;
         insert_feedback(connection, record_id, n, session)?;
-        for (segment_n, segment) in session.segments.iter().enumerate() {
-            self.insert_segment(connection, record_id, (n, count(segment_n)), (session, caller, callee), segment)?;
+        for (segment_n, segment) in segments.iter().enumerate().skip(usize::from(quality.is_some())) {
+            self.insert_segment(connection, (record_id, n, count(segment_n)), (session, caller, callee), segment)?;
         }
         Ok(())
+    }
+
+    fn segment<'s>(&mut self, connection: &Connection, segment: &'s Segment) -> Result<Placed<'s>> {
+        Ok(Placed {
+            segment,
+            caller: self.endpoint_opt(connection, segment.caller.as_ref())?,
+            callee: self.endpoint_opt(connection, segment.callee.as_ref())?,
+        })
     }
 
     fn insert_segment(
         &mut self,
         connection: &Connection,
-        record_id: RecordId,
-        (session_n, n): (i64, i64),
+        (record_id, session_n, n): (RecordId, i64, i64),
         (session, session_caller, session_callee): (&Session, Option<i64>, Option<i64>),
-        segment: &Segment,
+        &Placed { segment, caller, callee }: &Placed<'_>,
     ) -> Result<()> {
-        let caller = self.endpoint_opt(connection, segment.caller.as_ref())?;
-        let callee = self.endpoint_opt(connection, segment.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, segment.failure.as_ref())?;
         let same = [
             segment.id == session.id,
@@ -186,21 +222,23 @@ impl RowWriter {
     }
 
     fn text(&mut self, connection: &Connection, value: &str) -> Result<i64> {
-        if let Some(id) = self.texts.get(value) {
-            return Ok(*id);
+        let name = self.texts.name(value);
+        if let Some(id) = self.texts.get(name) {
+            return Ok(id);
         }
         let find = "SELECT text_id FROM text WHERE value = ?1";
         let id = match connection.prepare_cached(find)?.query_row([value], |row| row.get(0)).optional()? {
             Some(id) => id,
             None => connection.prepare_cached("INSERT INTO text (value) VALUES (?1)")?.insert([value])?,
         };
-        remember(&mut self.texts, value.to_owned(), id);
+        self.texts.put(name, id);
         Ok(id)
     }
 
     fn identity(&mut self, connection: &Connection, identity: &Identity) -> Result<i64> {
-        if let Some(id) = self.identities.get(identity) {
-            return Ok(*id);
+        let name = self.identities.name(identity);
+        if let Some(id) = self.identities.get(name) {
+            return Ok(id);
         }
         let fingerprint = identity_fingerprint(identity);
         let find = "SELECT identity_id FROM identity WHERE fingerprint = ?1";
@@ -208,7 +246,7 @@ impl RowWriter {
             Some(id) => id,
             None => insert_identity(connection, identity, fingerprint)?,
         };
-        remember(&mut self.identities, identity.clone(), id);
+        self.identities.put(name, id);
         Ok(id)
     }
 
@@ -217,8 +255,9 @@ impl RowWriter {
     }
 
     fn endpoint(&mut self, connection: &Connection, endpoint: &Endpoint) -> Result<i64> {
-        if let Some(id) = self.endpoints.get(endpoint) {
-            return Ok(*id);
+        let name = self.endpoints.name(endpoint);
+        if let Some(id) = self.endpoints.get(name) {
+            return Ok(id);
         }
         let identity = endpoint.identity.as_ref().map(|identity| self.identity(connection, identity)).transpose()?;
         let agent = endpoint.user_agent.as_ref().map(|agent| self.user_agent(connection, agent)).transpose()?;
@@ -252,13 +291,14 @@ impl RowWriter {
                     agent,
                 ])?,
         };
-        remember(&mut self.endpoints, endpoint.clone(), id);
+        self.endpoints.put(name, id);
         Ok(id)
     }
 
     fn user_agent(&mut self, connection: &Connection, agent: &UserAgent) -> Result<i64> {
-        if let Some(id) = self.user_agents.get(agent) {
-            return Ok(*id);
+        let name = self.user_agents.name(agent);
+        if let Some(id) = self.user_agents.get(name) {
+            return Ok(id);
         }
         let values = [
             Some(&agent.user_agent_type),
@@ -285,7 +325,7 @@ impl RowWriter {
                     .insert(columns.as_slice())?
             }
         };
-        remember(&mut self.user_agents, agent.clone(), id);
+        self.user_agents.put(name, id);
         Ok(id)
     }
 }
@@ -471,13 +511,6 @@ fn identity_fingerprint(identity: &Identity) -> [u8; 16] {
     ])
 }
 
-fn remember<K: Hash + Eq>(memory: &mut HashMap<K, i64>, key: K, id: i64) {
-    if memory.len() >= REMEMBERED {
-        memory.clear();
-    }
-    memory.insert(key, id);
-}
-
 /// Tells values apart in an index of 16 bytes each; 2^64 of them are expected before two meet.
 fn fingerprint(values: &[Option<&String>]) -> [u8; 16] {
     let mut text = Vec::new();
@@ -497,6 +530,11 @@ fn fingerprint(values: &[Option<&String>]) -> [u8; 16] {
 
 fn ns(time: Option<Timestamp>) -> Option<i64> {
     time.map(|time| time.0)
+}
+
+/// Nanoseconds from one to the other, where both are known and no further apart than can be told.
+fn stretch(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<i64> {
+    to?.0.checked_sub(from?.0)
 }
 
 fn count(n: usize) -> i64 {

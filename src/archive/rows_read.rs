@@ -73,19 +73,36 @@ fn silence(endpoints: [&mut Option<Endpoint>; 2]) {
     }
 }
 
-/// Reads rows inside one transaction, remembering what sessions share.
-pub(crate) struct RowReader<'a> {
+/// Endpoints remembered, some 700 bytes each; then it starts over.
+const ENDPOINTS_MAX: usize = 4096;
+
+/// Reads rows, remembering what sessions share.
+pub struct RowReader<'a> {
     connection: &'a Connection,
-    endpoints: HashMap<i64, Option<Endpoint>>,
+    /// In boxes: a place in a map costs as much whether it is taken or not.
+    endpoints: HashMap<i64, Option<Box<Endpoint>>>,
+    /// SQLite's count of what others changed, as of which they are remembered.
+    data_version: i64,
 }
 
 impl<'a> RowReader<'a> {
     pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, endpoints: HashMap::new() }
+        Self { connection, endpoints: HashMap::new(), data_version: 0 }
+    }
+
+    /// Forgets what is remembered if a writer has changed the archive since. To be called at the beginning of each transaction
+    /// in which rows are read.
+    pub fn begin(&mut self) -> Result<()> {
+        let now = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.data_version != now {
+            self.endpoints.clear();
+            self.data_version = now;
+        }
+        Ok(())
     }
 
     /// The rows of a record; `None` when it has none.
-    pub(crate) fn read(&mut self, record_id: RecordId) -> Result<Option<Rows>> {
+    pub fn read(&mut self, record_id: RecordId) -> Result<Option<Rows>> {
         let found = self
             .connection
             .prepare_cached(
@@ -144,15 +161,16 @@ impl<'a> RowReader<'a> {
     fn read_sessions(&mut self, record_id: RecordId, rows: &mut Rows) -> Result<()> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
-            "SELECT n, session.id, start_ns, end_ns, modalities.value, is_test, failed, stage.value, reason.value, caller_id, callee_id
-             FROM session LEFT JOIN text AS modalities ON modalities.text_id = modalities_id
+            "SELECT n, session.id, start_ns, end_ns, modalities.value, is_test, failed, stage.value, reason.value, caller_id, callee_id,
+                    media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
+             FROM session_own AS session LEFT JOIN text AS modalities ON modalities.text_id = modalities_id
              LEFT JOIN text AS stage ON stage.text_id = failure_stage_id
              LEFT JOIN text AS reason ON reason.text_id = failure_reason_id WHERE record_id = ?1 ORDER BY n",
         )?;
         let mut found = statement.query([record_id.0])?;
         while let Some(row) = found.next()? {
             rows.in_order &= row.get::<_, i64>(0)? == position(rows.derived.sessions.len());
-            let session = Session {
+            let mut session = Session {
                 id: guid::from_sql(row.get_ref(1)?),
                 start: timestamp(row, 2)?,
                 end: timestamp(row, 3)?,
@@ -163,6 +181,17 @@ impl<'a> RowReader<'a> {
                 callee: self.endpoint(row.get(10)?)?,
                 segments: Vec::new(),
             };
+            if row.get::<_, Option<i64>>(11)?.is_some() {
+                session.segments.push(Segment {
+                    id: session.id.clone(),
+                    start: session.start,
+                    end: session.end,
+                    failure: session.failure.clone(),
+                    caller: session.caller.clone(),
+                    callee: session.callee.clone(),
+                    quality: quality(row)?,
+                });
+            }
             rows.derived.sessions.push(session);
         }
         Ok(())
@@ -222,7 +251,7 @@ impl<'a> RowReader<'a> {
     fn endpoint(&mut self, endpoint_id: Option<i64>) -> Result<Option<Endpoint>> {
         let Some(endpoint_id) = endpoint_id else { return Ok(None) };
         if let Some(endpoint) = self.endpoints.get(&endpoint_id) {
-            return Ok(endpoint.clone());
+            return Ok(endpoint.as_deref().cloned());
         }
         let found = self
             .connection
@@ -250,7 +279,10 @@ impl<'a> RowReader<'a> {
             }
             None => None,
         };
-        self.endpoints.insert(endpoint_id, endpoint.clone());
+        if self.endpoints.len() >= ENDPOINTS_MAX {
+            self.endpoints.clear();
+        }
+        self.endpoints.insert(endpoint_id, endpoint.clone().map(Box::new));
         Ok(endpoint)
     }
 

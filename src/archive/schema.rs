@@ -7,19 +7,20 @@ use crate::{
         error::{Error, Result},
         frame::Dictionary,
         ledger::{self, Entry},
-        log, people,
+        log, people, training,
     },
-    model::{id::Sha256, rows::DERIVE_VERSION, time::Timestamp},
+    model::{rows::DERIVE_VERSION, time::Timestamp},
 };
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../schema/0001_kept.sql"),
     include_str!("../../schema/0002_delta.sql"),
     include_str!("../../schema/0003_changed.sql"),
     include_str!("../../schema/0004_kept_counts.sql"),
     include_str!("../../schema/0005_sealed.sql"),
+    include_str!("../../schema/0006_ledger_columns.sql"),
 ];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
@@ -101,7 +102,7 @@ pub(crate) fn setting(connection: &Connection, name: &str) -> Result<Option<i64>
     Ok(found)
 }
 
-fn set(connection: &Connection, name: &str, value: i64) -> Result<()> {
+pub(crate) fn set(connection: &Connection, name: &str, value: i64) -> Result<()> {
     connection.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)", params![name, value])?;
     Ok(())
 }
@@ -127,11 +128,8 @@ fn names(connection: &Connection, what: &str) -> Result<Vec<String>> {
 }
 
 fn add_base_dictionary(connection: &Connection, now: Timestamp) -> Result<()> {
-    if let Some(dictionary) = Dictionary::new(BASE_DICTIONARY.to_vec()) {
-        connection.execute(
-            "INSERT INTO dictionary (dictionary_id, bytes, sha256, added_ns) VALUES (?1, ?2, ?3, ?4)",
-            params![dictionary.id, dictionary.bytes, Sha256::of(&dictionary.bytes).0, now.0],
-        )?;
+    match Dictionary::new(BASE_DICTIONARY.to_vec()) {
+        Some(dictionary) => training::add(connection, &dictionary, now),
+        None => Ok(()),
     }
-    Ok(())
 }

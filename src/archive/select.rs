@@ -12,16 +12,17 @@ use crate::{
         who::{self, Who},
     },
     model::{
-        filter::{Filter, Sort},
+        filter::{Filter, Selection, Sort},
         hit::{Hit, Matched, Person},
         id::{RecordId, Seq, Version},
         kind::Kind,
-        time::{Age, Timestamp},
+        place::Place,
+        time::{Age, Span, Timestamp},
     },
 };
 
-/// Longest list of ledger numbers that one statement looks up.
-pub const SEQS_MAX: usize = 4096;
+/// Longest list of records that one statement looks up.
+pub const FOUND_MAX: usize = 4096;
 
 /// A filter made ready: who is meant was looked up, and the rest is a condition.
 #[derive(Default)]
@@ -63,17 +64,16 @@ impl Conditions {
         self.values.iter().map(AsRef::as_ref).collect()
     }
 
-    /// The clause with one more condition, on ledger numbers that [`Self::bound_with`] binds.
+    /// The clause with one more condition, on records and their versions that [`Self::bound_with`] binds.
     fn clause_among(&self) -> String {
         format!(
-            "{} AND hit.record_id IN (SELECT record_id FROM version WHERE seq IN (SELECT value FROM json_each(?)))
-             AND hit.seq IN (SELECT value FROM json_each(?))",
+            "{} AND hit.record_id IN (SELECT value FROM json_each(?)) AND hit.seq IN (SELECT value FROM json_each(?))",
             self.clause()
         )
     }
 
-    fn bound_with<'a>(&'a self, seqs: &'a dyn ToSql) -> Vec<&'a dyn ToSql> {
-        self.values.iter().map(AsRef::as_ref).chain([seqs, seqs]).collect()
+    fn bound_with<'a>(&'a self, [ids, seqs]: &'a [String; 2]) -> Vec<&'a dyn ToSql> {
+        self.values.iter().map(AsRef::as_ref).chain([ids as &dyn ToSql, seqs]).collect()
     }
 }
 
@@ -89,8 +89,105 @@ pub(crate) fn wanted(connection: &Connection, filter: &Filter) -> Result<Wanted>
     Ok(wanted)
 }
 
-/// Runs over the records that `wanted` means, in the order of `sort`, until told to stop.
+/// Runs over the records that `selection` means, in its order and from its place on, until its limit or until told to stop.
 pub(crate) fn for_each(
+    connection: &Connection,
+    selection: &Selection,
+    on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
+) -> Result<()> {
+    each_stretch(connection, selection, &mut |wanted, limit, go_on| {
+        for_each_wanted(connection, wanted, selection.sort, limit, &mut |hit| go_on(on(hit)))
+    })
+}
+
+/// Runs over their ledger numbers alone: nothing else of the records is looked up.
+pub(crate) fn for_each_seq(
+    connection: &Connection,
+    selection: &Selection,
+    on: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+) -> Result<()> {
+    each_stretch(connection, selection, &mut |wanted, limit, go_on| {
+        let (conditions, order) = (&wanted.conditions, order(selection.sort));
+        let limit = limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+        let sql = format!("SELECT hit.seq FROM hit WHERE {} ORDER BY {order}{limit}", conditions.clause());
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(conditions.bound().as_slice())?;
+        while let Some(row) = rows.next()? {
+            if go_on(on(Seq(row.get(0)?))).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Tells the walk of a stretch what became of one record, and hears whether to go on.
+type GoOn<'a> = dyn FnMut(ControlFlow<()>) -> ControlFlow<()> + 'a;
+
+/// Walks over stretch after stretch of a selection, until its limit or until told to stop.
+fn each_stretch(
+    connection: &Connection,
+    selection: &Selection,
+    walk: &mut dyn FnMut(&Wanted, Option<usize>, &mut GoOn<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut left = selection.limit;
+    for stretch in stretches(&selection.filter, selection.sort, selection.after) {
+        let mut wanted = wanted(connection, &stretch.filter)?;
+        wanted.conditions.push(stretch.condition, stretch.values.into_iter().map(|value| Box::new(value) as _));
+        let limit = left;
+        let mut is_over = false;
+        walk(&wanted, limit, &mut |flow| {
+            left = left.map(|left| left.saturating_sub(1));
+            is_over = flow.is_break();
+            flow
+        })?;
+        if is_over || left == Some(0) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A part of an order that one walk over an index gives: the records with a key, then those without.
+struct Stretch {
+    filter: Filter,
+    condition: &'static str,
+    values: Vec<i64>,
+}
+
+/// What comes after a place. Without one, everything in one stretch.
+fn stretches(filter: &Filter, sort: Sort, after: Option<Place>) -> Vec<Stretch> {
+    let Some(Place { key_ns, record_id: RecordId(id), .. }) = after else {
+        return vec![Stretch { filter: filter.clone(), condition: "1", values: Vec::new() }];
+    };
+    let rest = |condition, values| Stretch { filter: filter.clone(), condition, values };
+    let (keyed, unkeyed) = match (sort, key_ns) {
+        (Sort::Oldest, None) => (None, rest("hit.start_ns IS NULL AND hit.record_id > ?", vec![id])),
+        (Sort::Longest, None) => (None, rest("hit.end_ns - hit.start_ns IS NULL AND hit.record_id < ?", vec![id])),
+        (_, None) => (None, rest("hit.start_ns IS NULL AND hit.record_id < ?", vec![id])),
+        (Sort::Longest, Some(key)) => {
+            let condition = "(hit.end_ns - hit.start_ns < ? OR hit.end_ns - hit.start_ns = ? AND hit.record_id < ?)";
+            (Some(rest(condition, vec![key, key, id])), rest("hit.end_ns - hit.start_ns IS NULL", vec![]))
+        }
+        // The filter's own bounds lead the walk to the place, also that over the calls of a person.
+        (Sort::Oldest, Some(key)) => {
+            let from = filter.from.map_or(key, |from| from.0.max(key));
+            let filter = Filter { from: Some(Timestamp(from)), ..filter.clone() };
+            let condition = "(hit.start_ns > ? OR hit.record_id > ?)";
+            (Some(Stretch { filter, condition, values: vec![key, id] }), rest("hit.start_ns IS NULL", vec![]))
+        }
+        (_, Some(key)) => {
+            let behind = key.saturating_add(1);
+            let to = filter.to.map_or(behind, |to| to.0.min(behind));
+            let filter = Filter { to: Some(Timestamp(to)), ..filter.clone() };
+            let condition = "(hit.start_ns < ? OR hit.record_id < ?)";
+            (Some(Stretch { filter, condition, values: vec![key, id] }), rest("hit.start_ns IS NULL", vec![]))
+        }
+    };
+    keyed.into_iter().chain([unkeyed]).collect()
+}
+
+fn for_each_wanted(
     connection: &Connection,
     wanted: &Wanted,
     sort: Sort,
@@ -98,11 +195,7 @@ pub(crate) fn for_each(
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
     let conditions = &wanted.conditions;
-    let order = match sort {
-        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
-        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
-        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.start_ns DESC, hit.record_id DESC",
-    };
+    let order = order(sort);
     let clause = conditions.clause();
     let sql = match limit {
         // Chosen and put in order before anything else of them is looked up: what the limit leaves out costs one row of `hit`.
@@ -121,40 +214,72 @@ pub(crate) fn for_each(
     Ok(())
 }
 
-/// How many records `wanted` means.
-pub(crate) fn count(connection: &Connection, wanted: &Wanted) -> Result<u64> {
-    let conditions = &wanted.conditions;
-    let sql = format!("SELECT count(*) FROM hit WHERE {}", conditions.clause());
-    let count: i64 = connection.prepare(&sql)?.query_row(conditions.bound().as_slice(), |row| row.get(0))?;
-    Ok(count.unsigned_abs())
+fn order(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Newest | Sort::Relevance => "hit.start_ns DESC, hit.record_id DESC",
+        Sort::Oldest => "hit.start_ns NULLS LAST, hit.record_id",
+        Sort::Longest => "hit.end_ns - hit.start_ns DESC, hit.record_id DESC",
+    }
+}
+
+/// How many records `wanted` means; of `found`, where it is given.
+pub(crate) fn count(connection: &Connection, wanted: &Wanted, found: Option<&[(RecordId, Seq)]>) -> Result<u64> {
+    let mut count = 0;
+    each_row(connection, "SELECT count(*) FROM hit", "1", wanted, found, &mut |row| {
+        count = row.get::<_, i64>(0)?.unsigned_abs();
+        Ok(())
+    })?;
+    Ok(count)
 }
 
 /// Of the versions named, those that are their record's newest and that `wanted` means, in no order.
 ///
-/// At most [`SEQS_MAX`] at a time.
-pub(crate) fn among(connection: &Connection, wanted: &Wanted, seqs: &[Seq]) -> Result<Vec<Hit>> {
-    let (conditions, seqs) = (&wanted.conditions, numbers(seqs));
-    let mut statement = connection
-        .prepare_cached(&format!("{HIT_COLUMNS} FROM hit {HIT_JOINS} WHERE {}", conditions.clause_among()))?;
-    let mut rows = statement.query(conditions.bound_with(&seqs).as_slice())?;
+/// At most [`FOUND_MAX`] at a time.
+pub(crate) fn among(connection: &Connection, wanted: &Wanted, found: &[(RecordId, Seq)]) -> Result<Vec<Hit>> {
     let mut hits = Vec::new();
-    while let Some(row) = rows.next()? {
+    each_row(connection, &format!("{HIT_COLUMNS} FROM hit {HIT_JOINS}"), "1", wanted, Some(found), &mut |row| {
         hits.push(hit(connection, row, wanted)?);
-    }
+        Ok(())
+    })?;
     Ok(hits)
 }
 
-/// How many of the versions named are their record's newest and meant by `wanted`.
-pub(crate) fn count_among(connection: &Connection, wanted: &Wanted, seqs: &[Seq]) -> Result<u64> {
-    let (conditions, seqs) = (&wanted.conditions, numbers(seqs));
-    let sql = format!("SELECT count(*) FROM hit WHERE {}", conditions.clause_among());
-    let mut statement = connection.prepare_cached(&sql)?;
-    let count: i64 = statement.query_row(conditions.bound_with(&seqs).as_slice(), |row| row.get(0))?;
-    Ok(count.unsigned_abs())
+/// Runs over the rows that `select` (columns and tables, `hit` the first) gives of what is wanted, in no order but with the rows of one
+/// record together: of `found`, where it is given, the versions that are their records' newest.
+pub(crate) fn each_row(
+    connection: &Connection,
+    select: &str,
+    condition: &str,
+    wanted: &Wanted,
+    found: Option<&[(RecordId, Seq)]>,
+    on: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let conditions = &wanted.conditions;
+    let numbers = found.map(numbers);
+    let (clause, bound) = match &numbers {
+        None => (conditions.clause(), conditions.bound()),
+        Some(numbers) => (conditions.clause_among(), conditions.bound_with(numbers)),
+    };
+    let mut statement = connection.prepare_cached(&format!("{select} WHERE {condition} AND {clause}"))?;
+    let mut rows = statement.query(bound.as_slice())?;
+    while let Some(row) = rows.next()? {
+        on(row)?;
+    }
+    Ok(())
 }
 
-fn numbers(seqs: &[Seq]) -> String {
-    json(&seqs.iter().map(|seq| seq.0).collect::<Vec<_>>())
+/// The first and the last start, each by one look into the index.
+pub(crate) fn extent(connection: &Connection) -> Result<Option<Span>> {
+    let sql = "SELECT (SELECT min(start_ns) FROM hit), (SELECT max(start_ns) FROM hit)";
+    let (first, last): (Option<i64>, Option<i64>) =
+        connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(first.zip(last).map(|(first, last)| Span::new(Timestamp(first), Timestamp(last))))
+}
+
+fn numbers(found: &[(RecordId, Seq)]) -> [String; 2] {
+    let ids: Vec<i64> = found.iter().map(|(id, _)| id.0).collect();
+    let seqs: Vec<i64> = found.iter().map(|(_, seq)| seq.0).collect();
+    [json(&ids), json(&seqs)]
 }
 
 /// The columns that [`hit`] reads.
@@ -170,9 +295,11 @@ fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
     let modalities: Option<String> = row.get(8)?;
     let organizer: Option<i64> = row.get(9)?;
     let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
-    let organizer = organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?))).transpose()?;
+    let organizer =
+        organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?.unwrap_or_default()))).transpose()?;
     let participants = participants(connection, RecordId(row.get(0)?))?;
     Ok(Hit {
+        next: None,
         matched: matched(wanted, &participants, organizer.as_ref()),
         kind,
         id: guid::from_sql(row.get_ref(3)?).unwrap_or_default(),
@@ -188,6 +315,7 @@ fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
         sessions: (kind == Kind::Call).then(|| row.get(10)).transpose()?,
         failed: row.get(11)?,
         seq: Seq(row.get(1)?),
+        record_id: RecordId(row.get(0)?),
     })
 }
 
@@ -220,12 +348,12 @@ fn matched(wanted: &Wanted, participants: &[(i64, Person)], organizer: Option<&(
     matched
 }
 
-fn person(connection: &Connection, identity_id: i64) -> Result<Person> {
+/// Who an identity is.
+pub(crate) fn person(connection: &Connection, identity_id: i64) -> Result<Option<Person>> {
     Ok(connection
         .prepare_cached("SELECT id, display_name, user_principal_name, set_key FROM identity WHERE identity_id = ?1")?
         .query_row([identity_id], person_of)
-        .optional()?
-        .unwrap_or_default())
+        .optional()?)
 }
 
 fn person_of(row: &Row<'_>) -> rusqlite::Result<Person> {

@@ -8,7 +8,7 @@ use crate::{
     archive::{
         error::{Error, Result},
         folder::Folder,
-        frame::{Dictionary, FrameReader},
+        frame::{self, Dictionary, FrameReader, Piece},
         guid,
         ledger::{self, Entry},
         rows::{kind_code, kind_of},
@@ -19,8 +19,9 @@ use crate::{
         },
     },
     model::{
-        document::{Document, Part},
+        document::{Document, Part, likely},
         id::{RecordKey, Seq, Sha256, Version},
+        time::Span,
     },
 };
 
@@ -48,7 +49,36 @@ pub struct Stored {
     pub json: String,
 }
 
-/// The bodies of a version, each found equal to its hash.
+/// The document of a version alone, found to have the hash that the ledger names. The bodies that it is made of were not
+/// looked at one by one: what of them is in the document is proven by its hash.
+#[derive(Debug)]
+pub struct Line<'r> {
+    pub info: VersionInfo,
+    /// The span of time that a row of a log was asked for with.
+    pub asked: Option<Span>,
+    /// How many bodies there are.
+    pub bodies: usize,
+    /// One line of JSON.
+    pub json: &'r str,
+}
+
+/// How much of a version is compared with hashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// The document.
+    Document,
+    /// Each body, the envelopes and the document.
+    Everything,
+}
+
+/// What was read of a version beside its document.
+struct Beside {
+    info: VersionInfo,
+    asked: Option<Span>,
+    bodies: usize,
+}
+
+/// The bodies of a version, each found equal to its hash where its envelope has one.
 pub(crate) struct Bodies {
     pub(crate) info: VersionInfo,
     pub(crate) parts: Vec<Part>,
@@ -56,25 +86,35 @@ pub(crate) struct Bodies {
     pub(crate) parts_sha256: Sha256,
 }
 
-/// Where a version's bodies are.
-struct Whereabouts {
-    frame: Option<Vec<u8>>,
-    dictionary_id: Option<i64>,
-    sealed: Option<Place>,
-}
-
-/// Reads versions out of frames and sealed files, keeping a decompressor for each dictionary.
+/// Reads versions out of frames and sealed files.
 pub struct VersionReader<'a> {
     connection: &'a Connection,
-    readers: HashMap<Option<i64>, FrameReader>,
-    sealed: SealedReader,
+    places: Places,
+    /// Of the document read last.
+    json: Vec<u8>,
     /// Made when first needed.
     sql: Option<String>,
 }
 
+/// What reads the places in which bodies lie: a decompressor for each dictionary, and open sealed files.
+struct Places {
+    frames: HashMap<Option<i64>, FrameReader>,
+    sealed: SealedReader,
+}
+
+/// A version as its row says, where its bodies lie, and the line of its ledger entry.
+struct Row {
+    info: VersionInfo,
+    frame: Option<Vec<u8>>,
+    dictionary_id: Option<i64>,
+    sealed: Option<Place>,
+    entry: Option<String>,
+}
+
 impl<'a> VersionReader<'a> {
     pub(crate) fn new(connection: &'a Connection, folder: &Folder) -> Self {
-        Self { connection, readers: HashMap::new(), sealed: SealedReader::new(folder.clone()), sql: None }
+        let places = Places { frames: HashMap::new(), sealed: SealedReader::new(folder.clone()) };
+        Self { connection, places, json: Vec::new(), sql: None }
     }
 
     /// Puts versions into the order in which reading them costs least: those of one sealed frame together.
@@ -97,71 +137,187 @@ impl<'a> VersionReader<'a> {
     /// [`Error::Damaged`] when anything differs; [`Error::DamagedLedger`] when there is no such entry or version;
     /// [`Error::Volume`] when the sealed file that has it is missing.
     pub fn read(&mut self, seq: Seq) -> Result<Stored> {
-        let Bodies { info, parts, parts_sha256 } = self.bodies(seq)?;
-        let damaged = |what: String| Error::Damaged { key: info.key.clone(), version: info.version, seq, what };
-        let document = Document { key: info.key.clone(), version: info.version, parts };
-        let json = document.assemble().map_err(|error| damaged(error.to_string()))?;
-        let expected = Entry::Version {
-            kind: info.key.kind.name().into(),
-            id: info.key.id.clone(),
-            version: info.version,
-            json: Sha256::of(json.as_bytes()).to_string(),
-            parts: parts_sha256.to_string(),
-        };
-        if document.raw_bytes() as u64 != info.raw_bytes {
-            return Err(damaged(format!(
-                "its row says {} bytes, its bodies have {}",
-                info.raw_bytes,
-                document.raw_bytes()
-            )));
-        }
-        if ledger::entry(self.connection, seq)? != expected {
-            return Err(damaged("its bodies are not those that its ledger entry names".into()));
-        }
-        Ok(Stored { info, document, json })
+        let row = self.row(seq)?;
+        self.whole(row)
     }
 
     /// Reads the bodies of a version, out of its frame as long as there is one. They are not compared with the ledger.
     pub(crate) fn bodies(&mut self, seq: Seq) -> Result<Bodies> {
-        let (info, Whereabouts { frame, dictionary_id, sealed }) = self.row(seq)?;
-        let damaged = |what: String| Error::Damaged { key: info.key.clone(), version: info.version, seq, what };
-        let (parts, parts_sha256) = match (frame, sealed) {
-            (Some(frame), _) => self.frame_reader(dictionary_id, &damaged)?.read(&frame).map_err(&damaged)?,
-            (None, Some(place)) => {
-                let lines = self.sealed.lines(&place)?.map_err(&damaged)?;
-                if (lines.seq, &lines.key, lines.version) != (seq, &info.key, info.version) {
-                    return Err(damaged(format!("in {}: another version is in its place", place.volume.inside())));
-                }
-                (lines.parts, lines.parts_sha256)
-            }
-            (None, None) => return Err(damaged("its frame is missing".into())),
-        };
-        Ok(Bodies { info, parts, parts_sha256 })
+        let row = self.row(seq)?;
+        let pieces = self.places.pieces(self.connection, &row)?;
+        let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
+        Ok(Bodies { info: row.info, parts, parts_sha256 })
     }
 
-    fn row(&mut self, seq: Seq) -> Result<(VersionInfo, Whereabouts)> {
+    /// Reads the document of a version and compares it with its hash in the ledger. Costs half of [`Self::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn document(&mut self, seq: Seq) -> Result<Line<'_>> {
+        self.line(seq, Care::Document)
+    }
+
+    /// As [`Self::document`], with all that [`Self::read`] checks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn examine(&mut self, seq: Seq) -> Result<Line<'_>> {
+        self.line(seq, Care::Everything)
+    }
+
+    /// Appends the document of a version to `out`, compared with its hash in the ledger.
+    ///
+    /// # Errors
+    /// As there; `out` may then have more than before.
+    pub fn append_document(&mut self, seq: Seq, out: &mut Vec<u8>) -> Result<()> {
+        self.append(seq, Care::Document, out).map(drop)
+    }
+
+    fn row(&mut self, seq: Seq) -> Result<Row> {
         let sql = match self.sql.take() {
             Some(sql) => sql,
-            None => sql(self.connection, "version.frame, version.dictionary_id", "version.seq = ?1")?,
+            None => {
+                let columns = "version.frame, version.dictionary_id, ledger.*";
+                sql(self.connection, columns, "LEFT JOIN ledger ON ledger.seq = version.seq WHERE version.seq = ?1")?
+            }
         };
         let found = self.connection.prepare_cached(&sql)?.query_row([seq.0], |row| {
-            let (frame, dictionary_id) = (row.get(INFO_COLUMNS)?, row.get(INFO_COLUMNS + 1)?);
-            Ok((info(row)?, Whereabouts { frame, dictionary_id, sealed: Place::of_row(row, PLACE_COLUMN)? }))
+            Ok(Row {
+                info: info(row)?,
+                frame: row.get(OTHER_COLUMNS)?,
+                dictionary_id: row.get(OTHER_COLUMNS + 1)?,
+                sealed: Place::of_row(row, PLACE_COLUMNS)?,
+                entry: ledger::line(row, OTHER_COLUMNS + 2)?,
+            })
         });
         self.sql = Some(sql);
         found.optional()?.ok_or_else(|| Error::DamagedLedger { seq, what: "names a version that is missing".into() })
     }
 
-    fn frame_reader(&mut self, id: Option<i64>, damaged: &dyn Fn(String) -> Error) -> Result<&mut FrameReader> {
-        if let std::collections::hash_map::Entry::Vacant(place) = self.readers.entry(id) {
-            let dictionary = match id {
-                Some(id) => Some(dictionary(self.connection, id)?.map_err(damaged)?),
-                None => None,
-            };
-            place.insert(FrameReader::new(dictionary.as_ref())?);
-        }
-        self.readers.get_mut(&id).ok_or_else(|| damaged("its dictionary is missing".into()))
+    fn line(&mut self, seq: Seq, care: Care) -> Result<Line<'_>> {
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        let outcome = self.append(seq, care, &mut json);
+        self.json = json;
+        let Beside { info, asked, bodies } = outcome?;
+        let json = utf8(&info, &self.json)?;
+        Ok(Line { info, asked, bodies, json })
     }
+
+    fn append(&mut self, seq: Seq, care: Care, out: &mut Vec<u8>) -> Result<Beside> {
+        let row = self.row(seq)?;
+        let (before, pieces) = (out.len(), self.places.pieces(self.connection, &row)?);
+        let parts_sha256 = match care {
+            Care::Document => None,
+            Care::Everything => Some(frame::check(&pieces).map_err(|what| row.damaged(what))?),
+        };
+        let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), out);
+        if is_likely && row.names(Sha256::of(&out[before..]), parts_sha256)? {
+            let asked = pieces.first().map_or(Ok(None), Piece::asked).map_err(|what| row.damaged(what))?;
+            return Ok(Beside { bodies: pieces.len(), asked, info: row.info });
+        }
+        out.truncate(before);
+        let Stored { info, document, json } = self.whole(row)?;
+        out.extend_from_slice(json.as_bytes());
+        Ok(Beside { info, asked: document.asked_span(), bodies: document.parts.len() })
+    }
+
+    fn whole(&mut self, row: Row) -> Result<Stored> {
+        let pieces = self.places.pieces(self.connection, &row)?;
+        self.json.clear();
+        let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), &mut self.json);
+        let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
+        let document = Document { key: row.info.key.clone(), version: row.info.version, parts };
+        if is_likely && row.names(Sha256::of(&self.json), Some(parts_sha256))? {
+            let json = utf8(&row.info, &self.json)?.to_owned();
+            return Ok(Stored { info: row.info, document, json });
+        }
+        let json = document.assemble().map_err(|error| row.damaged(error.to_string()))?;
+        if !row.names(Sha256::of(json.as_bytes()), Some(parts_sha256))? {
+            return Err(row.damaged("its bodies are not those that its ledger entry names".into()));
+        }
+        Ok(Stored { info: row.info, document, json })
+    }
+}
+
+/// The hash of a document is right, so it was never stored where it is no text.
+fn utf8<'j>(info: &VersionInfo, json: &'j [u8]) -> Result<&'j str> {
+    std::str::from_utf8(json).map_err(|_| damaged(info, "its document is not UTF-8".into()))
+}
+
+fn damaged(info: &VersionInfo, what: String) -> Error {
+    Error::Damaged { key: info.key.clone(), version: info.version, seq: info.seq, what }
+}
+
+impl Row {
+    fn damaged(&self, what: String) -> Error {
+        damaged(&self.info, what)
+    }
+
+    /// Whether the ledger entry is this version's, with a document of this hash, and with envelopes of that one where it is given.
+    fn names(&self, json: Sha256, parts: Option<Sha256>) -> Result<bool> {
+        let VersionInfo { key, version, seq, .. } = &self.info;
+        let Some(line) = &self.entry else {
+            return Err(Error::DamagedLedger { seq: *seq, what: "is missing".into() });
+        };
+        let mut expected = Entry::Version {
+            kind: key.kind.name().into(),
+            id: key.id.clone(),
+            version: *version,
+            json: json.to_string(),
+            parts: parts.map(|parts| parts.to_string()).unwrap_or_default(),
+        };
+        // Entries stand as this program writes them, as a rule; reading one costs more than writing it.
+        if parts.is_some() && serde_json::to_string(&expected).is_ok_and(|expected| expected == *line) {
+            return Ok(true);
+        }
+        let entry = ledger::parse(*seq, line)?;
+        if let (None, Entry::Version { parts, .. }, Entry::Version { parts: said, .. }) = (parts, &mut expected, &entry)
+        {
+            parts.clone_from(said);
+        }
+        Ok(entry == expected)
+    }
+}
+
+impl Places {
+    fn pieces(&mut self, connection: &Connection, row: &Row) -> Result<Vec<Piece<'_>>> {
+        let pieces = match (&row.frame, &row.sealed) {
+            (Some(frame), _) => {
+                let reader = frame_reader(connection, &mut self.frames, row.dictionary_id, &|what| row.damaged(what))?;
+                reader.pieces(frame).map_err(|what| row.damaged(what))?
+            }
+            (None, Some(place)) => {
+                let lines = self.sealed.lines(place)?.map_err(|what| row.damaged(what))?;
+                if (lines.seq, &lines.key, lines.version) != (row.info.seq, &row.info.key, row.info.version) {
+                    return Err(row.damaged(format!("in {}: another version is in its place", place.volume.inside())));
+                }
+                lines.pieces
+            }
+            (None, None) => return Err(row.damaged("its frame is missing".into())),
+        };
+        let (said, bytes) = (row.info.raw_bytes, pieces.iter().map(|piece| piece.body.len() as u64).sum::<u64>());
+        if said != bytes {
+            return Err(row.damaged(format!("its row says {said} bytes, its bodies have {bytes}")));
+        }
+        Ok(pieces)
+    }
+}
+
+fn frame_reader<'r>(
+    connection: &Connection,
+    readers: &'r mut HashMap<Option<i64>, FrameReader>,
+    id: Option<i64>,
+    damaged: &dyn Fn(String) -> Error,
+) -> Result<&'r mut FrameReader> {
+    if let std::collections::hash_map::Entry::Vacant(place) = readers.entry(id) {
+        let dictionary = match id {
+            Some(id) => Some(dictionary(connection, id)?.map_err(damaged)?),
+            None => None,
+        };
+        place.insert(FrameReader::new(dictionary.as_ref())?);
+    }
+    readers.get_mut(&id).ok_or_else(|| damaged("its dictionary is missing".into()))
 }
 
 /// A stored dictionary, compared with its hash; the inner error says what is wrong with it.
@@ -180,6 +336,12 @@ pub(crate) fn dictionary(connection: &Connection, id: i64) -> Result<std::result
     })
 }
 
+/// Whether there is a dictionary of this id.
+pub(crate) fn has_dictionary(connection: &Connection, id: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM dictionary WHERE dictionary_id = ?1)";
+    Ok(connection.query_row(sql, [id], |row| row.get(0))?)
+}
+
 /// The dictionary that new frames use: the newest one.
 pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dictionary>> {
     let id: Option<i64> = connection
@@ -193,7 +355,7 @@ pub(crate) fn current_dictionary(connection: &Connection) -> Result<Option<Dicti
 
 /// All versions of a record, oldest first; empty when there is no such record.
 pub(crate) fn versions(connection: &Connection, key: &RecordKey) -> Result<Vec<VersionInfo>> {
-    let sql = sql(connection, "NULL, NULL", "record.kind = ?1 AND record.id = ?2 ORDER BY version.version")?;
+    let sql = sql(connection, "NULL", "WHERE record.kind = ?1 AND record.id = ?2 ORDER BY version.version")?;
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![kind_code(key.kind), guid::to_sql(&key.id)], info)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -217,16 +379,16 @@ pub(crate) fn seqs_after(connection: &Connection, after: Seq, limit: usize) -> R
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Columns of [`sql`] that say what a version is; two more follow, then its place.
-const INFO_COLUMNS: usize = 7;
-const PLACE_COLUMN: usize = INFO_COLUMNS + 2;
+/// Columns of [`sql`]: after what a version is its place, then those that the caller asked for.
+const PLACE_COLUMNS: usize = 7;
+const OTHER_COLUMNS: usize = 13;
 
-fn sql(connection: &Connection, two_columns: &str, condition: &str) -> Result<String> {
+fn sql(connection: &Connection, columns: &str, rest: &str) -> Result<String> {
     let (place, joins) = table::place_sql(connection)?;
     Ok(format!(
         "SELECT record.kind, record.id, version.version, record.newest_seq = version.seq, version.raw_bytes,
-             length(version.frame), version.seq, {two_columns}, {place}
-         FROM version JOIN record USING (record_id) {joins} WHERE {condition}"
+             length(version.frame), version.seq, {place}, {columns}
+         FROM version JOIN record USING (record_id) {joins} {rest}"
     ))
 }
 
@@ -240,6 +402,6 @@ fn info(row: &rusqlite::Row<'_>) -> rusqlite::Result<VersionInfo> {
         newest: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
         raw_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
         frame_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).unsigned_abs(),
-        sealed: table::name(row, PLACE_COLUMN)?,
+        sealed: table::name(row, PLACE_COLUMNS)?,
     })
 }

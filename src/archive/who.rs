@@ -200,19 +200,23 @@ fn by_name(connection: &Connection, text: &str, who: &mut Who, people: &mut Peop
     Ok(())
 }
 
-/// Rows of two numbers that have all the words of `text`; the statements take one word, or the beginning of one.
+/// Rows of two numbers that have all the words of a reading of `text`; the statements take one word, or the beginning of one.
 fn with_all_words(connection: &Connection, text: &str, exact: &str, prefix: &str) -> Result<BTreeSet<(i64, i64)>> {
-    let mut found: Option<BTreeSet<(i64, i64)>> = None;
-    for word in name::query_words(text) {
-        let mut statement = connection.prepare_cached(if word.prefix { prefix } else { exact })?;
-        let rows = statement.query_map([&word.text], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let with_word = rows.collect::<rusqlite::Result<BTreeSet<_>>>()?;
-        found = Some(match found {
-            None => with_word,
-            Some(before) => before.intersection(&with_word).copied().collect(),
-        });
+    let mut found = BTreeSet::new();
+    for words in name::query_readings(text) {
+        let mut with_all: Option<BTreeSet<(i64, i64)>> = None;
+        for word in words {
+            let mut statement = connection.prepare_cached(if word.prefix { prefix } else { exact })?;
+            let rows = statement.query_map([&word.text], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let with_word = rows.collect::<rusqlite::Result<BTreeSet<_>>>()?;
+            with_all = Some(match with_all {
+                None => with_word,
+                Some(before) => before.intersection(&with_word).copied().collect(),
+            });
+        }
+        found.extend(with_all.unwrap_or_default());
     }
-    Ok(found.unwrap_or_default())
+    Ok(found)
 }
 
 /// Adds a person of the directory. `reading` gives what was asked for as a version has it, `None` of a version that does not.

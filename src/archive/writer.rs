@@ -16,17 +16,19 @@ use crate::{
         listing::{self, Listing, PageOutcome},
         page::{self, RowsOutcome, Taken},
         people,
-        rows::{self, RowWriter, kind_code, kind_of},
+        remake::{self, Rederived},
+        rows::{RowWriter, kind_code},
         runs, schema, tally,
         todo::{self, Todo},
+        training::{self, Trial},
         versions::{self, VersionReader},
     },
     model::{
-        derive,
         document::Part,
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
         listed::Listed,
+        rows::DERIVE_VERSION,
         source::Source,
         time::{Span, Timestamp},
     },
@@ -52,13 +54,6 @@ pub struct DerivedMore {
     pub last: RecordId,
     pub made: u64,
     pub damaged: Vec<Error>,
-}
-
-/// A record whose rows are to be made again: its newest version.
-struct Underived {
-    record_id: RecordId,
-    seq: Seq,
-    is_person: bool,
 }
 
 impl ArchiveWriter {
@@ -102,6 +97,12 @@ impl ArchiveWriter {
     /// The dictionary that new frames are to use.
     pub fn dictionary(&self) -> Result<Option<Dictionary>> {
         versions::current_dictionary(&self.connection)
+    }
+
+    /// Tries a dictionary trained on what is stored, where it is time to; frames begun afterwards use it if it pays. Takes a
+    /// second or two once in many thousand records.
+    pub fn train_dictionary(&mut self, now: Timestamp) -> Result<Option<Trial>> {
+        self.transaction(|transaction, _| training::train(transaction, now))
     }
 
     pub fn begin_run(&mut self, command: &str, now: Timestamp) -> Result<RunId> {
@@ -246,19 +247,20 @@ impl ArchiveWriter {
     pub fn derive_more(&mut self, after: RecordId, limit: usize) -> Result<Option<DerivedMore>> {
         let folder = self.folder.clone();
         self.transaction(|transaction, rows| {
-            let mut underived = underived(transaction, after, limit)?;
-            let Some(last) = underived.last().map(|underived| underived.record_id) else { return Ok(None) };
             let mut reader = VersionReader::new(transaction, &folder);
-            reader.sort(&mut underived, |underived| underived.seq)?;
-            let mut more = DerivedMore { last, made: 0, damaged: Vec::new() };
-            for underived in underived {
-                match remake(transaction, rows, &mut reader, &underived) {
-                    Ok(()) => more.made += 1,
-                    Err(error) if error.is_damage() => more.damaged.push(error),
-                    Err(error) => return Err(error),
-                }
-            }
+            let Some(chunk) = remake::chunk(transaction, &mut reader, after, limit)? else { return Ok(None) };
+            let mut more = DerivedMore { last: chunk.last, made: 0, damaged: chunk.damaged };
+            more.made = store(transaction, rows, &mut reader, &chunk.records, &mut more.damaged)?;
             Ok(Some(more))
+        })
+    }
+
+    /// Stores rows that were derived beside, in one transaction. Returns of how many records, and which were damaged after all.
+    pub fn store_rows(&mut self, records: &[Rederived]) -> Result<(u64, Vec<Error>)> {
+        let folder = self.folder.clone();
+        self.transaction(|transaction, rows| {
+            let (mut reader, mut damaged) = (VersionReader::new(transaction, &folder), Vec::new());
+            Ok((store(transaction, rows, &mut reader, records, &mut damaged)?, damaged))
         })
     }
 
@@ -309,8 +311,9 @@ impl ArchiveWriter {
 
 pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
     let key = &prepared.key;
-    let (record_id, newest) = record(transaction, key)?;
-    let modified = todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified);
+    let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
+    let modified =
+        todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
     let kept = match stored_seq(transaction, record_id, prepared.version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
@@ -318,8 +321,10 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             let seq = insert_version(transaction, record_id, prepared)?;
             if is_newest {
                 transaction
-                    .prepare_cached("UPDATE record SET newest_seq = ?2 WHERE record_id = ?1")?
-                    .execute(params![record_id.0, seq.0])?;
+                    .prepare_cached(
+                        "UPDATE record SET newest_seq = ?2, derived = ?3, modified_ns = ?4 WHERE record_id = ?1",
+                    )?
+                    .execute(params![record_id.0, seq.0, DERIVE_VERSION, modified.map(|time| time.0)])?;
                 rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
             } else if key.kind == Kind::Person {
                 // What later versions leave out may now be another.
@@ -328,11 +333,11 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
             Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
         }
     };
-    transaction
-        .prepare_cached(
-            "UPDATE record SET modified_ns = ?2 WHERE record_id = ?1 AND (modified_ns IS NULL OR modified_ns < ?2)",
-        )?
-        .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
+        transaction
+            .prepare_cached("UPDATE record SET modified_ns = ?2 WHERE record_id = ?1")?
+            .execute(params![record_id.0, modified.map(|time| time.0)])?;
+    }
     Ok(kept)
 }
 
@@ -341,15 +346,28 @@ fn is_same_document(entry: &Entry, prepared: &Prepared) -> bool {
     matches!(entry, Entry::Version { json, .. } if *json == prepared.json_sha256.to_string())
 }
 
-/// The row of a record, made when there is none, and its highest version.
-fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, Option<Version>)> {
+/// What is known of a record.
+struct Known {
+    record_id: RecordId,
+    /// Its highest version.
+    newest: Option<Version>,
+    /// The newest `lastModifiedDateTime` dealt with.
+    modified: Option<Timestamp>,
+}
+
+/// The row of a record, made when there is none.
+fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
     let found = transaction
         .prepare_cached(
-            "SELECT record.record_id, version.version FROM record LEFT JOIN version ON version.seq = record.newest_seq
-             WHERE record.kind = ?1 AND record.id = ?2",
+            "SELECT record.record_id, version.version, record.modified_ns FROM record
+             LEFT JOIN version ON version.seq = record.newest_seq WHERE record.kind = ?1 AND record.id = ?2",
         )?
         .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
-            Ok((RecordId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Version)))
+            Ok(Known {
+                record_id: RecordId(row.get(0)?),
+                newest: row.get::<_, Option<i64>>(1)?.map(Version),
+                modified: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            })
         })
         .optional()?;
     if let Some(found) = found {
@@ -358,7 +376,7 @@ fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(RecordId, O
     let record_id = transaction
         .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
         .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
-    Ok((RecordId(record_id), None))
+    Ok(Known { record_id: RecordId(record_id), newest: None, modified: None })
 }
 
 fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {
@@ -396,30 +414,20 @@ fn entry(prepared: &Prepared) -> Entry {
     }
 }
 
-/// Makes the rows of a record anew: of its newest version, of a person all.
-fn remake(
+fn store(
     transaction: &Transaction<'_>,
     rows: &mut RowWriter,
     reader: &mut VersionReader<'_>,
-    &Underived { record_id, seq, is_person }: &Underived,
-) -> Result<()> {
-    if is_person {
-        people::remake(transaction, reader, record_id)?;
-        return rows::mark(transaction, record_id);
+    records: &[Rederived],
+    damaged: &mut Vec<Error>,
+) -> Result<u64> {
+    let mut made = 0;
+    for rederived in records {
+        match remake::store(transaction, rows, reader, rederived) {
+            Ok(()) => made += 1,
+            Err(error) if error.is_damage() => damaged.push(error),
+            Err(error) => return Err(error),
+        }
     }
-    let stored = reader.read(seq)?;
-    let derived = derive::derive(&stored.document, &stored.json);
-    rows.replace(transaction, record_id, &stored.info.key, (seq, stored.info.version), &derived)
-}
-
-fn underived(transaction: &Transaction<'_>, after: RecordId, limit: usize) -> Result<Vec<Underived>> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT record_id, newest_seq, kind FROM record WHERE derived IS NULL AND newest_seq IS NOT NULL AND record_id > ?1
-         ORDER BY record_id LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![after.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        let is_person = kind_of(row.get(2)?) == Some(Kind::Person);
-        Ok(Underived { record_id: RecordId(row.get(0)?), seq: Seq(row.get(1)?), is_person })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(made)
 }

@@ -67,7 +67,7 @@ impl FilterArgs {
             return Err(usage("--to is before --from"));
         }
         let text = self.text.clone().filter(|text| !text.trim().is_empty());
-        Ok(Selection { text, filter, sort, limit })
+        Ok(Selection { text, filter, sort, limit, after: None })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         query, show, status, sync, to_stdout, usage, verify,
     },
     model::{
-        filter::{Filter, Sort},
+        filter::{Filter, Selection},
         id::RecordKey,
         kind::Kind,
         time::{Age, Timestamp},
@@ -173,6 +173,7 @@ impl Demo {
                 filter,
                 format: export::Format::Ndjson,
                 output: Some(output),
+                rows: export::RowsArg::Records,
                 versions: export::Versions::Latest,
             },
             &self.context,
@@ -249,8 +250,9 @@ impl Demo {
         }
         let archive = self.context.archive()?;
         let filter = Filter { kinds: vec![Kind::DirectRouting], ..Filter::default() };
+        let rows = Selection { filter, ..Selection::default() };
         let mut linked = None;
-        archive.for_each(&filter, Sort::Newest, None, &mut |hit| {
+        archive.for_each(&rows, &mut |hit| {
             let has_link =
                 archive.links(&RecordKey { kind: hit.kind, id: hit.id.clone() }).is_ok_and(|l| !l.is_empty());
             linked = has_link.then_some(hit.id);
@@ -290,7 +292,7 @@ impl Demo {
         let mut rows = 0;
         for (log, kind) in EVENT_LOGS {
             let shown = self.simulator.world().expected_rows(log, self.context.now).len() as u64;
-            let held = archive.count(&Filter { kinds: vec![kind], ..Filter::default() })?;
+            let held = archive.count(&archive.wanted(&Filter { kinds: vec![kind], ..Filter::default() })?, None)?;
             rows += shown;
             missing += usize::try_from(shown.abs_diff(held)).unwrap_or(usize::MAX);
         }
@@ -325,7 +327,7 @@ fn query_of(text: Option<&str>, participant: Option<&str>, from: Option<&str>) -
         from: from.map(str::to_owned),
         ..super::ask::FilterArgs::default()
     };
-    query::Args { filter, sort: query::SortArg::Newest, limit: 50, count: false, format: query::Format::Table }
+    query::Args { filter, sort: None, limit: 50, after: None, by: None, count: false, format: query::Format::Table }
 }
 
 fn show_of(id: &str, versions: bool) -> show::Args {

@@ -3,7 +3,9 @@
 use std::{fmt, io, process::ExitCode};
 
 use crate::{
-    archive, doctor, follow, graph, query, search, simulate,
+    archive,
+    cli::render::pointed,
+    doctor, follow, graph, query, search, simulate,
     sync::{self, Lack},
 };
 
@@ -64,6 +66,8 @@ impl From<doctor::Risk> for Code {
 pub struct Failure {
     pub code: Code,
     pub message: String,
+    /// What was typed, and under it a mark where it is wrong.
+    pub place: Option<String>,
     /// The next thing to do or type.
     pub hint: Option<String>,
 }
@@ -72,12 +76,19 @@ pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), place: None, hint: None }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Shows the place in what was typed: a column counted in characters from 1.
+    #[must_use]
+    pub fn shown(mut self, typed: &str, column: usize) -> Self {
+        self.place = Some(pointed(typed, column));
         self
     }
 
@@ -102,7 +113,7 @@ impl Failure {
             ),
             _ => (Code::Incomplete, None),
         };
-        Self { code, message: error.to_string(), hint }
+        Self { code, message: error.to_string(), place: None, hint }
     }
 
     /// A reader that went away (`| head`) is no failure.
@@ -115,6 +126,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, "\n{place}"))?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
@@ -188,7 +200,7 @@ impl From<graph::Error> for Failure {
         };
         let resume = || "nothing is lost: run the same command again to go on".to_owned();
         let hint = error.hint().or_else(|| (code == Code::Incomplete).then(resume));
-        Self { code, message: error.to_string(), hint }
+        Self { code, message: error.to_string(), place: None, hint }
     }
 }
 
@@ -233,7 +245,7 @@ impl From<query::Error> for Failure {
             query::Error::Archive(error) => error.into(),
             query::Error::Search(error) => error.into(),
             query::Error::Follow(error) => error.into(),
-            query::Error::Syntax(_) => Self::new(Code::Usage, message),
+            query::Error::Syntax { text, error } => Self::new(Code::Usage, message).shown(&text, error.column),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `export`: records out of the archive, every byte checked on the way.
 
-use std::{io, ops::ControlFlow, path::PathBuf};
+use std::{
+    io::{self, IsTerminal},
+    ops::ControlFlow,
+    path::PathBuf,
+};
 
 use crate::{
     cli::{
@@ -10,7 +14,8 @@ use crate::{
         query, usage,
     },
     export::{self, Ask, Error, Report},
-    model::filter::Sort,
+    model::{filter::Sort, kind::Kind},
+    tables::Rows,
 };
 
 /// Export records
@@ -18,8 +23,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Format: ndjson carries the archived JSON, a line each; csv has one row a record, with a log's own columns where --kind
-    /// names one log
+    /// Format: ndjson carries the archived JSON, a line each; csv, parquet and xlsx are tables with one row a record, and with a
+    /// log's own columns where --kind names one log
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Format,
     /// Write to this file instead of stdout; it appears once it is complete
@@ -28,18 +33,26 @@ pub(super) struct Args {
     /// Which versions of each record
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub versions: Versions,
+    /// What a row of a table is; all but records are parts of calls
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub rows: RowsArg,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     Ndjson,
     Csv,
-    /// Not in this release
-    #[value(hide = true)]
     Parquet,
-    /// Not in this release
-    #[value(hide = true)]
     Xlsx,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum RowsArg {
+    #[default]
+    Records,
+    Sessions,
+    Segments,
+    Streams,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,16 +63,22 @@ pub(super) enum Versions {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
-    let format = match args.format {
-        Format::Ndjson => export::Format::Ndjson,
-        Format::Csv => export::Format::Csv,
-        Format::Parquet | Format::Xlsx => return Err(usage("--format: this release exports ndjson and csv")),
+    let format = format(args)?;
+    let rows = match args.rows {
+        RowsArg::Records => Rows::Records,
+        RowsArg::Sessions => Rows::Sessions,
+        RowsArg::Segments => Rows::Segments,
+        RowsArg::Streams => Rows::Streams,
     };
     let versions = match args.versions {
         Versions::All => export::Versions::All,
         Versions::Latest => export::Versions::Latest,
     };
-    let ask = Ask { selection: args.filter.selection(Sort::Newest, None, context.now)?, format, versions };
+    let mut selection = args.filter.selection(Sort::Newest, None, context.now)?;
+    if rows != Rows::Records {
+        only_calls(&mut selection.filter.kinds, rows)?;
+    }
+    let ask = Ask { selection, format, rows, versions };
     let archive = context.archive()?;
     archive.require_rows()?;
     let mut on = |_: &Report| ControlFlow::Continue(());
@@ -81,6 +100,34 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         ));
     }
     Ok(query::told(report.reach, context))
+}
+
+fn format(args: &Args) -> Result<export::Format> {
+    let format = match args.format {
+        Format::Ndjson if args.rows != RowsArg::Records => {
+            return Err(usage("--rows: ndjson has a record a line; tables are csv, parquet and xlsx"));
+        }
+        Format::Ndjson => return Ok(export::Format::Ndjson),
+        Format::Csv => return Ok(export::Format::Csv),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => export::Format::Parquet,
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => return Err(usage("--format: this build has no parquet (it was left out at compile time)")),
+        Format::Xlsx => export::Format::Xlsx,
+    };
+    if args.output.is_none() && io::stdout().is_terminal() {
+        return Err(usage("--format: this one is not for a terminal; give --output FILE, or pipe it on"));
+    }
+    Ok(format)
+}
+
+/// Sessions and what is in them are parts of calls.
+fn only_calls(kinds: &mut Vec<Kind>, rows: Rows) -> Result<()> {
+    if !kinds.is_empty() && !kinds.contains(&Kind::Call) {
+        return Err(usage(format!("--rows {}: only calls have {0}, and --kind leaves them out", rows.name())));
+    }
+    *kinds = vec![Kind::Call];
+    Ok(())
 }
 
 impl From<Error> for Failure {

@@ -8,6 +8,7 @@ pub mod progress;
 pub mod render;
 
 mod ask;
+mod by;
 mod credential;
 mod demo;
 mod doctor;
@@ -20,9 +21,12 @@ mod query;
 mod reindex;
 mod retry;
 mod seal;
+mod searched;
 mod show;
 mod signals;
 mod simulate;
+mod sql;
+mod statements;
 mod status;
 mod sync;
 mod verify;
@@ -86,6 +90,7 @@ enum Command {
     Sync(sync::Args),
     Query(query::Args),
     Show(show::Args),
+    Sql(sql::Args),
     Export(export::Args),
     Verify(verify::Args),
     Status(status::Args),
@@ -224,6 +229,7 @@ fn run(args: Args) -> Result<Code> {
         Command::Sync(args) => sync::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),
+        Command::Sql(args) => sql::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),

@@ -18,7 +18,7 @@ use crate::{
     model::{
         relisting::Policy,
         source::Source,
-        time::{Age, Span, Timestamp},
+        time::{Age, Span, Timestamp, union},
     },
     sync::{
         outlook::{self, Outlook},
@@ -110,9 +110,8 @@ fn text(dry_run: &DryRun, policy: &Policy, now: Timestamp, out: &mut dyn Write) 
             lasting(outlook.seconds),
             dry_run.requests_per_s
         )?;
-        for window in &outlook.windows {
-            writeln!(out, "  {}", range(*window))?;
-        }
+        // Windows that touch are one span to a person.
+        spans("to list", &union(outlook.windows.clone()), "", out)?;
         for risk in outlook.at_risk.iter().take(SPANS_MAX) {
             let left_h = ((risk.deadline - now).as_seconds_f64() / 3600.0).max(0.0);
             writeln!(out, "  at risk    {}: {left_h:.0} hours left", range(Span::new(risk.from, risk.to)))?;

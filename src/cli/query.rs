@@ -9,16 +9,18 @@ use crate::{
     cli::{
         Context,
         ask::FilterArgs,
+        by::{self, ByArg},
         exit::{Code, Failure, Result},
         render::{matched, table},
-        to_stdout,
+        searched, to_stdout, usage,
     },
     model::{
         filter::{Selection, Sort},
         hit::Hit,
+        place::Place,
     },
-    query::{self, Reach},
-    tables::{Row, Sink, csv::Csv},
+    query::{self, Page, Reach},
+    tables::{Row, Shape, Sink, Table, csv::Csv},
 };
 
 /// Search the archive
@@ -26,13 +28,19 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Order of the records
-    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
-    pub sort: SortArg,
-    /// At most so many records; 0 is no limit
+    /// Order: of records newest (default), oldest, longest or relevance; of groups also count, minutes, failures or name
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub sort: Option<SortArg>,
+    /// At most so many records or groups; 0 is no limit
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: usize,
-    /// Print only how many records there are
+    /// Go on after this place: the cursor that the page before ended with
+    #[arg(long, value_name = "CURSOR", conflicts_with = "count")]
+    pub after: Option<Place>,
+    /// Count in groups: records, minutes and failures of each
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "after")]
+    pub by: Option<ByArg>,
+    /// Print only how many records (with --by, groups) there are
     #[arg(long)]
     pub count: bool,
     /// Format of the answer
@@ -40,13 +48,20 @@ pub(super) struct Args {
     pub format: Format,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum SortArg {
-    #[default]
     Newest,
     Oldest,
     Longest,
     Relevance,
+    /// Groups: most records first
+    Count,
+    /// Groups: most minutes first
+    Minutes,
+    /// Groups: most failures first
+    Failures,
+    /// Groups: by name
+    Name,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,20 +73,31 @@ pub(super) enum Format {
     Csv,
 }
 
-impl From<SortArg> for Sort {
-    fn from(sort: SortArg) -> Self {
-        match sort {
-            SortArg::Newest => Sort::Newest,
-            SortArg::Oldest => Sort::Oldest,
-            SortArg::Longest => Sort::Longest,
-            SortArg::Relevance => Sort::Relevance,
-        }
+impl SortArg {
+    /// The order of records; without a text, what matches best is what is newest.
+    fn of_records(sort: Option<Self>, has_text: bool) -> Result<Sort> {
+        Ok(match sort {
+            Some(SortArg::Relevance) if has_text => Sort::Relevance,
+            None | Some(SortArg::Newest | SortArg::Relevance) => Sort::Newest,
+            Some(SortArg::Oldest) => Sort::Oldest,
+            Some(SortArg::Longest) => Sort::Longest,
+            Some(SortArg::Count | SortArg::Minutes | SortArg::Failures | SortArg::Name) => {
+                return Err(usage(
+                    "--sort count, minutes, failures and name are orders of groups: say of which with --by",
+                ));
+            }
+        })
     }
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let limit = Some(args.limit).filter(|limit| *limit > 0);
-    let selection = args.filter.selection(args.sort.into(), limit, context.now)?;
+    let mut selection = args.filter.selection(Sort::Newest, limit, context.now)?;
+    if let Some(by) = args.by {
+        return by::run(by, args, &selection, context);
+    }
+    selection.sort = SortArg::of_records(args.sort, selection.text.is_some())?;
+    selection.after = after(args.after, selection.sort)?;
     let archive = context.archive()?;
     archive.require_rows()?;
     let reach = if args.count {
@@ -80,7 +106,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         reach
     } else {
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let reach = match args.format {
+        let page = match args.format {
             Format::Table => table_of(&archive, &selection, context, &mut out)?,
             Format::Json => json(&archive, &selection, &mut out)?,
             Format::Ndjson => each(&archive, &selection, &mut |hit| {
@@ -88,16 +114,52 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 out.write_all(b"\n")
             })?,
             Format::Csv => {
-                let mut csv = Csv::new(&mut out)?;
-                let reach = each(&archive, &selection, &mut |hit| csv.row(&Row { hit, json: "" }))?;
+                let shape = Shape::default();
+                let mut csv = Table::new(shape, Csv::new(&mut out, &shape.columns())?);
+                let page = each(&archive, &selection, &mut |hit| csv.row(&Row { hit, json: "" }))?;
                 Box::new(csv).finish()?;
-                reach
+                page
             }
         };
         out.flush()?;
-        reach
+        if let Some(note) = more(&page) {
+            context.note(&note);
+        }
+        page.reach
     };
+    searched::told(&archive, &selection, context)?;
     Ok(told(reach, context))
+}
+
+/// The place to go on from, if it is one of this order.
+fn after(after: Option<Place>, sort: Sort) -> Result<Option<Place>> {
+    let name = |sort| match sort {
+        Sort::Newest => "newest",
+        Sort::Oldest => "oldest",
+        Sort::Longest => "longest",
+        Sort::Relevance => "relevance",
+    };
+    match after {
+        Some(_) if sort == Sort::Relevance => Err(usage(
+            "--after: by relevance there are no pages, for each sync changes how well a record matches; take a higher --limit",
+        )),
+        Some(place) if place.sort != sort => Err(usage(format!(
+            "--after: this cursor is of --sort {}, and the order asked for is {}",
+            name(place.sort),
+            name(sort)
+        ))),
+        after => Ok(after),
+    }
+}
+
+/// What to type for more than a page shows.
+fn more(page: &Page) -> Option<String> {
+    let shown = if page.n_hits == 1 { "1 record is".to_owned() } else { format!("{} records are", page.n_hits) };
+    let rest = "--limit 0 shows all, --count says how many there are";
+    page.has_more.then(|| match page.next {
+        Some(next) => format!("{shown} shown; go on with --after {next}; {rest}"),
+        None => format!("{shown} shown; {rest}"),
+    })
 }
 
 /// Says what an answer could not look at; the exit code tells it to scripts.
@@ -123,27 +185,27 @@ fn each(
     archive: &crate::archive::Archive,
     selection: &Selection,
     on: &mut dyn FnMut(&Hit) -> io::Result<()>,
-) -> Result<Reach> {
+) -> Result<Page> {
     let mut failed = None;
-    let reach = query::for_each(archive, selection, &mut |hit| match on(&hit) {
+    let page = query::page(archive, selection, &mut |hit| match on(&hit) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
         }
     })?;
-    failed.map_or(Ok(reach), |error| Err(Failure::from(error)))
+    failed.map_or(Ok(page), |error| Err(Failure::from(error)))
 }
 
-fn json(archive: &crate::archive::Archive, selection: &Selection, out: &mut dyn Write) -> Result<Reach> {
+fn json(archive: &crate::archive::Archive, selection: &Selection, out: &mut dyn Write) -> Result<Page> {
     let mut separator = "[\n";
-    let reach = each(archive, selection, &mut |hit| {
+    let page = each(archive, selection, &mut |hit| {
         out.write_all(separator.as_bytes())?;
         separator = ",\n";
         Ok(serde_json::to_writer(&mut *out, hit)?)
     })?;
     out.write_all(if separator == "[\n" { b"[]\n" } else { b"\n]\n" })?;
-    Ok(reach)
+    Ok(page)
 }
 
 fn table_of(
@@ -151,9 +213,9 @@ fn table_of(
     selection: &Selection,
     context: &Context,
     out: &mut dyn Write,
-) -> Result<Reach> {
+) -> Result<Page> {
     let mut hits = Vec::new();
-    let reach = each(archive, selection, &mut |hit| {
+    let page = each(archive, selection, &mut |hit| {
         hits.push(hit.clone());
         Ok(())
     })?;
@@ -165,9 +227,5 @@ fn table_of(
             context.note(&note);
         }
     }
-    if selection.limit == Some(hits.len()) {
-        let shown = if hits.len() == 1 { "one is".to_owned() } else { format!("the first {} are", hits.len()) };
-        context.note(&format!("{shown} shown; --limit 0 shows all, --count says how many there are"));
-    }
-    Ok(reach)
+    Ok(page)
 }

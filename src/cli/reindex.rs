@@ -42,6 +42,7 @@ impl From<Error> for Failure {
         match error {
             Error::Archive(error) => error.into(),
             Error::Follow(error) => error.into(),
+            Error::Gone => Failure::new(Code::Unexpected, error.to_string()),
         }
     }
 }

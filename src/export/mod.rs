@@ -1,9 +1,10 @@
 //! A selection into a file or a stream: read, checked and written one version at a time.
 //!
-//! Every version that is written was read from its frame and compared with its hashes first. Damage ends an export with the
+//! Every document that is written was read from its frame and compared with its hash in the ledger first. Damage ends an export with the
 //! record named; a file appears under its name only when it is whole.
 
 mod file;
+mod lines;
 
 use std::{
     cell::Cell,
@@ -13,23 +14,25 @@ use std::{
 };
 
 pub use self::file::export_to_file;
+#[cfg(feature = "parquet")]
+use crate::tables::parquet::Parquet;
 use crate::{
     archive::{
         self, Archive,
-        versions::{Stored, VersionReader},
+        versions::{VersionInfo, VersionReader},
     },
     model::{
         derive,
         filter::Selection,
         hit::{Hit, Person},
-        id::RecordKey,
+        id::{RecordId, RecordKey, Seq},
         kind::{Kind, Roles},
         rows::{Derived, Identity},
         time::Age,
         view::log::{Log, log},
     },
     query::{self, Reach},
-    tables::{Row, Sink, csv::Csv, ndjson::Ndjson},
+    tables::{Row, Rows, Shape, Sink, Table, csv::Csv, ndjson::Ndjson, xlsx::Xlsx},
 };
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -69,9 +72,13 @@ impl Error {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    /// The archived document of each version.
     #[default]
     Ndjson,
     Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
+    Xlsx,
 }
 
 /// Which versions of each record selected.
@@ -88,6 +95,8 @@ pub enum Versions {
 pub struct Ask {
     pub selection: Selection,
     pub format: Format,
+    /// What the lines of a table are; NDJSON has a version a line.
+    pub rows: Rows,
     pub versions: Versions,
 }
 
@@ -113,24 +122,38 @@ pub fn export(
     to: &mut dyn Write,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Report> {
+    if lines::suffice(ask) {
+        return lines::export(archive, ask, to, on);
+    }
     let bytes = Cell::new(0);
     let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
     let mut report = Report::default();
     let mut writing = Writing { archive, ask, reader: archive.version_reader(), sink: sink(ask, &mut counted)? };
     let mut failure = None;
-    let reach = query::for_each(archive, &ask.selection, &mut |hit| {
-        let outcome = writing.record(&hit, &mut report).and_then(|()| {
+    let mut told = |outcome: Result<()>, report: &mut Report| {
+        let outcome = outcome.and_then(|()| {
             report.bytes = bytes.get();
-            if on(&report).is_break() { Err(Error::Stopped) } else { Ok(()) }
+            if on(report).is_break() { Err(Error::Stopped) } else { Ok(()) }
         });
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
+        outcome.map_or_else(
+            |error| {
                 failure = Some(error);
                 ControlFlow::Break(())
-            }
-        }
-    })?;
+            },
+            ControlFlow::Continue,
+        )
+    };
+    let reach = if parts_suffice(ask) {
+        query::for_each_seq(archive, &ask.selection, &mut |seq| {
+            let outcome = writing.parts(seq, &mut report);
+            told(outcome, &mut report)
+        })?
+    } else {
+        query::for_each(archive, &ask.selection, &mut |hit| {
+            let outcome = writing.record(&hit, &mut report);
+            told(outcome, &mut report)
+        })?
+    };
     if let Some(error) = failure {
         return Err(error);
     }
@@ -139,11 +162,21 @@ pub fn export(
 }
 
 fn sink<'a>(ask: &Ask, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
-    Ok(match (ask.format, only_log(&ask.selection)) {
-        (Format::Ndjson, _) => Box::new(Ndjson::new(out)),
-        (Format::Csv, Some(log)) => Box::new(Csv::of_log(out, log).map_err(Error::Write)?),
-        (Format::Csv, None) => Box::new(Csv::new(out).map_err(Error::Write)?),
-    })
+    let shape = Shape { rows: ask.rows, log: only_log(&ask.selection) };
+    let columns = shape.columns();
+    let sink: io::Result<Box<dyn Sink + 'a>> = match ask.format {
+        Format::Ndjson => Ok(Box::new(Ndjson::new(out))),
+        Format::Csv => Csv::new(out, &columns).map(|csv| Box::new(Table::new(shape, csv)) as _),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Parquet::new(out, &columns).map(|parquet| Box::new(Table::new(shape, parquet)) as _),
+        Format::Xlsx => Xlsx::new(out, ask.rows.name(), &columns).map(|xlsx| Box::new(Table::new(shape, xlsx)) as _),
+    };
+    sink.map_err(Error::Write)
+}
+
+/// Whether all that is asked for stands in the documents: then nothing of the records' rows is read.
+fn parts_suffice(ask: &Ask) -> bool {
+    ask.rows != Rows::Records && ask.versions == Versions::Latest && ask.selection.text.is_none()
 }
 
 /// The log whose rows alone are selected.
@@ -160,24 +193,36 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
+    /// The sessions of a call, or what is in them.
+    fn parts(&mut self, seq: Seq, report: &mut Report) -> Result<()> {
+        let line = self.reader.document(seq)?;
+        row(&mut *self.sink, &hit_of(&line.info, &Derived::default()), line.json, report)?;
+        report.records += 1;
+        Ok(())
+    }
+
     fn record(&mut self, hit: &Hit, report: &mut Report) -> Result<()> {
         match self.ask.versions {
             Versions::Latest => {
-                let stored = self.reader.read(hit.seq)?;
-                self.row(hit, &stored, report)?;
+                let line = self.reader.document(hit.seq)?;
+                row(&mut *self.sink, hit, line.json, report)?;
             }
             Versions::All => {
                 let key = RecordKey { kind: hit.kind, id: hit.id.clone() };
                 for info in self.archive.versions(&key)? {
-                    let stored = self.reader.read(info.seq)?;
+                    let line = self.reader.document(info.seq)?;
                     match self.ask.format {
                         // The document says it all; deriving it anew would be for nothing.
-                        Format::Ndjson => self.row(hit, &stored, report)?,
-                        Format::Csv if info.newest => self.row(hit, &stored, report)?,
-                        Format::Csv => {
-                            let derived = derive::derive(&stored.document, &stored.json);
-                            let older = Hit { matched: hit.matched.clone(), ..hit_of(&stored, &derived) };
-                            self.row(&older, &stored, report)?;
+                        Format::Ndjson => row(&mut *self.sink, hit, line.json, report)?,
+                        _ if info.newest => row(&mut *self.sink, hit, line.json, report)?,
+                        _ => {
+                            let derived = derive::rows(&line.info.key, line.asked, line.json);
+                            let older = Hit {
+                                matched: hit.matched.clone(),
+                                record_id: hit.record_id,
+                                ..hit_of(&line.info, &derived)
+                            };
+                            row(&mut *self.sink, &older, line.json, report)?;
                         }
                     }
                 }
@@ -186,23 +231,23 @@ impl Writing<'_> {
         report.records += 1;
         Ok(())
     }
+}
 
-    fn row(&mut self, hit: &Hit, stored: &Stored, report: &mut Report) -> Result<()> {
-        self.sink.row(&Row { hit, json: &stored.json }).map_err(Error::Write)?;
-        report.versions += 1;
-        Ok(())
-    }
+fn row(sink: &mut dyn Sink, hit: &Hit, json: &str, report: &mut Report) -> Result<()> {
+    sink.row(&Row { hit, json }).map_err(Error::Write)?;
+    report.versions += 1;
+    Ok(())
 }
 
 /// What the contract says of a version that has no rows of its own: an older one.
-fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
+fn hit_of(info: &VersionInfo, derived: &Derived) -> Hit {
     let record = &derived.record;
     let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
-    let is_call = stored.info.key.kind == Kind::Call;
+    let is_call = info.key.kind == Kind::Call;
     Hit {
-        kind: stored.info.key.kind,
-        id: stored.info.key.id.clone(),
-        version: stored.info.version,
+        kind: info.key.kind,
+        id: info.key.id.clone(),
+        version: info.version,
         start: record.start,
         end: record.end,
         duration_s: record.duration().map(Age::as_seconds_f64),
@@ -213,7 +258,9 @@ fn hit_of(stored: &Stored, derived: &Derived) -> Hit {
         sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
         failed: record.failed,
         matched: Vec::new(),
-        seq: stored.info.seq,
+        next: None,
+        seq: info.seq,
+        record_id: RecordId::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     cli::{
         config::{Config, File},
         env::Env,
+        render::pointed,
     },
     graph,
     model::{
@@ -20,6 +21,7 @@ use crate::{
         id::{RecordKey, Version},
         kind::Kind,
         phone::{self, Masked, PhoneQuery},
+        place::Place,
         raw,
         row_key::RowKeys,
         time::{Age, Span, Timestamp, parse_edm_duration, subtract, union},
@@ -191,12 +193,17 @@ pub fn phone(data: &[u8]) {
     }
 }
 
-/// A text in the query language.
+/// A text in the query language, or the cursor of a page.
 pub fn query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Err(error) = Query::parse(&text) {
         assert!(error.column >= 1 && error.column <= text.chars().count() + 1, "{error}");
         assert!(!error.message.is_empty());
+        assert_eq!(pointed(&text, error.column).lines().count(), 2, "the mark stands under one line");
+    }
+    if let Ok(place) = text.parse::<Place>() {
+        assert_eq!(place.to_string().parse(), Ok(place), "a place is written otherwise than read");
+        assert_eq!(place.to_string(), text.trim(), "two texts are one place");
     }
 }
 

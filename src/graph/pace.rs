@@ -18,6 +18,10 @@
 //! has left has all of it back minutes later. What is gained in a given time is the same for small shares and large
 //! ones, and what is lost is a tenth of one's own: that is what makes shares equal. After a pause each client begins at a moment of its
 //! own within one interval. `tests.rs` plays several clients against one budget.
+//!
+//! **Refusals that no rate explains.** Graph refuses requests for reasons of its own as well, at any rate. Who came back a step for each of
+//! those would soon stand nearly still, and records would be forgotten meanwhile, so there is a share below which nobody goes
+//! ([`SHARE_ENOUGH`]) unless one request in three is refused there: then it is the rate after all.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -35,6 +39,11 @@ const STEP_BACK: f64 = 0.1;
 const KEPT_MIN: f64 = 0.8;
 /// How fast the rate comes back to the share remembered and leaves it again, in windows: half of the budget is left alone for nine.
 const BEND: f64 = 0.05 / (9.0 * 9.0 * 9.0);
+/// The share below which the rate goes only where many are refused: seven requests a second by default, enough for the calls of a large
+/// tenant three times over.
+const SHARE_ENOUGH: f64 = 0.1;
+/// One refusal in so many requests of the last window is many.
+const MANY: usize = 3;
 /// Lowest share of the rate: one request in some seven seconds by default. Tenants are known that refused one in two.
 const SHARE_MIN: f64 = 0.002;
 
@@ -44,6 +53,8 @@ pub(super) struct Pace {
     interval: Duration,
     /// When those of the last window arrived, at the latest.
     arrived: Log,
+    /// When those of them were refused that were.
+    refusals: Log,
     on_the_way: usize,
     next: Option<Instant>,
     paused_until: Option<Instant>,
@@ -61,6 +72,8 @@ struct Refused {
     at: Instant,
     /// When its pause ends.
     resumed: Instant,
+    /// The share below which the rate does not begin again.
+    least: f64,
 }
 
 impl Pace {
@@ -69,6 +82,7 @@ impl Pace {
             allowance,
             interval: allowance.window / allowance.requests.max(1),
             arrived: Log::new(allowance),
+            refusals: Log::new(allowance),
             on_the_way: 0,
             next: None,
             paused_until: None,
@@ -103,10 +117,12 @@ impl Pace {
     /// Notes a 429 to a request that left at `sent`: nothing leaves for `wait`, and what leaves then is slower. `random` is drawn from
     /// [0, 1). Answers to what was sent before an earlier refusal was known say nothing new about the rate.
     pub(super) fn throttled(&mut self, sent: Instant, now: Instant, wait: Duration, random: f64) {
+        self.refusals.note(now);
         if self.refused.is_none_or(|refused| sent >= refused.at) {
             let share = self.share(now);
             let had = self.had(now).max(share * KEPT_MIN);
-            self.refused = Some(Refused { share: share.min(had).max(SHARE_MIN), at: now, resumed: now });
+            let least = share.min(self.share_min(now));
+            self.refused = Some(Refused { share: share.min(had).max(least), at: now, resumed: now, least });
         }
         let until = now + wait;
         let paused = self.paused_until.map_or(now, |paused| paused.max(now));
@@ -130,10 +146,18 @@ impl Pace {
 
     /// The rate in force as a share of the one that was set.
     fn share(&self, now: Instant) -> f64 {
-        let Some(Refused { share, resumed, .. }) = self.refused else { return 1.0 };
+        let Some(Refused { share, resumed, least, .. }) = self.refused else { return 1.0 };
         let windows = now.saturating_duration_since(resumed).div_duration_f64(self.allowance.window);
         let flat = (STEP_BACK * share / BEND).cbrt();
-        (share + BEND * (windows - flat).powi(3)).clamp(SHARE_MIN, 1.0)
+        (share + BEND * (windows - flat).powi(3)).clamp(least, 1.0)
+    }
+
+    /// How far the rate may go down.
+    fn share_min(&mut self, now: Instant) -> f64 {
+        self.arrived.forget(now);
+        self.refusals.forget(now);
+        let asked = self.arrived.len().max(MANY);
+        if self.refusals.len() * MANY > asked { SHARE_MIN } else { SHARE_ENOUGH }
     }
 
     /// What was sent in the last window, as a share of what may be.

@@ -14,6 +14,7 @@ use crate::model::{
     id::RecordKey,
     kind::Kind,
     rows::{Derived, Endpoint, Failure, Feedback, Identity, Quality, Record, Segment, Session, UserAgent},
+    time::Span,
     view::{self, call, identity, leaf::Leaf, media},
 };
 use parties::Parties;
@@ -21,14 +22,39 @@ use parties::Parties;
 /// Derives everything from `document`, whose parts `assembled` was made of.
 #[must_use]
 pub fn derive(document: &Document, assembled: &str) -> Derived {
-    match (document.key.kind, view::log::log(document.key.kind)) {
-        (_, Some(log)) => log::derive(&document.key, document.asked_span(), assembled, log),
-        (Kind::Person, None) => person::derive(document, assembled),
-        (_, None) => call(&document.key, assembled),
+    match document.key.kind {
+        Kind::Person => person::derive(document, assembled),
+        _ => record(&document.key, document.asked_span(), assembled),
     }
 }
 
-fn call(key: &RecordKey, assembled: &str) -> Derived {
+/// The sessions of the call that `assembled` is, as [`derive`] gives them but for the set keys of their identities.
+#[must_use]
+pub fn sessions(assembled: &str) -> Vec<Session> {
+    let call = view::read::<call::Call>(assembled).0.unwrap_or_default();
+    call.sessions.iter().map(session).collect()
+}
+
+/// Derives everything from the document of anything but a person; `asked` is the span that a row of a log was asked for with.
+#[must_use]
+pub fn record(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
+    match view::log::log(key.kind) {
+        Some(log) => log::derive(key, asked, assembled, log),
+        None => call(assembled, Some(key)),
+    }
+}
+
+/// Derives rows alone, no search texts: what an examination compares.
+#[must_use]
+pub fn rows(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
+    match view::log::log(key.kind) {
+        Some(log) => log::derive(key, asked, assembled, log),
+        None => call(assembled, None),
+    }
+}
+
+/// With search texts if it is said of which record.
+fn call(assembled: &str, searched: Option<&RecordKey>) -> Derived {
     let (call, unknown_members) = view::read::<call::Call>(assembled);
     let call = call.unwrap_or_default();
     let mut sessions: Vec<Session> = call.sessions.iter().map(session).collect();
@@ -36,12 +62,12 @@ fn call(key: &RecordKey, assembled: &str) -> Derived {
     parties.add_organizer(organizer(&call).as_ref());
     parties.add_participants(&participants(&call));
     parties.add_endpoints(&mut sessions);
-    let record = record(&call, &sessions);
-    let search = search::texts(key, &call, &record, parties.named(), &sessions);
+    let record = record_of(&call, &sessions);
+    let search = searched.map(|key| search::texts(key, &call, &record, parties.named(), &sessions)).unwrap_or_default();
     Derived { record, parties: parties.into_vec(), sessions, search, unknown_members, ..Derived::default() }
 }
 
-fn record(call: &call::Call<'_>, sessions: &[Session]) -> Record {
+fn record_of(call: &call::Call<'_>, sessions: &[Session]) -> Record {
     let failed = |session: &Session| {
         session.failure.is_some() || session.segments.iter().any(|segment| segment.failure.is_some())
     };

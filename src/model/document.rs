@@ -1,7 +1,10 @@
 //! A version of a record as it came over the wire: response bodies, byte for byte, and the one JSON document made of them.
 
+mod likely;
+
 use std::collections::HashSet;
 
+pub(crate) use self::likely::likely;
 use crate::model::{
     id::{RecordKey, Sha256, Version},
     raw::{self, Malformed, Member},

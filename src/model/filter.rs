@@ -2,6 +2,7 @@
 
 use crate::model::{
     kind::Kind,
+    place::Place,
     time::{Age, Timestamp},
 };
 
@@ -46,4 +47,6 @@ pub struct Selection {
     pub sort: Sort,
     /// At most so many records; `None` means all.
     pub limit: Option<usize>,
+    /// Only what comes after this place, which is one of the same order.
+    pub after: Option<Place>,
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::model::{
-    id::{Seq, Version},
+    id::{RecordId, Seq, Version},
     kind::Kind,
+    place::Place,
     time::Timestamp,
 };
 
@@ -32,9 +33,14 @@ pub struct Hit {
     /// Who of its people `--participant` or `--organizer` meant, and why; without such a filter nobody, and no key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matched: Vec<Matched>,
+    /// Where the next page begins: of the last hit of a page that has a next one, else no key.
+    #[serde(rename = "cursor", skip_serializing_if = "Option::is_none")]
+    pub next: Option<Place>,
     /// Where the newest version stands in the ledger.
     #[serde(skip)]
     pub seq: Seq,
+    #[serde(skip)]
+    pub record_id: RecordId,
 }
 
 /// Somebody in a hit.

@@ -16,11 +16,16 @@ pub fn fold(text: &str) -> String {
 ///
 /// Split where letters and digits end; `O'Brien` gives `o`, `brien` and `obrien`; umlauts give both readings; a run of a
 /// script without spaces (Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese) gives all its ends, so that any part of it is
-/// the beginning of a word.
+/// the beginning of a word; several of them after each other are one run as well.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for token in tokens(text) {
+    let tokens = tokens(text);
+    // 田中 太郎 is typed as 田中太郎 too.
+    for run in tokens.chunk_by(|one, other| one.is_unspaced && other.is_unspaced).filter(|run| run.len() > 1) {
+        found.extend(ends(&run.iter().map(|token| fold(&token.text)).collect::<String>()));
+    }
+    for token in tokens {
         if token.is_unspaced {
             found.extend(ends(&fold(&token.text)));
         } else {
@@ -33,6 +38,13 @@ pub fn words(text: &str) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     found.retain(|word| !word.is_empty() && seen.insert(word.clone()));
     found
+}
+
+/// Whether `text` is all in a script without spaces.
+#[must_use]
+pub fn is_unspaced(text: &str) -> bool {
+    let mut tokens = tokens(text).into_iter().peekable();
+    tokens.peek().is_some() && tokens.all(|token| token.is_unspaced)
 }
 
 /// One word of a typed name.
@@ -213,12 +225,15 @@ fn push_plain(c: char, out: &mut String) {
         'ﬀ' => out.push_str("ff"),
         'ﬁ' => out.push_str("fi"),
         'ﬂ' => out.push_str("fl"),
+        'ﬃ' => out.push_str("ffi"),
+        'ﬄ' => out.push_str("ffl"),
+        'ﬅ' | 'ﬆ' => out.push_str("st"),
         '\u{3000}' => out.push(' '),
         '\u{ff01}'..='\u{ff5e}' => push_plain(full_width_to_ascii(c), out),
         _ if is_mark(c) => {}
         _ => match base_letter(c) {
             Some(base) => out.push(base),
-            None => c.to_lowercase().for_each(|lower| out.push(without_accent(lower))),
+            None => c.to_lowercase().for_each(|lower| out.push(without_accent(without_breathing(lower)))),
         },
     }
 }
@@ -238,9 +253,29 @@ fn base_letter(c: char) -> Option<char> {
     (base != b'.').then_some(char::from(base))
 }
 
-/// A lower-case Greek or Cyrillic letter without its accent.
+/// A lower-case letter of ancient Greek without its breathings and accents.
+fn without_breathing(c: char) -> char {
+    match c {
+        '\u{1f00}'..='\u{1f07}' | '\u{1f70}' | '\u{1f71}' | '\u{1f80}'..='\u{1f87}' | '\u{1fb0}'..='\u{1fb7}' => 'α',
+        '\u{1f10}'..='\u{1f15}' | '\u{1f72}' | '\u{1f73}' => 'ε',
+        '\u{1f20}'..='\u{1f27}' | '\u{1f74}' | '\u{1f75}' | '\u{1f90}'..='\u{1f97}' | '\u{1fc2}'..='\u{1fc7}' => 'η',
+        '\u{1f30}'..='\u{1f37}' | '\u{1f76}' | '\u{1f77}' | '\u{1fd0}'..='\u{1fd7}' => 'ι',
+        '\u{1f40}'..='\u{1f45}' | '\u{1f78}' | '\u{1f79}' => 'ο',
+        '\u{1f50}'..='\u{1f57}' | '\u{1f7a}' | '\u{1f7b}' | '\u{1fe0}'..='\u{1fe3}' | '\u{1fe6}' | '\u{1fe7}' => 'υ',
+        '\u{1f60}'..='\u{1f67}' | '\u{1f7c}' | '\u{1f7d}' | '\u{1fa0}'..='\u{1fa7}' | '\u{1ff2}'..='\u{1ff7}' => 'ω',
+        '\u{1fe4}' | '\u{1fe5}' => 'ρ',
+        other => other,
+    }
+}
+
+/// A lower-case Greek or Cyrillic letter without its accent, an Arabic one as it is typed.
 fn without_accent(c: char) -> char {
     match c {
+        // Alef with or without its hamza, the two yehs, the two kafs, heh with or without its dots
+        'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
+        'ى' | 'ی' => 'ي',
+        'ک' => 'ك',
+        'ة' => 'ه',
         'ά' => 'α',
         'έ' => 'ε',
         'ή' => 'η',
@@ -299,7 +334,9 @@ mod tests {
             ("Ștefan Țurcanu", "stefan turcanu"),
             ("Đorđe Đặng", "dorde dang"),
             ("王小明", "王小明"),
-            ("مُحَمَّد", "محمد"),
+            ("مُحَمَّد أحمد", "محمد احمد"),
+            ("Ἀριστοτέλης ᾯδαῖος Ῥέα", "αριστοτελησ ωδαιοσ ρεα"),
+            ("Eﬃe Oﬀ ﬁ ﬂ ﬄ ﬆ", "effie off fi fl ffl st"),
             ("Ĳsbrand", "ijsbrand"),
             ("a × b", "a × b"),
         ];
@@ -320,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_name_is_known_by_these_words() {
-        let cases: [(&str, &[&str]); 12] = [
+        let cases: [(&str, &[&str]); 13] = [
             ("Müller", &["muller", "mueller"]),
             ("Mueller", &["mueller"]),
             ("Jean-Pierre Åkesson", &["jean", "pierre", "akesson", "aakesson"]),
@@ -333,6 +370,7 @@ mod tests {
             ("王小明", &["王小明", "小明", "明"]),
             ("王小明Wang", &["王小明", "小明", "明", "wang"]),
             ("김철수", &["김철수", "철수", "수"]),
+            ("田中 太郎", &["田中太郎", "中太郎", "太郎", "郎", "田中", "中"]),
             ("สมชาย", &["สมชาย", "มชาย", "ชาย", "าย", "ย"]),
             ("Ada Ada ADA", &["ada"]),
             (" -- * ", &[]),

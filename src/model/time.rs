@@ -169,6 +169,13 @@ impl Age {
         (self.0 / 1000) as f64 / 1e6
     }
 
+    /// Milliseconds with a fraction: jitters and round trips, which are short.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "lengths below 104 days are exact to the nanosecond")]
+    pub fn as_millis_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
     #[must_use]
     pub fn whole_seconds(self) -> i64 {
         self.0 / 1_000_000_000

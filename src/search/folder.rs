@@ -107,7 +107,7 @@ fn missing_file(index: &tantivy::Index, dir: &Path) -> Result<Option<String>> {
     }
 }
 
-fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>> {
+pub(super) fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>> {
     use tantivy::index::SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
     let mut files = BTreeSet::new();
     for segment in index.searchable_segment_metas().doing("list its segments")? {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What is buffered before tantivy writes a segment, besides each commit.
-const BUFFER_BYTES: usize = 64 << 20;
+const BUFFER_BYTES: usize = 20 << 20;
 
 /// Segments of about the same size that become one: few, because each costs every query a look into each field.
 const SEGMENTS_PER_MERGE: usize = 4;
@@ -85,7 +85,17 @@ impl Indexer {
     /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
     pub fn put(&mut self, entry: &Entry) -> Result<()> {
         self.remove(entry.record_id);
+        self.add(entry)
+    }
+
+    /// Puts `entry` into an index that has nothing of its record yet.
+    pub fn add(&mut self, entry: &Entry) -> Result<()> {
         self.writer.add_document(document(entry, &mut self.analysis)).doing("add a document").map(drop)
+    }
+
+    /// Merges no segments until [`Self::compact`] does it.
+    pub fn merge_nothing(&mut self) {
+        self.writer.set_merge_policy(Box::new(NoMergePolicy));
     }
 
     /// Takes a record out.

@@ -1,18 +1,22 @@
 //! Runs a query over the index on disk and the tail in memory, as one stream in order.
 //!
-//! No stage holds more than 16 bytes a hit. The first pages keep only so many hits as they hold; whoever reads on past them
+//! No stage holds more than 24 bytes a hit. The first pages keep only so many hits as they hold; whoever reads on past them
 //! wants everything, and then all the rest is collected at once, because each page is one pass over everything that matches.
 
-use std::{collections::HashSet, sync::Arc, vec};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc, vec};
 
 use tantivy::{
-    DocId, Score, SegmentOrdinal, SegmentReader,
+    DocId, DocSet, Score, SegmentOrdinal, SegmentReader, TERMINATED,
     collector::{Collector, SegmentCollector},
     columnar::Column,
+    query::EnableScoring,
 };
 
 use crate::{
-    model::{id::Seq, time::Timestamp},
+    model::{
+        id::{RecordId, Seq},
+        time::Timestamp,
+    },
     search::{
         Index, Query,
         error::{Doing, Result, guarded},
@@ -20,8 +24,8 @@ use crate::{
     },
 };
 
-/// The order of matches. Records that lack what it goes by come last; among equals the newer entry of the ledger is first,
-/// with `Oldest` the older.
+/// The order of matches, the database's own. Records that lack what it goes by come last; among equals the newer record is
+/// first, with `Oldest` the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Latest start first.
@@ -47,9 +51,18 @@ pub struct Within {
 /// A document that matches. It may be stale: the record's `newest_seq` says whether it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
+    pub record_id: RecordId,
     pub seq: Seq,
     /// How well it matches, with [`Order::Relevance`]; comparable only within one answer. Otherwise 0.
     pub score: f32,
+}
+
+/// A place in an order, right behind a match; not in [`Order::Relevance`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// What the match is sorted by, in nanoseconds.
+    pub key_ns: Option<i64>,
+    pub record_id: RecordId,
 }
 
 /// How many matches are kept on each pass; after the last, all.
@@ -72,6 +85,7 @@ struct Source<'a> {
 
 impl<'a> Matches<'a> {
     /// Searches `disk`, where there is one, and `tail`; of records that are in both, only the tail's document is looked at.
+    /// Begins `behind` a match, or with the first.
     #[must_use]
     pub fn new(
         disk: Option<&'a Index>,
@@ -79,12 +93,18 @@ impl<'a> Matches<'a> {
         query: &'a Query,
         order: Order,
         within: Within,
+        behind: Option<Behind>,
     ) -> Self {
         let overtaken = tail.map(|tail| Arc::clone(&tail.members));
         let source = |index, overtaken| Source {
             index,
             query,
-            pass: Pass { order, after: None, limit: 0, gate: Gate { within, overtaken } },
+            pass: Pass {
+                order,
+                after: behind.map(|behind| Rank::behind(order, behind)),
+                limit: 0,
+                gate: Gate { within, overtaken },
+            },
             pages: PAGES.iter(),
             page: Vec::new().into_iter(),
             exhausted: false,
@@ -134,7 +154,7 @@ impl Index {
     /// The matches in this index alone.
     #[must_use]
     pub fn matches<'a>(&'a self, query: &'a Query, order: Order, within: Within) -> Matches<'a> {
-        Matches::new(Some(self), None, query, order, within)
+        Matches::new(Some(self), None, query, order, within, None)
     }
 
     fn run<C: Collector>(&self, query: &Query, collector: &C) -> Result<C::Fruit> {
@@ -150,30 +170,84 @@ pub fn count(disk: Option<&Index>, tail: Option<&Index>, query: &Query, within: 
     Ok(on_disk + in_tail)
 }
 
+/// Runs over the documents that [`Matches`] over the same would give, in no order and holding none, until told to stop.
+pub fn each(
+    disk: Option<&Index>,
+    tail: Option<&Index>,
+    query: &Query,
+    within: Within,
+    on: &mut dyn FnMut(RecordId, Seq) -> ControlFlow<()>,
+) -> Result<()> {
+    let overtaken = tail.map(|tail| Arc::clone(&tail.members));
+    let sources = disk.map(|disk| (disk, Gate { within, overtaken }));
+    for (index, gate) in sources.into_iter().chain(tail.map(|tail| (tail, Gate { within, overtaken: None }))) {
+        if guarded(|| index.walk(query, &gate, on).doing("search it"))?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Index {
+    fn walk(
+        &self,
+        query: &Query,
+        gate: &Gate,
+        on: &mut dyn FnMut(RecordId, Seq) -> ControlFlow<()>,
+    ) -> tantivy::Result<ControlFlow<()>> {
+        let weight = query.compiled.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
+        for segment in self.searcher.segment_readers() {
+            let (gate, columns) = (gate.open(segment)?, segment.fast_fields());
+            let (ids, seqs) = (columns.i64(RECORD_ID)?, columns.i64(SEQ)?);
+            let mut docs = weight.scorer(segment, 1.0)?;
+            let mut doc = docs.doc();
+            while doc != TERMINATED {
+                let is_alive = segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc));
+                if is_alive
+                    && gate.passes(doc)
+                    && let Some((id, seq)) = ids.first(doc).zip(seqs.first(doc))
+                    && on(RecordId(id), Seq(seq)).is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+                doc = docs.advance();
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
 /// The place of a match: the less, the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     key: i64,
+    /// Of its record's number.
     tie: i64,
+    seq: i64,
 }
 
 impl Rank {
-    fn new(order: Order, value: Option<i64>, seq: i64) -> Self {
+    fn new(order: Order, value: Option<i64>, record_id: i64, seq: i64) -> Self {
         // Not `-value`: the least number has no counterpart.
         let value = |turn: bool| value.map_or(i64::MAX, |value| if turn { !value } else { value });
         match order {
-            Order::Oldest => Self { key: value(false), tie: seq },
-            Order::Newest | Order::Longest | Order::Relevance => Self { key: value(true), tie: !seq },
+            Order::Oldest => Self { key: value(false), tie: record_id, seq },
+            Order::Newest | Order::Longest | Order::Relevance => Self { key: value(true), tie: !record_id, seq },
         }
     }
 
+    /// The last rank that a match there can have, whichever version it is of.
+    fn behind(order: Order, behind: Behind) -> Self {
+        Self::new(order, behind.key_ns, behind.record_id.0, i64::MAX)
+    }
+
     fn into_match(self, order: Order) -> Match {
-        let seq = if order == Order::Oldest { self.tie } else { !self.tie };
+        let record_id = if order == Order::Oldest { self.tie } else { !self.tie };
         let score = match order {
             Order::Relevance => u32::try_from(!self.key).map_or(0.0, f32::from_bits),
             _ => 0.0,
         };
-        Match { seq: Seq(seq), score }
+        Match { record_id: RecordId(record_id), seq: Seq(self.seq), score }
     }
 }
 
@@ -243,6 +317,7 @@ impl Collector for Pass {
                 Order::Longest => Some(columns.i64(DURATION)?),
                 Order::Relevance => None,
             },
+            record_id: columns.i64(RECORD_ID)?,
             seq: columns.i64(SEQ)?,
             order: self.order,
             after: self.after,
@@ -274,6 +349,7 @@ impl Collector for Pass {
 struct SegmentPass {
     gate: SegmentGate,
     key: Option<Column<i64>>,
+    record_id: Column<i64>,
     seq: Column<i64>,
     order: Order,
     after: Option<Rank>,
@@ -287,13 +363,13 @@ impl SegmentCollector for SegmentPass {
         if !self.gate.passes(doc) {
             return;
         }
-        let Some(seq) = self.seq.first(doc) else { return };
+        let Some((record_id, seq)) = self.record_id.first(doc).zip(self.seq.first(doc)) else { return };
         let value = match &self.key {
             Some(key) => key.first(doc),
             // Scores are not negative, and so their bits rise as they do.
             None => Some(i64::from(score.max(0.0).to_bits())),
         };
-        let rank = Rank::new(self.order, value, seq);
+        let rank = Rank::new(self.order, value, record_id, seq);
         if self.after.is_none_or(|after| after < rank) {
             self.first.push(rank);
         }

@@ -5,6 +5,7 @@
 //! query that asks. A document may be stale (a newer version came, the record was purged): whoever looks its `seq` up among
 //! the records' newest drops it. Everything here can be lost and made again; nothing outside this folder speaks tantivy.
 
+mod checksums;
 mod compile;
 mod document;
 mod error;
@@ -34,7 +35,7 @@ pub use self::{
     error::{Error, Result, SyntaxError},
     folder::State,
     indexer::Indexer,
-    matches::{Match, Matches, Order, Within, count},
+    matches::{Behind, Match, Matches, Order, Within, count, each},
 };
 use crate::{
     model::id::{RecordId, Seq},
@@ -120,12 +121,9 @@ impl Index {
         }))
     }
 
-    /// Reads every file against its checksum; gives the names of those that fail.
-    pub fn verify(&self) -> Result<Vec<String>> {
-        let damaged = guarded(|| self.searcher.index().validate_checksum().doing("read it against its checksums"))?;
-        let mut names: Vec<String> = damaged.into_iter().map(|path| path.display().to_string()).collect();
-        names.sort();
-        Ok(names)
+    /// Reads every file in `dir`, where the index was opened, against its checksum; gives the names of those that fail.
+    pub fn verify(&self, dir: &Path) -> Result<Vec<String>> {
+        guarded(|| checksums::damaged(self.searcher.index(), dir))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use foldhash::fast::RandomState;
+
 use crate::{
     model::{
         name,
@@ -62,12 +64,12 @@ type Places = Vec<Vec<String>>;
 /// Makes terms, and remembers what it made of values that come again and again: a tenant's people, devices and programs.
 #[derive(Default)]
 pub(crate) struct Analysis {
-    known: HashMap<Class, HashMap<String, String>>,
+    known: HashMap<Class, HashMap<String, String, RandomState>, RandomState>,
     known_count: usize,
 }
 
 /// Values remembered, about 150 bytes each; then it starts over.
-const KNOWN_COUNT_MAX: usize = 32_768;
+const KNOWN_COUNT_MAX: usize = 16_384;
 
 impl Analysis {
     /// Adds the terms of a `value` of `field` to `text`, as the schema's tokenizer takes them.
@@ -163,7 +165,16 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn words(text: &str) -> Places {
-    let mut places: Places = pieces(text).map(name::words).filter(|terms| !terms.is_empty()).collect();
+    let mut places = Places::new();
+    let pieces: Vec<&str> = pieces(text).collect();
+    // What is written apart in a script without spaces is found as one run too, from where it begins.
+    for run in pieces.chunk_by(|one, other| name::is_unspaced(one) && name::is_unspaced(other)) {
+        let together = if run.len() > 1 { name::words(&run.concat()) } else { Vec::new() };
+        places.extend(run.iter().map(|piece| name::words(piece)));
+        let first = places.len() - run.len();
+        places[first].extend(together);
+    }
+    places.retain(|terms| !terms.is_empty());
     places.iter_mut().flatten().for_each(|term| term.truncate(capped(term, TERM_LEN_MAX).len()));
     places
 }

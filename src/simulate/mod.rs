@@ -35,6 +35,7 @@ use crate::{
 
 mod answer;
 mod assertions;
+mod bodies;
 mod calendar;
 mod call;
 mod clock;
@@ -68,6 +69,7 @@ mod world;
 
 // One door: what is behind it may be arranged anew.
 pub use assertions::FederatedCredential;
+pub use bodies::Bodies;
 pub use counts::Counts;
 pub use expected::ExpectedCall;
 pub use identity_endpoints::{APP_SERVICE_PATH, ManagedIdentity};

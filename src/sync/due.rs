@@ -42,5 +42,6 @@ pub(super) fn next(
 
 /// Records held since `horizon`.
 pub(super) fn known_rows(archive: &Archive, source: Source, horizon: Timestamp) -> archive::Result<u64> {
-    archive.count(&Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() })
+    let later = Filter { kinds: vec![source.kind()], from: Some(horizon), ..Filter::default() };
+    archive.count(&archive.wanted(&later)?, None)
 }

@@ -122,8 +122,8 @@ pub fn outlook(source: Source, before: &Before, now: Timestamp, policy: &Policy,
         // A window is a page at the least.
         let pages = if is_listed { (held + still + new) / page_rows } else { 0.0 };
         let begins_window = spans.iter().any(|window| span.contains(window.from));
-        // What is gone when its turn comes costs nothing.
-        if now + seconds(requests / pace) < policy.deadline(source, Span::new(span.to, span.to)) {
+        // What is gone for certain when its turn comes costs nothing; of a log old days are asked for that may be gone.
+        if now + seconds(requests / pace) < span.to + policy.retention.reach(source) {
             requests += if begins_window { pages.max(1.0) } else { pages } + (still + new) * per_record;
         }
         let first_missing = intersect(&missing, &[span]).first().map_or(span, |part| *part);
@@ -243,9 +243,12 @@ mod tests {
 
     #[test]
     fn of_an_empty_archive_it_knows_the_least_alone() {
+        for source in Source::ALL {
+            let outlook = read(None, source, NOW, (&Ask::default(), &Policy::default(), 73.5)).unwrap();
+            assert!(!outlook.is_estimate);
+            assert_eq!(outlook.requests, outlook.windows.len() as u64, "a page of each window of {}", source.name());
+        }
         let outlook = read(None, Source::Calls, NOW, (&Ask::default(), &Policy::default(), 73.5)).unwrap();
-        assert!(!outlook.is_estimate);
-        assert_eq!(outlook.requests, outlook.windows.len() as u64);
         assert_eq!(outlook.at_risk.len(), 1);
     }
 }

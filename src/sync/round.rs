@@ -115,6 +115,11 @@ impl Closing {
     /// Also what was wrong with older records or the index all along: new records are safe all the same.
     pub fn end(mut self, exit_code: u8, report: &str) -> Result<()> {
         self.writer.end_run(self.run, exit_code, report, self.now)?;
+        match self.writer.train_dictionary(self.now) {
+            Ok(Some(trial)) => tracing::debug!(?trial, "a dictionary was tried"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "no dictionary could be trained; frames go on with the one in use"),
+        }
         self.writer.checkpoint()?;
         self.rows_made?;
         self.indexed?;

@@ -13,11 +13,8 @@ use std::{
 };
 
 use crate::{
-    archive::{self, Archive, Folder, inspect::VersionRow, rows_read::Rows, versions::VersionReader},
-    model::{
-        id::{RecordId, Seq},
-        kind::Kind,
-    },
+    archive::{self, Archive, Folder, inspect::VersionRow, rows_read::RowReader, versions::VersionReader},
+    model::{id::Seq, kind::Kind},
     verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows},
 };
 
@@ -128,9 +125,11 @@ fn run(plan: &Plan<'_>, take: &mut dyn FnMut(Tally)) -> Result<()> {
 /// Takes stretch after stretch until the head is reached or something keeps a thread from going on.
 fn work(plan: &Plan<'_>, tallies: &SyncSender<Tally>) -> Result<()> {
     let outcome = Archive::open(plan.folder).map_err(Error::from).and_then(|archive| {
+        archive.keep_few_pages()?;
+        let mut readers = (archive.version_reader(), archive.row_reader());
         while !plan.stop.load(Ordering::Relaxed) {
             let Some(stretch) = plan.take(&archive) else { break };
-            let tally = examine(&archive, plan, stretch)?;
+            let tally = examine(&archive, plan, stretch, &mut readers)?;
             if tallies.send(tally).is_err() {
                 break;
             }
@@ -158,7 +157,12 @@ impl Plan<'_> {
     }
 }
 
-fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Result<Tally> {
+fn examine(
+    archive: &Archive,
+    plan: &Plan<'_>,
+    (after, to): (Seq, Seq),
+    (reader, row_reader): &mut (VersionReader<'_>, RowReader<'_>),
+) -> Result<Tally> {
     archive.at_one_moment(|| {
         let mut tally = Tally::default();
         let slice = match archive.slice(after, to) {
@@ -172,9 +176,10 @@ fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Resul
         };
         tally.entries = slice.entries.len() as u64;
         let readable = ledger::check(&slice, (after, to), &mut tally.findings);
-        let mut reader = archive.version_reader();
-        let mut row_reader = archive.row_reader();
         let compare_rows = matches!(archive.rows_are_current(), Ok(true));
+        if let Err(error) = row_reader.begin() {
+            tally.findings.push(Finding::of_error(error, What::Database)?);
+        }
         // What has no entry or no record was named already.
         let mut to_read: Vec<&VersionRow> = slice
             .versions
@@ -185,14 +190,11 @@ fn examine(archive: &Archive, plan: &Plan<'_>, (after, to): (Seq, Seq)) -> Resul
             tally.findings.push(Finding::of_error(error, What::Database)?);
         }
         for row in to_read {
-            let rows: Option<&mut RowReader<'_>> = if compare_rows { Some(&mut row_reader) } else { None };
-            version(archive, row, &mut reader, rows, &mut tally)?;
+            version(archive, row, reader, compare_rows.then_some(&mut *row_reader), &mut tally)?;
         }
         Ok(tally)
     })
 }
-
-type RowReader<'a> = dyn FnMut(RecordId) -> archive::Result<Option<Rows>> + 'a;
 
 fn version(
     archive: &Archive,
@@ -202,8 +204,8 @@ fn version(
     tally: &mut Tally,
 ) -> Result<()> {
     let about = |finding: Finding| finding.record(row.key.as_ref()).version(row.version).seq(row.seq);
-    let stored = match reader.read(row.seq) {
-        Ok(stored) => stored,
+    let line = match reader.examine(row.seq) {
+        Ok(line) => line,
         Err(error) => {
             let finding = Finding::of_error(error, What::Content)?;
             tally.findings.push(about(finding));
@@ -211,17 +213,17 @@ fn version(
         }
     };
     tally.versions += 1;
-    tally.bodies += stored.document.parts.len() as u64;
-    tally.bytes += stored.document.raw_bytes() as u64;
+    tally.bodies += line.bodies as u64;
+    tally.bytes += line.info.raw_bytes;
     let Some(row_reader) = row_reader.filter(|_| row.newest) else { return Ok(()) };
     if !row.derived {
         tally.rows_to_make += 1;
         return Ok(());
     }
     tally.rows += 1;
-    let outcome = match stored.info.key.kind {
+    let outcome = match line.info.key.kind {
         Kind::Person => people::check(archive, row),
-        _ => row_reader(row.record_id).map(|rows| rows::check(&stored, rows.as_ref())),
+        _ => row_reader.read(row.record_id).map(|rows| rows::check(&line, rows.as_ref())),
     };
     match outcome {
         Ok(finding) => tally.findings.extend(finding),

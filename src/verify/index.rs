@@ -64,13 +64,14 @@ fn open(archive: &Archive, summary: &mut Summary) -> Result<Option<Index>> {
 
 /// The files of the index that are damaged.
 fn checksums(archive: &Archive, index: &Index) -> Result<Vec<String>> {
-    let mut outcome = index.verify();
+    let dir = archive.folder().index();
+    let mut outcome = index.verify(&dir);
     for _ in 1..TRIES {
         if matches!(&outcome, Ok(damaged) if damaged.is_empty()) {
             break;
         }
-        outcome = match Index::open(&archive.folder().index())? {
-            State::Ready(index) => index.verify(),
+        outcome = match Index::open(&dir)? {
+            State::Ready(index) => index.verify(&dir),
             _ => continue,
         };
     }

@@ -126,6 +126,7 @@ pub fn verify(archive: &Archive, ask: Ask, on: &mut dyn FnMut(Progress)) -> Resu
         }
     }
     sealed::check(archive, ask, &mut summary)?;
+    archive.keep_few_pages()?;
     content::check(archive, ask, &mut summary, on)?;
     on(Progress { stage: Stage::Index, done: 0, total: 1 });
     index::check(archive, ask, &mut summary)?;

@@ -1,7 +1,7 @@
 //! Stored rows against what the newest version derives to.
 
 use crate::{
-    archive::{rows_read::Rows, versions::Stored},
+    archive::{rows_read::Rows, versions::Line},
     model::{
         derive,
         rows::{Derived, Endpoint, Segment, Session},
@@ -9,15 +9,15 @@ use crate::{
     verify::{Finding, What},
 };
 
-/// Compares the rows of a record with what `stored`, its newest version, derives to. One finding names all that differs.
-pub(super) fn check(stored: &Stored, rows: Option<&Rows>) -> Option<Finding> {
-    let info = &stored.info;
+/// Compares the rows of a record with what `line`, its newest version, derives to. One finding names all that differs.
+pub(super) fn check(line: &Line<'_>, rows: Option<&Rows>) -> Option<Finding> {
+    let info = &line.info;
     let finding =
         |message: String| Finding::new(What::Rows, message).record(Some(&info.key)).version(info.version).seq(info.seq);
     let Some(rows) = rows else {
         return Some(finding("its rows are missing".into()));
     };
-    let derived = derive::derive(&stored.document, &stored.json);
+    let derived = derive::rows(&info.key, line.asked, line.json);
     let expected = Rows::expected(&info.key, (info.seq, info.version), derived);
     if *rows == expected {
         return None;

@@ -134,6 +134,8 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
     for line in [
         "export --format ndjson",
         "export --format csv",
+        "export --format xlsx",
+        "export --format parquet --rows streams",
         "query --limit 0 --format ndjson",
         "query --limit 0 --format json",
         "query --limit 0",

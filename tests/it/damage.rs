@@ -54,6 +54,17 @@ fn a_changed_body_is_named_by_verify_and_not_shown() {
 }
 
 #[test]
+fn a_reindex_that_meets_damage_names_it_and_answers_go_on() {
+    let bench = bench();
+    let (seq, id) = second(&bench);
+    tamper(&bench, &format!("UPDATE version SET frame = zeroblob(length(frame)) WHERE seq = {seq}"));
+    bench.run("reindex").ends_with(6).telling(&id);
+    let ran = bench.run("query type:groupCall --count").ends_with(3);
+    assert_eq!(ran.line(), "2");
+    assert!(!bench.archive().join("index.new").exists());
+}
+
+#[test]
 fn each_kept_table_is_guarded() {
     for sql in [
         "UPDATE version SET frame = NULL WHERE seq = 2",

@@ -324,12 +324,14 @@ fn a_limit_on_file_sizes_ends_a_sync_with_a_line_and_not_by_its_signal() {
 fn a_limit_on_file_sizes_leaves_no_half_of_an_export_and_no_half_of_an_index() {
     let bench = Bench::new(company(10, 8));
     bench.sync();
-    let output = bench.beside("out.ndjson");
-    let export = format!("export --format ndjson --output {}", output.display());
-    assert_fails_clearly(&run_limited(&bench, 16, &export), &["File too large"]);
-    assert!(!output.exists());
-    let beside = fs::read_dir(output.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(beside.filter(|name| name.to_string_lossy().starts_with(".callvault-")).count() == 0, "half a file");
+    for format in ["ndjson", "csv", "parquet --rows streams", "xlsx --rows streams"] {
+        let output = bench.beside("out");
+        let export = format!("export --format {format} --output {}", output.display());
+        assert_fails_clearly(&run_limited(&bench, 16, &export), &["File too large"]);
+        assert!(!output.exists(), "{format}");
+        let beside = fs::read_dir(output.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(beside.filter(|name| name.to_string_lossy().starts_with(".callvault-")).count() == 0, "half a file");
+    }
     for kib in [40, 200, 1000] {
         let ran = run_limited(&bench, kib, "reindex");
         if ran.status.code() != Some(0) {

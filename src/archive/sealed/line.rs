@@ -3,16 +3,15 @@
 //! A line is one JSON object: whose version it is, the members of the envelope as they stood in the frame, and the body at its end:
 //! `body` as it came where that is JSON on one line, else `text`, a JSON string of it, else `base64`.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
-use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    archive::frame,
+    archive::frame::{self, Piece},
     model::{
         document::Part,
         id::{RecordKey, Seq, Sha256, Version},
@@ -43,6 +42,14 @@ pub(crate) struct Lines {
     pub(crate) parts: Vec<Part>,
     /// Over the envelopes, as in the ledger.
     pub(crate) parts_sha256: Sha256,
+}
+
+/// The same, with the bodies where they lie.
+pub(crate) struct Pieces<'a> {
+    pub(crate) seq: Seq,
+    pub(crate) key: RecordKey,
+    pub(crate) version: Version,
+    pub(crate) pieces: Vec<Piece<'a>>,
 }
 
 /// Appends the lines of a version.
@@ -86,24 +93,41 @@ fn is_json_on_a_line(text: &str) -> bool {
 /// # Errors
 /// A fragment that says what is wrong with them.
 pub(crate) fn read(content: &[u8]) -> Result<Lines, String> {
+    let Pieces { seq, key, version, pieces } = pieces(content)?;
+    let (parts, parts_sha256) = frame::whole(pieces)?;
+    Ok(Lines { seq, key, version, parts, parts_sha256 })
+}
+
+/// Takes the lines of one version apart. No body is compared with anything yet.
+///
+/// # Errors
+/// A fragment that says what is wrong with them.
+pub(crate) fn pieces(content: &[u8]) -> Result<Pieces<'_>, String> {
     let mut head = None;
-    let mut parts = Vec::new();
-    let mut envelopes = digest::Context::new(&digest::SHA256);
-    for line in content.split_inclusive(|byte| *byte == b'\n') {
+    let mut pieces = Vec::new();
+    for line in lines(content) {
         let line = line.strip_suffix(b"}\n").ok_or("a line does not end where it should")?;
         let Cut { head: its_head, envelope, body } = cut(line)?;
         if *head.get_or_insert_with(|| its_head.clone()) != its_head {
             return Err("there are lines of another version among its own".into());
         }
-        envelopes.update(&envelope);
-        envelopes.update(b"\n");
-        parts.push(frame::part(&envelope, read_body(body)?)?);
+        pieces.push(frame::piece(envelope, read_body(body)?)?);
     }
     let head = head.ok_or("it has no lines")?;
     let Head { seq, kind, id, version } =
         serde_json::from_slice(&head).map_err(|error| format!("a line is unreadable: {error}"))?;
     let kind = Kind::of_name(&kind).ok_or_else(|| format!("there is an unknown kind '{kind}' in it"))?;
-    Ok(Lines { seq, key: RecordKey { kind, id }, version, parts, parts_sha256: frame::finish(envelopes) })
+    Ok(Pieces { seq, key: RecordKey { kind, id }, version, pieces })
+}
+
+/// Lines with their line feeds.
+fn lines(mut content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', content).map_or(content.len(), |at| at + 1);
+        let (line, rest) = content.split_at(end);
+        content = rest;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Where in the content of a frame the lines of each version are.
@@ -113,7 +137,7 @@ pub(crate) fn read(content: &[u8]) -> Result<Lines, String> {
 pub(crate) fn versions(content: &[u8]) -> Result<Vec<Range<usize>>, String> {
     let mut versions: Vec<Range<usize>> = Vec::new();
     let (mut at, mut last_head) = (0, Vec::new());
-    for line in content.split_inclusive(|byte| *byte == b'\n') {
+    for line in lines(content) {
         let Cut { head, .. } = cut(line)?;
         let end = at + line.len();
         match versions.last_mut() {
@@ -128,6 +152,7 @@ pub(crate) fn versions(content: &[u8]) -> Result<Vec<Range<usize>>, String> {
 /// The pieces of a line.
 struct Cut<'a> {
     head: Vec<u8>,
+    /// With a line feed.
     envelope: Vec<u8>,
     /// The member that holds it.
     body: &'a [u8],
@@ -143,19 +168,20 @@ fn cut(line: &[u8]) -> Result<Cut<'_>, String> {
         return Err(unreadable());
     }
     let head = [line[..from].strip_suffix(b",").ok_or_else(unreadable)?, b"}"].concat();
-    Ok(Cut { head, envelope: [b"{", &line[from..to], b"}"].concat(), body: &line[to..] })
+    Ok(Cut { head, envelope: [b"{", &line[from..to], b"}\n"].concat(), body: &line[to..] })
 }
 
-fn read_body(member: &[u8]) -> Result<Vec<u8>, String> {
+fn read_body(member: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if let Some(body) = member.strip_prefix(b",\"body\":") {
-        return Ok(body.to_vec());
+        return Ok(body.into());
     }
     if let Some(text) = member.strip_prefix(b",\"text\":") {
         let text: String = serde_json::from_slice(text).map_err(|error| format!("a body is unreadable: {error}"))?;
-        return Ok(text.into_bytes());
+        return Ok(text.into_bytes().into());
     }
     let base64 = member.strip_prefix(b",\"base64\":\"").and_then(|rest| rest.strip_suffix(b"\""));
-    BASE64.decode(base64.ok_or("a line has no body")?).map_err(|error| format!("a body is unreadable: {error}"))
+    let body = BASE64.decode(base64.ok_or("a line has no body")?);
+    body.map(Cow::from).map_err(|error| format!("a body is unreadable: {error}"))
 }
 
 #[cfg(test)]

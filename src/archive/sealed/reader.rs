@@ -13,7 +13,7 @@ use crate::archive::{
     folder::Folder,
     sealed::{
         VolumeName,
-        line::{self, Lines},
+        line::{self, Pieces},
         seekable::OpenFrame,
         table,
     },
@@ -59,13 +59,13 @@ impl SealedReader {
     ///
     /// # Errors
     /// [`Error::Volume`] when the file is not there or cannot be read.
-    pub(crate) fn lines(&mut self, place: &Place) -> Result<std::result::Result<Lines, String>> {
+    pub(crate) fn lines(&mut self, place: &Place) -> Result<std::result::Result<Pieces<'_>, String>> {
         let in_file = |what: String| format!("in {}: {what}", place.volume.inside());
         let piece = match self.frame(place)?.piece(place.lines_from, place.lines_bytes) {
             Ok(piece) => piece,
             Err(error) => return Ok(Err(in_file(format!("its frame is damaged: {error}")))),
         };
-        Ok(line::read(piece).map_err(in_file))
+        Ok(line::pieces(piece).map_err(in_file))
     }
 
     fn frame(&mut self, place: &Place) -> Result<&mut OpenFrame> {

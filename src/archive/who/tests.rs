@@ -8,7 +8,7 @@ use crate::{
     archive::{Archive, ArchiveWriter, Folder, batch::Prepared, frame::FrameWriter, schema},
     model::{
         document::{Document, Part, What as Body},
-        filter::{Filter, Sort},
+        filter::{Filter, Selection},
         hit::Hit,
         id::{Cursor, RecordKey, Version},
         kind::Kind,
@@ -76,7 +76,7 @@ impl Bench {
         let mut hits = Vec::new();
         let archive = Archive::open(&self.folder).unwrap();
         archive
-            .for_each(&filter, Sort::Newest, None, &mut |hit| {
+            .for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
                 hits.push(hit);
                 std::ops::ControlFlow::Continue(())
             })

@@ -1,5 +1,6 @@
 //! What people see.
 
+pub mod bars;
 mod branch;
 pub mod calendar;
 mod figures;
@@ -7,6 +8,7 @@ mod linked;
 mod log;
 pub mod matched;
 pub mod person;
+pub(super) mod rows;
 pub mod table;
 mod tree;
 
@@ -15,6 +17,8 @@ use std::{
     fmt::Write as _,
     io::{self, Write},
 };
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     archive::{links::Linked, versions::VersionInfo},
@@ -102,6 +106,27 @@ fn steers(char: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Characters shown to either side of a mark, where what was typed is longer.
+const AROUND: usize = 50;
+
+/// What was typed, and under it a mark at `column`, counted in characters from 1.
+#[must_use]
+pub fn pointed(typed: &str, column: usize) -> String {
+    let at = column.saturating_sub(1);
+    let begin = at.saturating_sub(AROUND);
+    let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+    let (mut shown, mut before) = (cut(begin > 0).to_owned(), usize::from(begin > 0));
+    for (n, char) in typed.chars().enumerate().skip(begin).take(2 * AROUND) {
+        let mut buffer = [0; 4];
+        let char = plain(char.encode_utf8(&mut buffer));
+        // Ideographs take two columns, marks none.
+        before += if n < at { char.width() } else { 0 };
+        shown.push_str(&char);
+    }
+    shown.push_str(cut(typed.chars().nth(begin + 2 * AROUND).is_some()));
+    format!("  {shown}\n  {}^", " ".repeat(before))
+}
+
 /// A size for people: three digits and a unit of 1,000.
 #[expect(clippy::cast_precision_loss, reason = "a size for the eye")]
 #[must_use]
@@ -119,6 +144,31 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_stands_under_the_character_that_is_meant() {
+        let cases = [
+            ("(nowak", 1, "  (nowak\n  ^"),
+            ("start:>x", 8, "  start:>x\n         ^"),
+            ("王小明 )", 5, "  王小明 )\n         ^"),
+            ("Zoe\u{308} )", 6, "  Zoe\u{308} )\n      ^"),
+            ("a\n)", 3, "  a\\n)\n     ^"),
+            ("nowak AND", 10, "  nowak AND\n           ^"),
+            ("", 1, "  \n  ^"),
+        ];
+        for (typed, column, expected) in cases {
+            assert_eq!(pointed(typed, column), expected);
+        }
+    }
+
+    #[test]
+    fn of_a_long_query_the_part_around_the_mark_is_shown() {
+        let typed = "a ".repeat(100) + ")" + &" b".repeat(100);
+        let shown = pointed(&typed, 201);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0].chars().count(), 2 + 1 + 100 + 1);
+        assert_eq!(lines[0].chars().nth(lines[1].chars().count() - 1), Some(')'));
+    }
 
     #[test]
     fn what_steers_a_terminal_is_shown_and_not_obeyed() {

@@ -87,7 +87,7 @@ fn name(person: &Person) -> String {
 mod tests {
     use super::*;
     use crate::model::{
-        id::{Seq, Version},
+        id::{RecordId, Seq, Version},
         time::Timestamp,
     };
 
@@ -107,7 +107,9 @@ mod tests {
             sessions: None,
             failed: kind == Kind::DirectRouting,
             matched: Vec::new(),
+            next: None,
             seq: Seq(1),
+            record_id: RecordId(1),
         }
     }
 

@@ -208,10 +208,15 @@ struct Graph {
     /// When the newest requests leave the window.
     leaving: VecDeque<Duration>,
     retry_after_min: Duration,
+    /// What share it refuses whatever the rate.
+    moods: f64,
 }
 
 impl Graph {
-    fn refuses(&mut self, now: Duration) -> Option<Duration> {
+    fn refuses(&mut self, now: Duration, dice: &mut StdRng) -> Option<Duration> {
+        if self.moods > 0.0 && dice.random_bool(self.moods) {
+            return Some(self.retry_after_min);
+        }
         self.leaving.push_back(now + SECOND * 20);
         if self.leaving.len() <= self.requests || self.leaving.pop_front()? <= now {
             return None;
@@ -227,6 +232,7 @@ struct Play {
     graph: usize,
     clients: Vec<(u64, u64)>,
     retry_after_min: Duration,
+    moods: f64,
     minutes: u64,
 }
 
@@ -247,13 +253,14 @@ enum Step {
 
 impl Play {
     fn new(clients: &[(u64, u64)]) -> Self {
-        Self { graph: 1500, clients: clients.to_vec(), retry_after_min: SECOND, minutes: 40 }
+        Self { graph: 1500, clients: clients.to_vec(), retry_after_min: SECOND, moods: 0.0, minutes: 40 }
     }
 
     fn run(&self, seed: u64) -> Played {
         let zero = Instant::now();
         let mut dice = StdRng::seed_from_u64(seed);
-        let mut graph = Graph { requests: self.graph, leaving: VecDeque::new(), retry_after_min: self.retry_after_min };
+        let Self { retry_after_min, moods, .. } = *self;
+        let mut graph = Graph { requests: self.graph, leaving: VecDeque::new(), retry_after_min, moods };
         let mut paces: Vec<Pace> = self.clients.iter().map(|_| pace(1490, SECOND * 20)).collect();
         let mut steps = BinaryHeap::new();
         for (client, (from, _)) in self.clients.iter().enumerate() {
@@ -286,7 +293,7 @@ impl Play {
                     steps.push(Reverse((next, client, Step::Ask)));
                 }
                 Step::Arrive { sent } => {
-                    let wait = graph.refuses(now);
+                    let wait = graph.refuses(now, &mut dice);
                     match wait {
                         Some(_) => played.refused[minute] += 1.0,
                         None => played.answered[minute][client] += 1.0,
@@ -376,6 +383,23 @@ fn a_budget_far_below_the_published_one_is_found_and_used() {
         played.is_good(3);
         Play { graph, ..Play::new(&[ALWAYS, ALWAYS]) }.run(1).is_good(5);
     }
+}
+
+#[test]
+fn refusals_that_no_rate_explains_slow_nobody_down_to_nothing() {
+    for (moods, at_least) in [(0.002, 0.09), (0.02, 0.08), (0.05, 0.06), (0.1, 0.04)] {
+        let played = Play { moods, ..Play::new(&[ALWAYS]) }.run(1);
+        assert!(played.shares(10, 40)[0] > at_least, "{moods}: {:?}", played.shares(10, 40));
+    }
+}
+
+#[test]
+fn who_is_given_next_to_nothing_asks_for_next_to_nothing() {
+    let played = Play { graph: 10, retry_after_min: SECOND * 10, ..Play::new(&[ALWAYS]) }.run(1);
+    assert!(played.shares(5, 40)[0] > 0.5, "{:?}", played.shares(5, 40));
+    assert!(played.refused_share() < 0.2, "{}", played.refused_share());
+    let played = Play { moods: 0.5, retry_after_min: SECOND * 10, ..Play::new(&[ALWAYS]) }.run(1);
+    assert!(played.refused[10..].iter().all(|refused| *refused <= 6.0), "{:?}", played.refused);
 }
 
 #[test]

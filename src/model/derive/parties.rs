@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::model::{
     kind::Roles,
     rows::{Endpoint, Identity, Party, Session},
@@ -14,7 +16,7 @@ use crate::model::{
 #[derive(Debug, Default)]
 pub(super) struct Parties {
     found: Vec<Party>,
-    by_identity: HashMap<Key, usize>,
+    by_identity: HashMap<Key, usize, RandomState>,
     /// Names and addresses of one identity that differ from those kept: search shall find them too.
     other_readings: Vec<Identity>,
 }

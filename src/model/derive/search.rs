@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use crate::model::{
     id::RecordKey,
     kind::Roles,
@@ -35,7 +37,7 @@ pub(super) fn texts<'t>(
 
 #[derive(Default)]
 pub(super) struct Texts<'t> {
-    seen: HashSet<(SearchField, Cow<'t, str>)>,
+    seen: HashSet<(SearchField, Cow<'t, str>), RandomState>,
     found: Vec<(SearchField, String)>,
 }
 

@@ -95,7 +95,7 @@ fn old_call() -> Value {
 }
 
 fn derived(call: &Value) -> Derived {
-    super::call(&RecordKey::call(call["id"].as_str().unwrap_or("rec")), &call.to_string())
+    super::record(&RecordKey::call(call["id"].as_str().unwrap_or("rec")), None, &call.to_string())
 }
 
 fn party<'d>(derived: &'d Derived, id: &str) -> &'d Party {
@@ -253,7 +253,7 @@ fn new_members_are_counted_and_change_nothing_else() {
 #[test]
 fn what_is_no_record_gives_an_empty_one() {
     for text in ["", "null", "[]", "7", "{", "{\"sessions\":[{\"id\":", "{}"] {
-        let derived = super::call(&RecordKey::call("x"), text);
+        let derived = super::record(&RecordKey::call("x"), None, text);
         assert_eq!((derived.sessions.len() < 2, derived.parties.len()), (true, 0), "{text}");
         assert_eq!(found(&derived, SearchField::Id), ["x"]);
     }
@@ -262,7 +262,7 @@ fn what_is_no_record_gives_an_empty_one() {
 #[test]
 fn a_text_that_rust_cannot_hold_loses_only_its_half_character() {
     let text = group_call().to_string().replace("Guest user", "Guest \\ud83d").replace("0.04", "1e999");
-    let derived = super::call(&RecordKey::call("rec-1"), &text);
+    let derived = super::record(&RecordKey::call("rec-1"), None, &text);
     assert_eq!(party(&derived, "aa55").identity.display_name.as_deref(), Some("Guest \u{fffd}"));
     assert_eq!(derived.sessions[0].segments[0].quality.max_packet_loss_rate, Some(0.125));
 }
@@ -328,11 +328,11 @@ proptest! {
             mutate(&mut call, &mut path.into_iter().take(depth), &change);
         }
         let text = call.to_string();
-        let whole = super::call(&RecordKey::call("x"), &text);
-        let pretty = super::call(&RecordKey::call("x"), &serde_json::to_string_pretty(&call).unwrap());
+        let whole = super::record(&RecordKey::call("x"), None, &text);
+        let pretty = super::record(&RecordKey::call("x"), None, &serde_json::to_string_pretty(&call).unwrap());
         assert_eq!(whole.parties, pretty.parties);
         assert_eq!(whole.unknown_members, pretty.unknown_members);
         let cut = (0..=cut % (text.len() + 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let _ = super::call(&RecordKey::call("x"), &text[..cut]);
+        let _ = super::record(&RecordKey::call("x"), None, &text[..cut]);
     }
 }

@@ -97,7 +97,7 @@ fn last_name_part(text: &str) -> &str {
 pub(super) fn unquoted(quoted: &str) -> Cow<'_, str> {
     let text = quoted.strip_prefix('"').unwrap_or(quoted);
     let text = text.strip_suffix('"').unwrap_or(text);
-    if text.as_bytes().contains(&b'\\') { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
+    if super::plain(text.as_bytes()) < text.len() { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
 }
 
 /// Resolves escapes. A surrogate without its other half, as cutting a text between them leaves it, becomes U+FFFD.

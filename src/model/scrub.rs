@@ -1,0 +1,295 @@
+//! Records without anybody in them: the samples that a dictionary is trained on.
+//!
+//! A dictionary is made of pieces of its samples, word for word, and is kept as long as a frame needs it: whoever was purged would live on
+//! in it. So what may name somebody (names, addresses, numbers, ids, machines, times) is overwritten before, each letter and digit by
+//! another of its sort, drawn by lot. What stays is Graph's own: names of members, words of its enums, figures, and the shape of the rest.
+//!
+//! In between are names of devices and programs, which repeat from call to call and are half of what a dictionary of one's own can save. One
+//! that stands in many calls that have nobody in common is a product; one that goes with somebody is theirs, and is overwritten.
+
+use std::collections::{HashMap, HashSet};
+
+/// Members whose values are Graph's own words.
+const WORDS: [&str; 22] = [
+    "@odata.type",
+    "what",
+    "type",
+    "modalities",
+    "platform",
+    "productFamily",
+    "role",
+    "stage",
+    "rating",
+    "label",
+    "endpointType",
+    "streamDirection",
+    "audioCodec",
+    "videoCodec",
+    "networkTransportProtocol",
+    "connectionType",
+    "wifiBand",
+    "wifiRadioType",
+    "applicationVersion",
+    "wifiMicrosoftDriverVersion",
+    "wifiVendorDriverVersion",
+    "pstnCallType",
+];
+/// Members whose values stay where they are nobody's.
+const PRODUCTS: [&str; 11] = [
+    "headerValue",
+    "cpuName",
+    "captureDeviceName",
+    "captureDeviceDriver",
+    "renderDeviceName",
+    "renderDeviceDriver",
+    "wifiMicrosoftDriver",
+    "wifiVendorDriver",
+    "reason",
+    "tenantId",
+    "dnsSuffix",
+];
+/// Members that say who was there.
+const PEOPLE: [&str; 3] = ["displayName", "userPrincipalName", "email"];
+/// What URLs of Graph and of meetings are made of.
+const URL_WORDS: [&str; 33] = [
+    "https",
+    "graph",
+    "microsoft",
+    "com",
+    "v1",
+    "0",
+    "beta",
+    "metadata",
+    "communications",
+    "callRecords",
+    "sessions",
+    "segments",
+    "participants",
+    "organizer",
+    "v2",
+    "expand",
+    "entity",
+    "teams",
+    "l",
+    "meetup",
+    "join",
+    "meeting",
+    "thread",
+    "context",
+    "Tid",
+    "Oid",
+    "19",
+    "3ameeting",
+    "40thread",
+    "7b",
+    "22Tid",
+    "22",
+    "3a",
+];
+/// Calls that have to hold a product's name, and the part of them that may have somebody in common.
+const SHARED_BY: usize = 16;
+const IN_COMMON_MAX: usize = 4;
+
+/// Overwrites what may name somebody, in uncompressed frames of calls: envelopes and bodies.
+#[must_use]
+pub fn scrubbed(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let products = products(contents);
+    let mut lot = Lot(0x9e37_79b9_7f4a_7c15);
+    contents
+        .iter()
+        .map(|content| {
+            let mut out = Vec::with_capacity(content.len());
+            let mut done = 0;
+            for (member, value) in texts(content) {
+                out.extend_from_slice(&content[done..value.start]);
+                done = value.end;
+                overwrite(member, &content[value], &products, &mut lot, &mut out);
+            }
+            out.extend_from_slice(&content[done..]);
+            out
+        })
+        .collect()
+}
+
+/// Texts that may name somebody and so are not in what [`scrubbed`] gives: all that a dictionary must not hold.
+#[must_use]
+pub fn telling(contents: &[Vec<u8>]) -> HashSet<Vec<u8>> {
+    let products = products(contents);
+    let mut found = HashSet::new();
+    for content in contents {
+        for (member, value) in texts(content) {
+            let text = &content[value];
+            if !is_ours(member, text, &products) && !is_url(member) && !is_time(member) {
+                found.insert(text.to_vec());
+            }
+        }
+    }
+    found
+}
+
+/// Values of [`PRODUCTS`] that stand in enough calls, of which nobody is in more than a quarter.
+fn products(contents: &[Vec<u8>]) -> HashSet<&[u8]> {
+    let mut calls_of: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    let mut people_of: Vec<HashSet<&[u8]>> = Vec::with_capacity(contents.len());
+    for (n, content) in contents.iter().enumerate() {
+        let mut people = HashSet::new();
+        for (member, value) in texts(content) {
+            let text = &content[value];
+            if PEOPLE.contains(&member) {
+                people.insert(text);
+            } else if PRODUCTS.contains(&member) {
+                let calls = calls_of.entry(text).or_default();
+                if calls.last() != Some(&n) {
+                    calls.push(n);
+                }
+            }
+        }
+        people_of.push(people);
+    }
+    let is_nobodys = |calls: &Vec<usize>| {
+        let mut in_calls: HashMap<&[u8], usize> = HashMap::new();
+        for person in calls.iter().flat_map(|n| &people_of[*n]) {
+            *in_calls.entry(person).or_default() += 1;
+        }
+        in_calls.values().all(|count| count * IN_COMMON_MAX <= calls.len())
+    };
+    calls_of
+        .into_iter()
+        .filter(|(_, calls)| calls.len() >= SHARED_BY && is_nobodys(calls))
+        .map(|(text, _)| text)
+        .collect()
+}
+
+fn overwrite(member: &str, text: &[u8], products: &HashSet<&[u8]>, lot: &mut Lot, out: &mut Vec<u8>) {
+    if is_ours(member, text, products) {
+        out.extend_from_slice(text);
+    } else if is_url(member) {
+        for piece in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
+            let is_ours = URL_WORDS.iter().any(|word| word.as_bytes() == piece);
+            if is_ours { out.extend_from_slice(piece) } else { lot.draw(piece, out) }
+        }
+    } else if is_time(member) {
+        // The year and the month are everybody's.
+        let (month, rest) = text.split_at(text.len().min(8));
+        out.extend_from_slice(month);
+        lot.draw(rest, out);
+    } else {
+        lot.draw(text, out);
+    }
+}
+
+fn is_ours(member: &str, text: &[u8], products: &HashSet<&[u8]>) -> bool {
+    WORDS.contains(&member) || is_duration(text) || (PRODUCTS.contains(&member) && products.contains(text))
+}
+
+fn is_url(member: &str) -> bool {
+    member == "url" || member == "joinWebUrl" || member.ends_with("@odata.context")
+}
+
+fn is_time(member: &str) -> bool {
+    member == "received" || member.ends_with("DateTime")
+}
+
+/// `PT0.02S` and the like: figures of the media.
+fn is_duration(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(b"-").unwrap_or(text);
+    rest.starts_with(b"P") && rest[1..].iter().all(|byte| b"0123456789.DTHMS".contains(byte))
+}
+
+/// The texts of JSON, each with the member under which it stands; within the quotes, as they are written.
+fn texts(json: &[u8]) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
+    let mut member = "";
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + json.get(at..)?.iter().position(|byte| *byte == b'"')? + 1;
+            let mut end = start;
+            while *json.get(end)? != b'"' {
+                end += if json[end] == b'\\' { 2 } else { 1 };
+            }
+            at = end + 1;
+            if json[at..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':') {
+                member = std::str::from_utf8(&json[start..end]).unwrap_or_default();
+            } else {
+                return Some((member, start..end));
+            }
+        }
+    })
+}
+
+/// Draws by lot, the same each time: there is nothing to guess from.
+struct Lot(u64);
+
+impl Lot {
+    /// As many letters and digits, of the same sorts. Letters are consonants, so that no name comes about.
+    fn draw(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        const CONSONANTS: &[u8; 20] = b"bcdfghjklmnpqrstvwxz";
+        let is_hex = text.iter().all(|byte| byte.is_ascii_hexdigit() || b"-:".contains(byte));
+        for byte in text {
+            out.push(match byte {
+                b'0'..=b'9' | b'a'..=b'f' if is_hex => b"0123456789abcdef"[self.below(16)],
+                b'0'..=b'9' => b"0123456789"[self.below(10)],
+                b'A'..=b'Z' => CONSONANTS[self.below(20)].to_ascii_uppercase(),
+                b'a'..=b'z' | 128.. => CONSONANTS[self.below(20)],
+                other => *other,
+            });
+        }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call of two among many people, with a headset that everybody has and one that is somebody's.
+    fn call(n: usize) -> Vec<u8> {
+        let (one, other) = (n % 40, (n * 7 + 1) % 40);
+        format!(
+            "{{\"what\":\"record\",\"url\":\"https://graph.microsoft.com/v1.0/communications/callRecords/{n:08x}-aaaa\",\"received\":\"2026-11-02T10:00:00Z\"}}\n\
+             {{\"id\":\"{n:08x}-aaaa\",\"type\":\"peerToPeer\",\"users\":[{{\"displayName\":\"Zofia {one}owska\",\"id\":\"+4930{one:07}\"}},\
+             {{\"displayName\":\"J\\u00f6rg \\\"{other}\\\" Öztürk\"}}],\"captureDeviceName\":\"Jabra Evolve2 65\",\"renderDeviceName\":\"AirPods of {one}\",\
+             \"reflexiveIPAddress\":\"198.51.100.{one}\",\"averageJitter\":\"PT0.013S\",\"port\":50023,\"subject\":null}}\n"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn what_names_somebody_is_overwritten_and_what_is_graphs_stays() {
+        let contents: Vec<_> = (0..200).map(call).collect();
+        let text = String::from_utf8(scrubbed(&contents).concat()).unwrap();
+        for gone in ["Zofia", "owska", "Öztürk", "AirPods", "+4930", "198.51", "aaaa", "-02T10"] {
+            assert!(!text.contains(gone), "{gone}");
+        }
+        for kept in [
+            "\"url\":\"https://graph.microsoft.com/v1.0/communications/callRecords/",
+            "\"type\":\"peerToPeer\"",
+            "\"captureDeviceName\":\"Jabra Evolve2 65\"",
+            "\"received\":\"2026-11-",
+            "\"averageJitter\":\"PT0.013S\",\"port\":50023,\"subject\":null",
+        ] {
+            assert_eq!(text.matches(kept).count(), 200, "{kept}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_goes_with_somebody_is_theirs_however_often_it_is_used() {
+        let contents: Vec<_> = (0..200).map(|n| call(n * 40)).collect();
+        let text = String::from_utf8(scrubbed(&contents).concat()).unwrap();
+        assert!(!text.contains("Jabra") && !text.contains("AirPods"));
+        assert!(telling(&contents).contains(b"Jabra Evolve2 65".as_slice()));
+    }
+
+    #[test]
+    fn text_that_is_cut_off_ends_it_and_nothing_else() {
+        for cut in [&b"{\"a\":\"b"[..], b"\"", b"{\"a\\", b"", b"\"a\"", b"{\"displayName\":\"\\"] {
+            assert_eq!(scrubbed(&[cut.to_vec()])[0].len(), cut.len());
+        }
+    }
+}
