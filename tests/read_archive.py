@@ -4,8 +4,7 @@
 read_archive.py ARCHIVE        a line for each body: seq kind id version what sha256 bytes
 read_archive.py ARCHIVE SEQ    the bodies of one version, each with a line feed
 
-Needs Python's standard library and the command `zstd`. Each body is compared with its SHA-256, each version with its ledger entry.
-"""
+Each body is compared with its SHA-256, each version with its ledger entry. Needs the command `zstd`, and no module from elsewhere."""
 
 import base64, hashlib, json, os, sqlite3, subprocess, sys, tempfile, uuid
 
@@ -22,20 +21,24 @@ def decompress(data, dictionary=None):
         return subprocess.run(command, input=data, capture_output=True, check=True).stdout
 
 
+def text(key):
+    return str(uuid.UUID(bytes=key)) if isinstance(key, bytes) else key  # a GUID lies there as its 16 bytes
+
+
 def of_frame(content):
     """Envelope line, line feed, body, line feed, for each body."""
     while content:
-        envelope, content = content.split(b"\n", 1)
-        length = json.loads(envelope)["bytes"]
-        yield envelope, content[:length]
-        content = content[length + 1 :]
+        envelope, rest = content.split(b"\n", 1)
+        body = rest[: json.loads(envelope)["bytes"]]
+        yield envelope, body
+        content = rest[len(body) + 1 :]
 
 
 def of_lines(content):
     """One JSON object a line: key, the members of the envelope, the body."""
     for line in content.split(b"\n")[:-1]:
         begin = line.index(b'"what":')
-        end = line.index(b',"sha256":"') + len(b',"sha256":"') + 64 + 1
+        end = line.index(b',"sha256":"') + 11 + 64 + 1
         name, value = line[end + 1 : -1].split(b":", 1)
         if name == b'"text"':
             value = json.loads(value).encode()
@@ -55,37 +58,40 @@ class Archive:
             name = "parts.ndjson.zst" if n == 1 else f"parts-{n}.ndjson.zst"
             with open(os.path.join(self.folder, "sealed", month, name), "rb") as file:
                 file.seek(frame_from)
-                self.content = decompress(file.read(frame_bytes))
-            self.at = (month, n, frame_from)
+                self.content, self.at = decompress(file.read(frame_bytes)), (month, n, frame_from)
         return self.content[lines_from : lines_from + lines_bytes]
 
     def versions(self):
         rows = self.db.execute("""
-            SELECT version.seq, entry, kind, id, version, dictionary_id, frame, month, n, frame_from, frame_bytes, lines_from, lines_bytes
-            FROM version JOIN ledger USING (seq) JOIN record USING (record_id)
-            LEFT JOIN sealed USING (seq) LEFT JOIN volume USING (volume_id) ORDER BY version.seq""")
-        for seq, entry, kind, key, version, dictionary, frame, *place in rows:
-            key = str(uuid.UUID(bytes=key)) if isinstance(key, bytes) else key
-            if frame is not None:
-                parts = list(of_frame(decompress(frame, self.dictionaries.get(dictionary))))
-            else:
-                parts = list(of_lines(self.sealed(*place)))
-            entry, envelopes = json.loads(entry), hashlib.sha256()
+            SELECT version.seq, entry, ledger.kind, ledger.id, ledger.version, ledger.parts,
+                record.kind, record.id, version.version, dictionary_id, frame, month, n, frame_from, frame_bytes, lines_from, lines_bytes
+            FROM version JOIN ledger ON ledger.seq = version.seq JOIN record USING (record_id)
+            LEFT JOIN sealed ON sealed.seq = version.seq LEFT JOIN volume USING (volume_id) ORDER BY version.seq""")
+        for row in rows:
+            (seq, line, *columns), (kind, key, version, dictionary, frame), place = row[:6], row[6:11], row[11:]
+            opened = of_frame(decompress(frame, self.dictionaries.get(dictionary))) if frame else of_lines(self.sealed(*place))
+            parts, envelopes = list(opened), hashlib.sha256()
             for envelope, body in parts:
+                digest, said = hashlib.sha256(body).hexdigest(), json.loads(envelope).get("sha256")
+                assert said in (None, digest), f"a body of {seq} is not its hash"
+                if said is None:
+                    envelope = envelope[:-1] + f',"sha256":"{digest}"}}'.encode()
                 envelopes.update(envelope + b"\n")
-                assert hashlib.sha256(body).hexdigest() == json.loads(envelope)["sha256"], f"a body of {seq} is not its hash"
-            assert entry["parts"] == envelopes.hexdigest(), f"version {seq} is not what the ledger names"
-            assert (entry["op"], entry["kind"], entry["id"], entry["version"]) == ("version", KINDS[kind], key, version)
-            yield seq, KINDS[kind], key, version, parts
+            if line:
+                entered = [json.loads(line)[name] for name in ("kind", "id", "version", "parts")]
+            else:
+                entered = [KINDS[columns[0]], text(columns[1]), columns[2], columns[3].hex()]
+            read = [KINDS[kind], text(key), version, envelopes.hexdigest()]
+            assert entered == read, f"version {seq} is {read}, and the ledger has {entered}"
+            yield seq, read[0], read[1], version, parts
 
 
 def main(folder, wanted=None):
     for seq, kind, key, version, parts in Archive(folder).versions():
         for envelope, body in parts:
             if wanted is None:
-                envelope = json.loads(envelope)
-                what = envelope["what"].replace(" ", "_")
-                print(seq, kind, key, version, what, envelope["sha256"], len(body))
+                what, digest = json.loads(envelope)["what"].replace(" ", "_"), hashlib.sha256(body).hexdigest()
+                print(seq, kind, key, version, what, digest, len(body))
             elif int(wanted) == seq:
                 sys.stdout.buffer.write(body + b"\n")
 

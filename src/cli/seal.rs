@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Only this month, such as 2026-09
     #[arg(long, value_name = "YYYY-MM")]
     pub month: Option<Month>,
-    /// How hard to compress, 1 to 22: 9 is quick, 19 takes forty times as long for an eighth less [default: 9]
+    /// How hard to compress, 1 to 22: 9 is quick, 19 takes fifty times as long for a ninth less [default: 9]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(LEVELS))]
     pub level: Option<i32>,
     /// Say what would be sealed, change nothing

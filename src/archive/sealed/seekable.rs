@@ -156,8 +156,13 @@ impl OpenFrame {
         file.read_exact_at(&mut input, from)?;
         let claimed = get_frame_content_size(&input).ok().flatten().filter(|bytes| *bytes <= CONTENT_BYTES_MAX);
         let claimed = claimed.ok_or_else(|| io::Error::other("there is no frame where one should be"))?;
+        let length = usize::try_from(claimed).unwrap_or(0);
         let mut content = spare;
-        content.resize(usize::try_from(claimed).unwrap_or(0), 0);
+        if content.capacity() == 0 {
+            // Memory that the system gives as zeros costs nothing where nobody looks: of one record that is all behind it.
+            content = vec![0; length];
+        }
+        content.resize(length, 0);
         Ok(Self { input, read: 0, decoder: Some(Decoder::new()?), content, ready: 0 })
     }
 
