@@ -292,7 +292,7 @@ impl Places {
                 if (lines.seq, &lines.key, lines.version) != (row.info.seq, &row.info.key, row.info.version) {
                     return Err(row.damaged(format!("in {}: another version is in its place", place.volume.inside())));
                 }
-                lines.pieces
+                lines.parts
             }
             (None, None) => return Err(row.damaged("its frame is missing".into())),
         };

@@ -49,7 +49,7 @@ pub(crate) struct Pieces<'a> {
     pub(crate) seq: Seq,
     pub(crate) key: RecordKey,
     pub(crate) version: Version,
-    pub(crate) pieces: Vec<Piece<'a>>,
+    pub(crate) parts: Vec<Piece<'a>>,
 }
 
 /// Appends the lines of a version.
@@ -93,8 +93,8 @@ fn is_json_on_a_line(text: &str) -> bool {
 /// # Errors
 /// A fragment that says what is wrong with them.
 pub(crate) fn read(content: &[u8]) -> Result<Lines, String> {
-    let Pieces { seq, key, version, pieces } = pieces(content)?;
-    let (parts, parts_sha256) = frame::whole(pieces)?;
+    let Pieces { seq, key, version, parts } = pieces(content)?;
+    let (parts, parts_sha256) = frame::whole(parts)?;
     Ok(Lines { seq, key, version, parts, parts_sha256 })
 }
 
@@ -104,20 +104,20 @@ pub(crate) fn read(content: &[u8]) -> Result<Lines, String> {
 /// A fragment that says what is wrong with them.
 pub(crate) fn pieces(content: &[u8]) -> Result<Pieces<'_>, String> {
     let mut head = None;
-    let mut pieces = Vec::new();
+    let mut parts = Vec::new();
     for line in lines(content) {
         let line = line.strip_suffix(b"}\n").ok_or("a line does not end where it should")?;
         let Cut { head: its_head, envelope, body } = cut(line)?;
         if *head.get_or_insert_with(|| its_head.clone()) != its_head {
             return Err("there are lines of another version among its own".into());
         }
-        pieces.push(frame::piece(envelope, read_body(body)?)?);
+        parts.push(frame::piece(envelope, read_body(body)?)?);
     }
     let head = head.ok_or("it has no lines")?;
     let Head { seq, kind, id, version } =
         serde_json::from_slice(&head).map_err(|error| format!("a line is unreadable: {error}"))?;
     let kind = Kind::of_name(&kind).ok_or_else(|| format!("there is an unknown kind '{kind}' in it"))?;
-    Ok(Pieces { seq, key: RecordKey { kind, id }, version, pieces })
+    Ok(Pieces { seq, key: RecordKey { kind, id }, version, parts })
 }
 
 /// Lines with their line feeds.
