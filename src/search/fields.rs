@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use tantivy::{
+    IndexSettings, IndexSortByField, Order,
     schema::{Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions},
     tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager},
 };
@@ -18,6 +19,16 @@ const ANALYSIS_VERSION: u32 = 3;
 /// What an index must say to be the one that this program would make.
 pub(crate) fn fingerprint() -> String {
     format!("analysis {ANALYSIS_VERSION}, derivation {DERIVE_VERSION}")
+}
+
+/// How an index is laid out: documents latest start first, those without one last, so that the newest matches of a word are found
+/// without a look at all of them.
+pub(crate) fn settings() -> IndexSettings {
+    IndexSettings {
+        docstore_compress_dedicated_thread: false,
+        sort_by_field: Some(IndexSortByField { field: START.to_owned(), order: Order::Desc }),
+        ..IndexSettings::default()
+    }
 }
 
 pub(crate) const RECORD_ID: &str = "record_id";

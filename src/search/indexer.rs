@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tantivy::{
-    IndexSettings, IndexWriter, Term,
+    IndexWriter, Term,
     directory::MmapDirectory,
     indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy},
 };
@@ -17,7 +17,7 @@ use crate::{
     search::{
         document::{Entry, document},
         error::{Doing, Error, Result, guarded},
-        fields::{FIELDS, fingerprint, tokenizers},
+        fields::{FIELDS, fingerprint, settings, tokenizers},
         folder::{State, look},
         terms::Analysis,
     },
@@ -62,9 +62,8 @@ impl Indexer {
     /// Makes an empty index in `dir`, which is made where missing and may hold nothing else.
     pub fn create_fresh(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).doing("make its folder")?;
-        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
         let directory = MmapDirectory::open(dir).doing("open its folder")?;
-        let index = tantivy::Index::create(directory, FIELDS.schema.clone(), settings).doing("create it")?;
+        let index = tantivy::Index::create(directory, FIELDS.schema.clone(), settings()).doing("create it")?;
         let mut indexer = Self::over(index)?;
         indexer.commit(Seq(0))?;
         Ok(indexer)

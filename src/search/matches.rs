@@ -141,7 +141,7 @@ impl Source<'_> {
     fn head(&mut self) -> Result<Option<Rank>> {
         if self.page.as_slice().is_empty() && !self.exhausted {
             self.pass.limit = self.pages.next().copied().unwrap_or(usize::MAX);
-            let ranks = self.index.run(self.query, &self.pass)?;
+            let ranks = self.index.ranks(self.query, &self.pass)?;
             self.exhausted = ranks.len() < self.pass.limit;
             self.pass.after = ranks.last().copied();
             self.page = ranks.into_iter();
@@ -159,6 +159,36 @@ impl Index {
 
     fn run<C: Collector>(&self, query: &Query, collector: &C) -> Result<C::Fruit> {
         guarded(|| self.searcher.search(&*query.compiled, collector).doing("search it"))
+    }
+}
+
+impl Index {
+    fn ranks(&self, query: &Query, pass: &Pass) -> Result<Vec<Rank>> {
+        if pass.order == Order::Newest && pass.limit < usize::MAX && self.is_newest_first() {
+            return guarded(|| self.newest(query, pass).doing("search it"));
+        }
+        self.run(query, pass)
+    }
+
+    /// What [`Pass`] finds, in segments whose documents lie latest start first: each is left as soon as nothing better can come, so
+    /// the newest matches of a word cost the same however many it has.
+    fn newest(&self, query: &Query, pass: &Pass) -> tantivy::Result<Vec<Rank>> {
+        let weight = query.compiled.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
+        let mut first = First::new(pass.limit);
+        for segment in self.searcher.segment_readers() {
+            let mut walk = SegmentPass { first, ..pass.for_segment(0, segment)? };
+            let mut docs = weight.scorer(segment, 1.0)?;
+            let begin = walk.begin(pass, segment.max_doc());
+            let mut doc = if docs.doc() < begin { docs.seek(begin) } else { docs.doc() };
+            while doc != TERMINATED && !walk.is_over(pass, doc) {
+                if segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc)) {
+                    walk.collect(doc, 0.0);
+                }
+                doc = docs.advance();
+            }
+            first = walk.first;
+        }
+        Ok(first.into_sorted())
     }
 }
 
@@ -321,7 +351,7 @@ impl Collector for Pass {
             seq: columns.i64(SEQ)?,
             order: self.order,
             after: self.after,
-            first: First { limit: self.limit, ranks: Vec::new(), worst: None },
+            first: First::new(self.limit),
         })
     }
 
@@ -330,7 +360,7 @@ impl Collector for Pass {
     }
 
     fn merge_fruits(&self, fruits: Vec<Vec<Rank>>) -> tantivy::Result<Vec<Rank>> {
-        let mut first = First { limit: self.limit, ranks: Vec::new(), worst: None };
+        let mut first = First::new(self.limit);
         for ranks in fruits {
             if first.ranks.is_empty() {
                 first.ranks = ranks;
@@ -340,9 +370,7 @@ impl Collector for Pass {
                 }
             }
         }
-        first.ranks.sort_unstable();
-        first.ranks.truncate(self.limit);
-        Ok(first.ranks)
+        Ok(first.into_sorted())
     }
 }
 
@@ -354,6 +382,37 @@ struct SegmentPass {
     order: Order,
     after: Option<Rank>,
     first: First,
+}
+
+/// Of a segment whose documents lie latest start first, those without one at its end.
+impl SegmentPass {
+    fn key(&self, doc: DocId) -> i64 {
+        Rank::new(self.order, self.key.as_ref().and_then(|key| key.first(doc)), 0, 0).key
+    }
+
+    /// The first document that can be behind the place and before the limit of time.
+    fn begin(&self, pass: &Pass, documents: DocId) -> DocId {
+        let latest = pass.gate.within.to.map(|to| Rank::new(self.order, Some(to.0.saturating_sub(1)), 0, 0).key);
+        let Some(least) = self.after.map(|after| after.key).max(latest) else { return 0 };
+        let (mut before, mut behind) = (0, documents);
+        while before < behind {
+            let middle = before + (behind - before) / 2;
+            if self.key(middle) < least {
+                before = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        before
+    }
+
+    /// Whether neither this document nor a later one can be among the first, or within the limits of time.
+    fn is_over(&self, pass: &Pass, doc: DocId) -> bool {
+        let from = pass.gate.within.from.map(|from| Rank::new(self.order, Some(from.0), 0, 0).key);
+        let last = self.first.worst.map(|worst| worst.key);
+        let most = from.into_iter().chain(last).min();
+        most.is_some_and(|most| self.key(doc) > most)
+    }
 }
 
 impl SegmentCollector for SegmentPass {
@@ -388,16 +447,27 @@ struct First {
 }
 
 impl First {
+    fn new(limit: usize) -> Self {
+        Self { limit, ranks: Vec::new(), worst: None }
+    }
+
     fn push(&mut self, rank: Rank) {
         if self.worst.is_some_and(|worst| worst <= rank) {
             return;
         }
         self.ranks.push(rank);
-        if self.ranks.len() >= self.limit.saturating_mul(2) {
+        let is_first_full = self.worst.is_none() && self.ranks.len() == self.limit;
+        if is_first_full || self.ranks.len() >= self.limit.saturating_mul(2) {
             let (_, worst, _) = self.ranks.select_nth_unstable(self.limit - 1);
             self.worst = Some(*worst);
             self.ranks.truncate(self.limit);
         }
+    }
+
+    fn into_sorted(mut self) -> Vec<Rank> {
+        self.ranks.sort_unstable();
+        self.ranks.truncate(self.limit);
+        self.ranks
     }
 }
 

@@ -26,9 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use tantivy::{
-    IndexSettings, ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory,
-};
+use tantivy::{ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory};
 
 pub use self::{
     document::Entry,
@@ -41,7 +39,7 @@ use crate::{
     model::id::{RecordId, Seq},
     search::{
         error::{Doing, guarded},
-        fields::{FIELDS, RECORD_ID, SEQ, tokenizers},
+        fields::{FIELDS, RECORD_ID, SEQ, settings, tokenizers},
         terms::Analysis,
     },
 };
@@ -66,6 +64,11 @@ impl Index {
         })
     }
 
+    /// Whether its documents lie latest start first; those of indexes that an early program made do not.
+    fn is_newest_first(&self) -> bool {
+        self.searcher.index().settings().sort_by_field == settings().sort_by_field
+    }
+
     /// Indexes `entries` in memory: the tail that the index on disk has not reached. Of a record that occurs twice, the
     /// entry with the higher position counts. Its position is the highest of all.
     pub fn in_memory(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
@@ -78,9 +81,8 @@ impl Index {
         }
         let position = newest.values().map(|entry| entry.seq).max().unwrap_or_default();
         let members = Arc::new(newest.keys().map(|id| id.0).collect());
-        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
         let builder =
-            tantivy::Index::builder().schema(FIELDS.schema.clone()).settings(settings).tokenizers(tokenizers());
+            tantivy::Index::builder().schema(FIELDS.schema.clone()).settings(settings()).tokenizers(tokenizers());
         if newest.is_empty() {
             // tantivy cannot read a segment without documents.
             let index = builder.create_in_ram().doing("make it in memory")?;
