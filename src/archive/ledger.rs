@@ -13,7 +13,7 @@ use crate::{
         rows::{kind_code, kind_of},
     },
     model::{
-        id::{Seq, Sha256, Version},
+        id::{RecordKey, Seq, Sha256, Version},
         kind::Kind,
         time::Timestamp,
     },
@@ -45,7 +45,7 @@ pub enum Entry {
 pub(crate) const FORMAT: i64 = 1;
 
 /// The entry of a version as it lies in columns.
-struct Columns {
+pub(crate) struct Columns {
     kind: Kind,
     id: [u8; 16],
     version: Version,
@@ -92,27 +92,77 @@ pub(crate) fn append(connection: &Connection, entry: &Entry) -> Result<Seq> {
     Ok(Seq(connection.last_insert_rowid()))
 }
 
-/// The line of an entry, from all columns of `ledger` in their order, which begin at `first`; `None` where there is no entry. An archive that no
-/// writer of this program has opened yet has two columns alone. Columns that make up no entry give an empty line.
-pub(crate) fn line(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<String>> {
-    let line: Option<String> = row.get(first + 1)?;
-    if line.as_ref().is_none_or(|line| !line.is_empty()) {
-        return Ok(line);
+/// An entry as it lies in the table.
+pub(crate) enum Told {
+    Columns(Columns),
+    /// Empty where the columns make up no entry.
+    Line(String),
+}
+
+impl Told {
+    /// From all columns of `ledger` in their order, which begin at `first`; `None` where there is no entry. An archive that no
+    /// writer of this program has opened yet has two columns alone.
+    pub(crate) fn of_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Self>> {
+        let Some(line) = row.get::<_, Option<String>>(first + 1)? else { return Ok(None) };
+        if !line.is_empty() {
+            return Ok(Some(Self::Line(line)));
+        }
+        let columns = || {
+            Some(Columns {
+                kind: kind_of(row.get(first + 2).ok()?)?,
+                id: row.get(first + 3).ok()?,
+                version: Version(row.get(first + 4).ok()?),
+                json: Sha256(row.get(first + 5).ok()?),
+                parts: Sha256(row.get(first + 6).ok()?),
+            })
+        };
+        Ok(Some(columns().map_or(Self::Line(line), Self::Columns)))
     }
-    let columns = || {
-        Some(Columns {
-            kind: kind_of(row.get(first + 2).ok()?)?,
-            id: row.get(first + 3).ok()?,
-            version: Version(row.get(first + 4).ok()?),
-            json: Sha256(row.get(first + 5).ok()?),
-            parts: Sha256(row.get(first + 6).ok()?),
-        })
-    };
-    Ok(Some(columns().map(|columns| columns.line()).unwrap_or_default()))
+
+    fn into_line(self) -> String {
+        match self {
+            Self::Columns(columns) => columns.line(),
+            Self::Line(line) => line,
+        }
+    }
+
+    /// Whether it says that a version was stored: of this record, with a document of this hash, and, where it is given, with that hash
+    /// over its envelopes.
+    ///
+    /// # Errors
+    /// [`Error::DamagedLedger`] when it is unreadable.
+    pub(crate) fn names(
+        &self,
+        seq: Seq,
+        (key, version): (&RecordKey, Version),
+        json: &Sha256,
+        parts: Option<&Sha256>,
+    ) -> Result<bool> {
+        let read;
+        let columns = match self {
+            Self::Columns(columns) => columns,
+            Self::Line(line) => {
+                let entry = parse(seq, line)?;
+                let Some(columns) = Columns::of(&entry) else {
+                    let Entry::Version { kind, id, version: its, json: hash, parts: its_parts } = entry else {
+                        return Ok(false);
+                    };
+                    return Ok((kind.as_str(), &id, its) == (key.kind.name(), &key.id, version)
+                        && hash == json.to_string()
+                        && parts.is_none_or(|parts| parts.to_string() == its_parts));
+                };
+                read = columns;
+                &read
+            }
+        };
+        Ok((columns.kind, Some(columns.id), columns.version) == (key.kind, guid::parse(&key.id), version)
+            && columns.json == *json
+            && parts.is_none_or(|parts| columns.parts == *parts))
+    }
 }
 
 fn numbered_line(row: &Row<'_>) -> rusqlite::Result<(Seq, String)> {
-    Ok((Seq(row.get(0)?), line(row, 0)?.unwrap_or_default()))
+    Ok((Seq(row.get(0)?), Told::of_row(row, 0)?.map(Told::into_line).unwrap_or_default()))
 }
 
 /// The number of the last entry; 0 in an archive without any.

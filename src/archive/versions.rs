@@ -10,7 +10,7 @@ use crate::{
         folder::Folder,
         frame::{self, Dictionary, FrameReader, Piece},
         guid,
-        ledger::{self, Entry},
+        ledger::Told,
         rows::{kind_code, kind_of},
         sealed::{
             VolumeName,
@@ -102,13 +102,13 @@ struct Places {
     sealed: SealedReader,
 }
 
-/// A version as its row says, where its bodies lie, and the line of its ledger entry.
+/// A version as its row says, where its bodies lie, and its ledger entry.
 struct Row {
     info: VersionInfo,
     frame: Option<Vec<u8>>,
     dictionary_id: Option<i64>,
     sealed: Option<Place>,
-    entry: Option<String>,
+    entry: Option<Told>,
 }
 
 impl<'a> VersionReader<'a> {
@@ -187,7 +187,7 @@ impl<'a> VersionReader<'a> {
                 frame: row.get(OTHER_COLUMNS)?,
                 dictionary_id: row.get(OTHER_COLUMNS + 1)?,
                 sealed: Place::of_row(row, PLACE_COLUMNS)?,
-                entry: ledger::line(row, OTHER_COLUMNS + 2)?,
+                entry: Told::of_row(row, OTHER_COLUMNS + 2)?,
             })
         });
         self.sql = Some(sql);
@@ -257,26 +257,8 @@ impl Row {
     /// Whether the ledger entry is this version's, with a document of this hash, and with envelopes of that one where it is given.
     fn names(&self, json: Sha256, parts: Option<Sha256>) -> Result<bool> {
         let VersionInfo { key, version, seq, .. } = &self.info;
-        let Some(line) = &self.entry else {
-            return Err(Error::DamagedLedger { seq: *seq, what: "is missing".into() });
-        };
-        let mut expected = Entry::Version {
-            kind: key.kind.name().into(),
-            id: key.id.clone(),
-            version: *version,
-            json: json.to_string(),
-            parts: parts.map(|parts| parts.to_string()).unwrap_or_default(),
-        };
-        // Entries stand as this program writes them, as a rule; reading one costs more than writing it.
-        if parts.is_some() && serde_json::to_string(&expected).is_ok_and(|expected| expected == *line) {
-            return Ok(true);
-        }
-        let entry = ledger::parse(*seq, line)?;
-        if let (None, Entry::Version { parts, .. }, Entry::Version { parts: said, .. }) = (parts, &mut expected, &entry)
-        {
-            parts.clone_from(said);
-        }
-        Ok(entry == expected)
+        let missing = || Error::DamagedLedger { seq: *seq, what: "is missing".into() };
+        self.entry.as_ref().ok_or_else(missing)?.names(*seq, (key, *version), &json, parts.as_ref())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Claims about the search room, over real folders.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use proptest::prelude::{prop, prop_assert, proptest};
+use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
 use tempfile::TempDir;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         rows::{Derived, Record, SearchField},
         time::Timestamp,
     },
-    search::{Entry, Index, Indexer, Match, Matches, Order, Query, Result, State, Within, count},
+    search::{Behind, Entry, Index, Indexer, Match, Matches, Order, Query, Result, State, Within, count},
 };
 
 fn time(text: &str) -> Timestamp {
@@ -482,6 +482,52 @@ fn every_match_comes_once_and_in_order_past_all_pages() {
     assert_eq!(by_score.len(), 6000);
     assert!(by_score.is_sorted_by(|one, other| one.score >= other.score));
     assert!(by_score[0].score > by_score[5999].score && by_score[5999].score > 0.0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Segment after segment, records replaced and segments joined, from any place within any limits.
+    #[test]
+    fn the_newest_are_the_newest_whatever_segments_they_lie_in(
+        versions in prop::collection::vec((0_i64..300, prop::option::of(0_i64..40)), 1..700),
+        commits in 1_usize..9,
+        (from, to) in (prop::option::of(-2_i64..42), prop::option::of(-2_i64..42)),
+        behind in prop::option::of((prop::option::of(0_i64..40), 0_i64..300)),
+    ) {
+        let entries: Vec<Entry> = (1..)
+            .zip(&versions)
+            .map(|(seq, (record, start))| Entry {
+                record_id: RecordId(*record),
+                seq: Seq(seq),
+                start: start.map(Timestamp),
+                ..entry(1, &[(SearchField::Name, "alice")])
+            })
+            .collect();
+        let dir = TempDir::new().unwrap();
+        for entries in entries.chunks(entries.len().div_ceil(commits)) {
+            write(dir.path(), entries, entries.last().map_or(0, |entry| entry.seq.0));
+        }
+        let within = Within { from: from.map(Timestamp), to: to.map(Timestamp) };
+        let behind = behind.map(|(key_ns, id)| Behind { key_ns, record_id: RecordId(id) });
+
+        let place = |start: Option<i64>, id: i64| (start.is_none(), start.map_or(0, |start| -start), -id);
+        let newest: BTreeMap<i64, &Entry> = entries.iter().map(|entry| (entry.record_id.0, entry)).collect();
+        let is_within = |start: Option<Timestamp>| match start {
+            Some(start) => from.is_none_or(|from| from <= start.0) && to.is_none_or(|to| start.0 < to),
+            None => from.is_none() && to.is_none(),
+        };
+        let is_behind = |entry: &Entry| behind.is_none_or(|behind| {
+            place(behind.key_ns, behind.record_id.0) < place(entry.start.map(|start| start.0), entry.record_id.0)
+        });
+        let mut expected: Vec<&Entry> =
+            newest.into_values().filter(|entry| is_within(entry.start) && is_behind(entry)).collect();
+        expected.sort_by_key(|entry| place(entry.start.map(|start| start.0), entry.record_id.0));
+
+        let (index, query) = (open(dir.path()), Query::parse("alice").unwrap());
+        let found = seqs(Matches::new(Some(&index), None, &query, Order::Newest, within, behind));
+        prop_assert_eq!(found, expected.iter().map(|entry| entry.seq.0).collect::<Vec<_>>());
+    }
 }
 
 #[test]
