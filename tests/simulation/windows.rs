@@ -41,6 +41,9 @@ pub(crate) struct Chain {
     /// Listed though it may not have been due.
     pub(crate) by_name: bool,
     next: Option<String>,
+    /// The page read last, where the process perhaps died before it noted that: then it is asked for again, and what comes next may
+    /// have another link by now.
+    read_perhaps: Option<String>,
     pub(crate) end: End,
 }
 
@@ -128,10 +131,10 @@ impl Windows {
             let Some(page) = &exchange.page else { continue };
             let place = if let (Some((from, to)), Some((_, begun))) = (first, asked.take()) {
                 let by_name = went.asks.is_some();
-                self.chains.push(Chain { from, to, begun, by_name, next: None, end: End::NotYet });
+                self.chains.push(Chain { from, to, begun, by_name, next: None, read_perhaps: None, end: End::NotYet });
                 self.chains.len() - 1
             } else {
-                let goes_on = |chain: &Chain| chain.next.as_deref() == Some(&exchange.url);
+                let goes_on = |chain: &Chain| [&chain.next, &chain.read_perhaps].contains(&&Some(exchange.url.clone()));
                 let Some(place) = self.chains.iter().rposition(goes_on) else { continue };
                 place
             };
@@ -142,6 +145,7 @@ impl Windows {
                 followed.resumed.push((chain.from, chain.to));
             }
             chain.next.clone_from(&page.next);
+            chain.read_perhaps = is_doubtful.then(|| exchange.url.clone());
             if page.next.is_none() {
                 chain.end = if is_doubtful { End::Doubtful } else { End::Whole };
             }
