@@ -3,6 +3,8 @@
 //! A month of a source is over when Graph has forgotten all of it, nothing of it is still to fetch and no list of it is still being
 //! read. Each source is sealed when its own month is over: calls after their 30 days, rows of logs when no user's country keeps them any longer.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 
 use crate::{
@@ -116,27 +118,26 @@ pub fn seal(
     on: &mut OnProgress<'_>,
 ) -> archive::Result<Vec<Sealed>> {
     let was_cut_off = Archive::open(writer.folder())?.volumes()?.iter().any(|volume| !volume.emptied);
+    let is_stopped = Cell::new(false);
+    let mut on = |progress| {
+        let wish = on(progress);
+        is_stopped.set(is_stopped.get() || wish.is_break());
+        wish
+    };
+    // A file that is not what was sealed keeps its frames and stops no other month.
+    let finished = if was_cut_off { writer.finish_sealing(&mut on) } else { Ok(()) };
     let mut made = Vec::new();
-    if was_cut_off {
-        writer.finish_sealing(on)?;
-    }
-    let mut is_stopped = false;
     for due in due {
-        let sealing = Sealing { month: due.month, kinds: due.kinds.clone(), level, now };
-        let mut on = |progress| {
-            let wish = on(progress);
-            is_stopped |= wish.is_break();
-            wish
-        };
-        made.extend(writer.seal(&sealing, &mut on)?.as_ref().map(Sealed::from));
-        if is_stopped {
+        if is_stopped.get() {
             break;
         }
+        let sealing = Sealing { month: due.month, kinds: due.kinds.clone(), level, now };
+        made.extend(writer.seal(&sealing, &mut on)?.as_ref().map(Sealed::from));
     }
-    if was_cut_off || !made.is_empty() {
+    if !is_stopped.get() && (was_cut_off || !made.is_empty()) {
         writer.give_back()?;
     }
-    Ok(made)
+    finished.map(|()| made)
 }
 
 fn names<S: serde::Serializer>(kinds: &[Kind], serializer: S) -> Result<S::Ok, S::Error> {

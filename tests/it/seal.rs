@@ -204,6 +204,33 @@ fn what_comes_late_to_a_sealed_month_stays_open_until_somebody_seals_it_into_a_s
         .ends_with(0);
 }
 
+#[test]
+fn what_somebody_put_where_a_sealing_was_cut_off_is_not_taken_for_its_leavings() {
+    let bench = grown_unsealed(company(6, 12));
+    let whole = exported(&bench);
+    let month = month_before(3);
+    let folder = bench.archive().join(format!("sealed/{month}"));
+    fs::create_dir_all(&folder).unwrap();
+    // A sealing died after it had written its name down, and a file came under that name by other means.
+    let foreign = folder.join("parts-7.ndjson.zst");
+    fs::write(&foreign, "of somebody else").unwrap();
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    let insert =
+        "INSERT INTO volume (month, n, bytes, sha256, manifest_sha256) VALUES (?1, 7, 3, zeroblob(32), zeroblob(32))";
+    connection.execute(insert, [month.to_string()]).unwrap();
+    drop(connection);
+    bench.run("seal").ends_with(0);
+    assert_eq!(fs::read(&foreign).unwrap(), b"of somebody else");
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    let left: i64 =
+        connection.query_row("SELECT count(*) FROM volume WHERE seq IS NULL", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(volumes(&bench).len(), 2, "the sealing went on all the same");
+    assert_eq!(exported(&bench), whole);
+    fs::remove_file(&foreign).unwrap();
+    bench.run("verify").ends_with(0);
+}
+
 /// Stores a further version of a record through the library's own door.
 fn late_version(bench: &Bench, seq: i64, record_id: i64) {
     use callvault::{

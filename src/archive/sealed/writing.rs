@@ -102,24 +102,40 @@ impl ArchiveWriter {
             let _ = self.tidy(sealing.month);
         }
         outcome?;
-        self.finish_sealing(on)?;
-        Ok(table::volumes(&self.connection)?.into_iter().find(|volume| volume.name == name))
+        let sealed = |connection: &Connection| -> Result<Option<Volume>> {
+            Ok(table::volumes(connection)?.into_iter().find(|volume| volume.name == name))
+        };
+        if let Some(volume) = sealed(&self.connection)? {
+            // Stopped half-way, the next sealing goes on.
+            let _ = self.finish(&volume, on)?;
+        }
+        sealed(&self.connection)
     }
 
-    /// Empties the frames of all that is sealed: what a sealing that was cut off left to do.
+    /// Does what sealings that were cut off left to do: empties the frames of all that is sealed, and forgets what is not.
     ///
     /// # Errors
-    /// [`Error::Volume`] where the file is not the one that was sealed: then its frames stay.
+    /// The first [`Error::Volume`], where a file is not the one that was sealed: its frames stay, and it stops no other.
     pub fn finish_sealing(&mut self, on: &mut OnProgress<'_>) -> Result<()> {
+        self.forget_unentered()?;
         let to_do =
             table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_some() && !volume.emptied);
+        let mut outcome = Ok(());
         for volume in to_do.collect::<Vec<_>>() {
-            require(&self.folder, &volume)?;
-            if self.empty(&volume, on)?.is_break() {
-                break;
+            match self.finish(&volume, on) {
+                Ok(flow) if flow.is_break() => break,
+                Ok(_) => {}
+                Err(error @ Error::Volume { .. }) => outcome = outcome.and(Err(error)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        outcome
+    }
+
+    /// Empties the frames of one file's versions, once it was read again.
+    fn finish(&mut self, volume: &Volume, on: &mut OnProgress<'_>) -> Result<ControlFlow<()>> {
+        require(&self.folder, volume)?;
+        self.empty(volume, on)
     }
 
     /// Gives room that the database does not need any more back to the disk.
@@ -152,17 +168,29 @@ impl ArchiveWriter {
 
     /// Takes away what a sealing that was cut off left: files that are in no ledger, whose bodies are all in their frames.
     fn tidy(&mut self, month: Month) -> Result<()> {
-        for volume in table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_none()) {
-            let folder = volume.name.folder(&self.folder);
-            for file in [volume.name.file(), volume.name.manifest()] {
-                remove(&folder.join(file))?;
-            }
-            self.connection.execute("DELETE FROM volume WHERE volume_id = ?1 AND seq IS NULL", [volume.id])?;
-        }
+        self.forget_unentered()?;
         let folder = VolumeName { month, n: 1 }.folder(&self.folder);
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
         for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
             remove(&entry.path())?;
+        }
+        Ok(())
+    }
+
+    /// Takes away files that were made and never entered in the ledger. What has come under such a name since is somebody else's
+    /// and stays.
+    fn forget_unentered(&mut self) -> Result<()> {
+        for volume in table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_none()) {
+            let folder = volume.name.folder(&self.folder);
+            let made = [(volume.name.file(), volume.sha256), (volume.name.manifest(), volume.manifest_sha256)];
+            for (path, sha256) in made.map(|(file, sha256)| (folder.join(file), sha256)) {
+                match File::open(&path).and_then(|file| check::hash(&file)) {
+                    Ok((_, found)) if found == sha256 => remove(&path)?,
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(disk(&path, error)),
+                    _ => {}
+                }
+            }
+            self.connection.execute("DELETE FROM volume WHERE volume_id = ?1 AND seq IS NULL", [volume.id])?;
         }
         Ok(())
     }
@@ -390,10 +418,14 @@ fn note_place(connection: &Connection, volume_id: i64, (seq, place): &(Seq, Plac
     Ok(())
 }
 
-/// That a file is there and is the one that was sealed.
+/// That a file is there, on the disk and not in memory alone, and is the one that was sealed.
 fn require(folder: &Folder, volume: &Volume) -> Result<()> {
     let path = volume.name.path(folder);
     let file = File::open(&path).map_err(|error| reader::unopened(&path, error))?;
+    // Whoever made it may have died before its name was on the disk.
+    let names = [volume.name.folder(folder), folder.sealed(), folder.path().to_path_buf()];
+    names.iter().try_for_each(|names| sync_folder(names)).map_err(|error| disk(&path, error))?;
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     let found = check::hash(&file).map_err(|source| Error::Io { path: path.clone(), source })?;
     if found == (volume.bytes, volume.sha256) {
         return Ok(());
@@ -407,9 +439,6 @@ fn told(on: &mut OnProgress<'_>, sealing: &Sealing, step: Step, done: usize, tot
 
 fn make_folder(folder: &Folder, name: VolumeName) -> Result<()> {
     let path = name.folder(folder);
-    if path.is_dir() {
-        return Ok(());
-    }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
     let synced = made.and_then(|()| sync_folder(folder.path())).and_then(|()| sync_folder(&folder.sealed()));
     synced.map_err(|error| disk(&path, error))
