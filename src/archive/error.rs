@@ -26,6 +26,8 @@ pub enum Error {
     Damaged { key: RecordKey, version: Version, seq: Seq, what: String },
     #[error("ledger entry {seq}: {what}")]
     DamagedLedger { seq: Seq, what: String },
+    #[error("row {n} of the access journal {what}")]
+    DamagedJournal { n: i64, what: String },
     /// A file of sealed bodies is not what was sealed.
     #[error("{} {what}: bodies of a sealed month are in it", path.display())]
     Volume { path: PathBuf, what: String },
@@ -93,6 +95,7 @@ impl Error {
             self,
             Error::Damaged { .. }
                 | Error::DamagedLedger { .. }
+                | Error::DamagedJournal { .. }
                 | Error::DamagedDatabase(_)
                 | Error::Volume { .. }
                 | Error::Unsigned(_)

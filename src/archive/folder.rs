@@ -51,6 +51,12 @@ impl Folder {
         self.path.join("sealed")
     }
 
+    /// Who asked what: [`crate::archive::access`].
+    #[must_use]
+    pub fn access(&self) -> PathBuf {
+        self.path.join("access.db")
+    }
+
     /// Derived: may be lost.
     #[must_use]
     pub fn index(&self) -> PathBuf {
@@ -108,7 +114,7 @@ impl Folder {
     }
 }
 
-fn open_private(path: &Path) -> Result<File> {
+pub(super) fn open_private(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)

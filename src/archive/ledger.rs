@@ -51,6 +51,10 @@ pub enum Entry {
     },
     /// Entries `from` to `to` were written without the key, and signed later by somebody's decision.
     SignedLate { from: Seq, to: Seq, reason: String, time: Timestamp },
+    /// How far the journal of accesses goes, and the hash of its last row.
+    Journal { rows: i64, hash: String, time: Timestamp },
+    /// From here on accesses are noted, or are not, by the config.
+    JournalKept { kept: bool, time: Timestamp },
     /// A command that writes has ended, and what was then covered.
     Run {
         command: String,

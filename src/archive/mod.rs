@@ -3,6 +3,7 @@
 //! SQL and zstd are spoken here and nowhere else. [`Archive`] reads, beside a writer or without one; [`ArchiveWriter`] holds
 //! the lock and writes. Kept tables are appended to and never rewritten; derived rows can be made again at any time.
 
+pub mod access;
 pub mod batch;
 pub mod bucket;
 pub mod checkpoints;

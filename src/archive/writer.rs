@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::{
     archive::{
+        access::JournalReader,
         batch::{Kept, Prepared},
         checkpoints::{self, Signer, Signing},
         connection, delta,
@@ -102,6 +103,7 @@ impl ArchiveWriter {
     pub fn sign_with(&mut self, key: Option<&PrivateKey>, now: Timestamp) -> Result<Signing> {
         let (signer, signing) = self.transaction(|transaction, _| Signer::begin(transaction, key, now))?;
         self.signer = signer;
+        self.enter_journal(now)?;
         Ok(signing)
     }
 
@@ -186,11 +188,44 @@ impl ArchiveWriter {
             runs::end(transaction, run, exit_code, report, now)?;
             runs::enter(transaction, run, retention, now)
         })?;
+        self.enter_journal(now)?;
         // Were it not kept for a crash, no more were lost than a root on the way: it can be computed again.
         if is_entered {
             checkpoints::keep_newest(&self.connection, now)?;
         }
         Ok(())
+    }
+
+    /// Enters how far the journal of accesses goes, where it has grown: it cannot be cut off or changed then unseen.
+    pub fn enter_journal(&mut self, now: Timestamp) -> Result<()> {
+        // Damage of the journal keeps no record out; verify tells it.
+        let head = match JournalReader::open(&self.folder).and_then(|journal| journal.map(|it| it.head()).transpose()) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "the journal of accesses cannot be read");
+                return Ok(());
+            }
+        };
+        if schema::setting(&self.connection, "journal_rows")?.unwrap_or(0) >= head.rows {
+            return Ok(());
+        }
+        self.transaction(|transaction, _| {
+            schema::set(transaction, "journal_rows", head.rows)?;
+            let entry = Entry::Journal { rows: head.rows, hash: head.hash.to_string(), time: now };
+            ledger::append(transaction, &entry).map(drop)
+        })
+    }
+
+    /// Enters that accesses are noted from here on, or are not, where that has changed.
+    pub fn keep_journal(&mut self, kept: bool, now: Timestamp) -> Result<()> {
+        if (schema::setting(&self.connection, "journal_off")?.unwrap_or(0) == 0) == kept {
+            return Ok(());
+        }
+        self.transaction(|transaction, _| {
+            schema::set(transaction, "journal_off", i64::from(!kept))?;
+            ledger::append(transaction, &Entry::JournalKept { kept, time: now }).map(drop)
+        })
     }
 
     /// Begins to list a span.

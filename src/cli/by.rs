@@ -105,6 +105,7 @@ pub(super) fn run(arg: ByArg, args: &Args, selection: &Selection, context: &Cont
     archive.require_rows()?;
     let (mut groups, reach) = query::groups(&archive, selection, arg.by())?;
     let n_groups = groups.len();
+    context.act.count(groups.iter().map(|group| group.sum.records).sum());
     order.sort(&mut groups);
     groups.truncate(selection.limit.unwrap_or(usize::MAX));
     if args.count {

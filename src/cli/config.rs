@@ -38,6 +38,7 @@ pub struct File {
     pub retention: RetentionFile,
     pub seal: SealFile,
     pub ledger: LedgerFile,
+    pub journal: JournalFile,
 }
 
 impl File {
@@ -101,6 +102,14 @@ pub struct LedgerFile {
     pub checkpoint_stdout: bool,
     /// A time-stamp authority (RFC 3161) that vouches for when it was there.
     pub timestamp_url: Option<String>,
+}
+
+/// The table `[journal]`: the journal of accesses.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalFile {
+    /// Whether accesses are noted.
+    pub keep: Option<bool>,
 }
 
 /// The table `[graph]`.
@@ -167,6 +176,12 @@ impl Config {
             Ok(fits) if LEVELS.contains(&level) => Ok((self.file.seal.when_due.unwrap_or(true), fits)),
             _ => Err(usage(format!("[seal] level: {level} is not one of 1 to 22"))),
         }
+    }
+
+    /// Whether accesses are noted in the journal.
+    #[must_use]
+    pub fn keeps_journal(&self) -> bool {
+        self.file.journal.keep.unwrap_or(true)
     }
 
     /// The file of the key that signs the ledger; by default it lies beside the config file.

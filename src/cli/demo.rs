@@ -12,6 +12,7 @@ use tokio::{runtime::Runtime, sync::watch};
 use crate::{
     cli::{
         Context,
+        access::Act,
         config::{Config, File, GraphFile, LedgerFile},
         exit::{Code, Failure, Result},
         export,
@@ -114,6 +115,7 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
     };
     let ledger = LedgerFile { key: Some(folder.with_extension("key")), ..LedgerFile::default() };
     Context {
+        act: Act::default(),
         config: Config::of_demo(folder.to_path_buf(), env, File { graph, ledger, ..File::default() }),
         quiet: context.quiet,
         log_format: context.log_format,

@@ -91,6 +91,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
             report
         }
     };
+    context.act.count(report.records);
     if let Some(path) = &args.output {
         context.note(&format!(
             "{} records in {} versions written to {}",

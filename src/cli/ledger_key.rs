@@ -69,7 +69,9 @@ pub(super) fn of_writer(context: &Context) -> Result<Option<Arc<PrivateKey>>> {
 /// Opens what `open` opens, and has it signed; what is wrong with that is told at the command's end.
 pub(super) fn signed(context: &Context, writer: &mut ArchiveWriter, now: Timestamp) -> Result<Signing> {
     let key = of_writer(context)?;
-    Ok(writer.sign_with(key.as_deref(), now)?)
+    let signing = writer.sign_with(key.as_deref(), now)?;
+    writer.keep_journal(context.config.keeps_journal(), now)?;
+    Ok(signing)
 }
 
 /// Whom the archive's ledger names; damage is told by others.

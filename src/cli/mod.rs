@@ -8,6 +8,7 @@ pub mod log;
 pub mod progress;
 pub mod render;
 
+mod access;
 mod ask;
 mod by;
 mod credential;
@@ -16,6 +17,7 @@ mod doctor;
 mod export;
 mod failures;
 mod init;
+mod journal;
 mod key;
 mod ledger_key;
 mod outlook;
@@ -52,6 +54,7 @@ use tokio::{
 use crate::{
     archive::{Archive, Folder},
     cli::{
+        access::Act,
         config::Config,
         env::Env,
         exit::{Code, Failure, Result},
@@ -96,6 +99,7 @@ enum Command {
     Sql(sql::Args),
     Export(export::Args),
     Verify(verify::Args),
+    Journal(journal::Args),
     Status(status::Args),
     Failures(failures::Args),
     Retry(retry::Args),
@@ -115,6 +119,8 @@ pub(crate) struct Context {
     pub quiet: bool,
     pub log_format: LogFormat,
     pub bars: MultiProgress,
+    /// What of this command goes into the journal of accesses.
+    act: Act,
     /// The wall clock when the command began.
     pub now: Timestamp,
 }
@@ -122,7 +128,8 @@ pub(crate) struct Context {
 impl Context {
     /// The same with other settings, now.
     fn with(&self, config: Config) -> Self {
-        Self { config, bars: self.bars.clone(), now: Timestamp::now(), ..*self }
+        let (quiet, log_format, bars) = (self.quiet, self.log_format, self.bars.clone());
+        Self { config, quiet, log_format, bars, act: Act::default(), now: Timestamp::now() }
     }
 
     fn folder(&self) -> Folder {
@@ -226,26 +233,56 @@ fn run(args: Args) -> Result<Code> {
         (Err(failure), Command::Doctor(doctor)) => return doctor::without_config(doctor, &failure),
         (resolved, _) => resolved?,
     };
-    let context = Context { config, quiet: args.quiet, log_format: args.log_format, bars, now: Timestamp::now() };
-    match args.command {
+    let context = Context {
+        config,
+        quiet: args.quiet,
+        log_format: args.log_format,
+        bars,
+        act: Act::default(),
+        now: Timestamp::now(),
+    };
+    // Who looks at records, or at who did, is noted.
+    match accessed(&args.command) {
+        Some(name) => access::noted(name, &context, || dispatch(args.command, &context)),
+        None => dispatch(args.command, &context),
+    }
+}
+
+/// What the journal of accesses calls a command; `None` of those that show nobody's data.
+fn accessed(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Query(_) => Some("query"),
+        Command::Show(args) if args.links => Some("links"),
+        Command::Show(_) => Some("show"),
+        Command::Sql(_) => Some("sql"),
+        Command::Export(_) => Some("export"),
+        Command::Verify(_) => Some("verify"),
+        Command::Journal(_) => Some("journal"),
+        _ => None,
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<Code> {
+    match command {
         // Was run above.
         Command::Init(_) => Ok(Code::Done),
-        Command::Doctor(args) => doctor::run(&args, &context),
-        Command::Sync(args) => sync::run(&args, &context),
-        Command::Query(args) => query::run(&args, &context),
-        Command::Show(args) => show::run(&args, &context),
-        Command::Sql(args) => sql::run(&args, &context),
-        Command::Export(args) => export::run(&args, &context),
-        Command::Verify(args) => verify::run(&args, &context),
-        Command::Status(args) => status::run(&args, &context),
-        Command::Failures(args) => failures::run(&args, &context),
-        Command::Retry(args) => retry::run(&args, &context),
-        Command::Reindex(args) => reindex::run(&args, &context),
-        Command::Seal(args) => seal::run(&args, &context),
-        Command::Checkpoint(args) => checkpoint::run(&args, &context),
-        Command::Key(args) => key::run(&args, &context),
-        Command::Simulate(args) => simulate::run(&args, &context),
-        Command::Demo(args) => demo::run(&args, &context),
+        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Sync(args) => sync::run(&args, context),
+        Command::Query(args) => query::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Sql(args) => sql::run(&args, context),
+        Command::Export(args) => export::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
+        Command::Journal(args) => journal::run(&args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Failures(args) => failures::run(&args, context),
+        Command::Retry(args) => retry::run(&args, context),
+        Command::Reindex(args) => reindex::run(&args, context),
+        Command::Seal(args) => seal::run(&args, context),
+        Command::Checkpoint(args) => checkpoint::run(&args, context),
+        Command::Key(args) => key::run(&args, context),
+        Command::Simulate(args) => simulate::run(&args, context),
+        Command::Demo(args) => demo::run(&args, context),
         Command::Completions(args) => paper::completions(&args),
         Command::Man(args) => paper::man(&args),
     }

@@ -102,6 +102,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     archive.require_rows()?;
     let reach = if args.count {
         let (count, reach) = query::count(&archive, &selection)?;
+        context.act.count(count);
         to_stdout(|out| writeln!(out, "{count}"))?;
         reach
     } else {
@@ -121,6 +122,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 page
             }
         };
+        context.act.count(page.n_hits as u64);
         out.flush()?;
         if let Some(note) = more(&page) {
             context.note(&note);

@@ -97,6 +97,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
             .ok_or_else(|| usage(format!("the archive holds no version of {}", args.id)))?,
     };
     let stored = archive.version_reader().read(wanted.seq)?;
+    context.act.count(1);
     if args.raw || args.format == Format::Json {
         to_stdout(|out| writeln!(out, "{}", stored.json))?;
     } else if key.kind == Kind::Person {

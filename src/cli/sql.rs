@@ -18,6 +18,7 @@ use crate::{
         render::rows::Writer,
         signals, statements, usage,
     },
+    model::time::Timestamp,
 };
 
 /// Ask the archive in SQL, for reading only
@@ -45,7 +46,7 @@ raw(ID), raw(ID, VERSION) are the archived JSON, as in: SELECT raw(id) ->> '$.se
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let archive = context.archive()?;
     archive.require_rows()?;
-    let mut shell = Shell { sql: Sql::open(&context.folder())?, format: args.format, context };
+    let mut shell = Shell { sql: Sql::open(&context.folder())?, format: args.format, is_typed: true, context };
     if let Some(query) = &args.query {
         return shell.run_all(query);
     }
@@ -54,6 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
+    shell.is_typed = false;
     let text = String::from_utf8(input).map_err(|_| usage("stdin: the statements are not UTF-8"))?;
     shell.run_all(&text)
 }
@@ -61,6 +63,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 struct Shell<'a> {
     sql: Sql,
     format: Format,
+    /// Whether what is asked stands in the arguments.
+    is_typed: bool,
     context: &'a Context,
 }
 
@@ -83,6 +87,7 @@ impl Shell<'_> {
     /// Reads statements from a terminal until its end; one that fails ends nothing.
     fn converse(&mut self) -> Result<Code> {
         let is_running = Arc::new(AtomicBool::new(false));
+        self.is_typed = false;
         stop_on_ctrl_c(self.sql.interrupt(), Arc::clone(&is_running))?;
         self.context.note("read-only SQL over the archive; .help tells more, .quit ends");
         let mut lines = io::stdin().lock().lines();
@@ -144,23 +149,27 @@ impl Shell<'_> {
     }
 
     fn answer(&self, statement: &str) -> Result<()> {
+        if !self.is_typed {
+            self.context.act.also("sql", statement, Timestamp::now())?;
+        }
         let stdout = io::stdout();
         let columns_max = stdout.is_terminal().then_some(CELL_COLUMNS_MAX);
         let mut out = io::BufWriter::with_capacity(1 << 16, stdout.lock());
         let mut writer = Writer::new(self.format, columns_max, &mut out);
-        let mut is_empty = false;
+        let (mut is_empty, mut n_rows) = (false, 0);
         self.sql.ask(statement, &mut |part| match part {
             Answer::Columns(columns) => {
                 is_empty = true;
                 writer.begin(columns)
             }
             Answer::Row(cells) => {
-                is_empty = false;
+                (is_empty, n_rows) = (false, n_rows + 1);
                 writer.row(cells)
             }
             Answer::End => writer.end(),
         })?;
         out.flush()?;
+        self.context.act.count(n_rows);
         if is_empty && self.format == Format::Table {
             self.context.note("no rows");
         }

@@ -121,6 +121,9 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             }
             summary.outlook = behind(context, round, &policy, measured(summary.requests, begun.elapsed(), pace));
             let (writer, now) = closing.writer();
+            if let Err(error) = writer.keep_journal(context.config.keeps_journal(), now) {
+                tracing::warn!(%error, "whether accesses are noted could not be entered");
+            }
             let sealed = match round.reach {
                 Reach::Everything => super::seal::after_round(writer, now, &stop, context),
                 Reach::Queue | Reach::AskedFor => Ok(Vec::new()),

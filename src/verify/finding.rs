@@ -38,6 +38,8 @@ pub enum What {
     Newest,
     /// Rows are not what the newest version derives to, or are not there.
     Rows,
+    /// The journal of accesses was changed, or its end is gone.
+    Journal,
     /// What coverage is computed from says what cannot be.
     Coverage,
     /// The search index is damaged or does not hold what it should. `reindex` mends it.
@@ -60,6 +62,7 @@ impl What {
             What::Content => "content",
             What::Newest => "newest",
             What::Rows => "rows",
+            What::Journal => "journal",
             What::Coverage => "coverage",
             What::Index => "index",
         }

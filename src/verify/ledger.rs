@@ -40,7 +40,8 @@ pub(super) fn check(
                 findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
             }
             Entry::Key { .. } | Entry::SignedLate { .. } => said.hear(*seq, &entry),
-            Entry::Run { .. } => {}
+            Entry::Journal { .. } => said.hear(*seq, &entry),
+            Entry::Run { .. } | Entry::JournalKept { .. } => {}
             Entry::Version { kind, id, version, .. } => {
                 let message = match versions.get(seq) {
                     Some(row) if row.key.is_some() => continue,

@@ -6,6 +6,7 @@
 pub mod content;
 pub mod finding;
 pub mod index;
+mod journal;
 pub mod ledger;
 mod people;
 pub mod rows;
@@ -131,6 +132,8 @@ pub struct Summary {
     pub rows: u64,
     /// Documents of the search index compared with the archive.
     pub documents: u64,
+    /// Rows of the access journal whose hashes were computed again.
+    pub accesses: u64,
     /// The first [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// All of them.

@@ -30,6 +30,7 @@ pub struct Kept {
 pub(super) struct Said {
     pub(super) keys: Vec<(Seq, Entry)>,
     pub(super) late: Vec<(Seq, Entry)>,
+    pub(super) journal: Vec<(Seq, Entry)>,
 }
 
 impl Said {
@@ -37,6 +38,7 @@ impl Said {
         match entry {
             Entry::Key { .. } => self.keys.push((seq, entry.clone())),
             Entry::SignedLate { .. } => self.late.push((seq, entry.clone())),
+            Entry::Journal { .. } => self.journal.push((seq, entry.clone())),
             _ => {}
         }
     }
@@ -94,6 +96,7 @@ impl Tree {
     pub(super) fn take(&mut self, after: Seq, leaves: Vec<Hash>, said: Said) {
         self.said.keys.extend(said.keys);
         self.said.late.extend(said.late);
+        self.said.journal.extend(said.journal);
         self.waiting.insert(after, leaves);
         while let Some(leaves) = self.waiting.remove(&Seq(i64::try_from(self.edge.size()).unwrap_or(i64::MAX))) {
             if leaves.is_empty() {
@@ -119,6 +122,11 @@ impl Tree {
         if let Some(root) = self.roots.get_mut(&self.edge.size()) {
             *root = Some(self.edge.root());
         }
+    }
+
+    /// What the entries say of the access journal.
+    pub(super) fn journal(&mut self) -> Vec<(Seq, Entry)> {
+        std::mem::take(&mut self.said.journal)
     }
 
     /// Compares what was made with what is signed.

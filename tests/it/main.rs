@@ -22,6 +22,7 @@ mod former;
 mod groups;
 mod house;
 mod init;
+mod journal;
 mod keys;
 mod letters;
 mod links;
