@@ -26,6 +26,18 @@ pub enum Error {
     Damaged { key: RecordKey, version: Version, seq: Seq, what: String },
     #[error("ledger entry {seq}: {what}")]
     DamagedLedger { seq: Seq, what: String },
+    #[error("{0}")]
+    Hold(String),
+    #[error("{0}")]
+    Plan(String),
+    /// Nothing was disposed of.
+    #[error("the hold '{hold}' forbids it: it covers {records} of the records, or who is to be erased")]
+    Held { hold: String, records: u64 },
+    /// What was disposed of cannot be read any more, and its traces are still in unused parts of the database.
+    #[error("the disk has not {bytes} bytes free to write the database anew without traces of what was disposed of")]
+    NoRoom { bytes: u64 },
+    #[error("somebody reads the archive, so traces of what was disposed of are still in its write-ahead log")]
+    StillRead,
     #[error("row {n} of the access journal {what}")]
     DamagedJournal { n: i64, what: String },
     /// A file of sealed bodies is not what was sealed.

@@ -1,5 +1,7 @@
 //! What only an examination asks of an archive: its tables as they stand, compared with nothing yet.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{
@@ -8,6 +10,7 @@ use crate::{
         error::Result,
         guid, ledger,
         people::{self, PersonRow},
+        policy, purge,
         rows::{self, kind_code, kind_of},
         rows_read::RowReader,
         schema,
@@ -32,6 +35,8 @@ pub struct Slice {
     pub lost: Vec<LostRow>,
     /// Entries of sealed files.
     pub volumes: Vec<Seq>,
+    /// Versions that were disposed of.
+    pub purged: Vec<Seq>,
 }
 
 /// A row of `version`, its frame aside.
@@ -113,6 +118,7 @@ impl Archive {
             versions: versions.query_map(range, version_row)?.collect::<rusqlite::Result<_>>()?,
             lost: lost.query_map(range, lost_row)?.collect::<rusqlite::Result<_>>()?,
             volumes: table::entries(&self.connection, after, to)?,
+            purged: purge::purged_between(&self.connection, after, to)?,
         })
     }
 
@@ -172,6 +178,21 @@ impl Archive {
             }
         }
         Ok(faults)
+    }
+
+    /// Sealed files that are gone, each with the entry of the disposal that says so.
+    pub fn gone_files(&self) -> Result<Vec<(String, Seq)>> {
+        Ok(table::gone_entries(&self.connection)?.into_iter().map(|(name, seq)| (name.inside(), seq)).collect())
+    }
+
+    /// Numbers of the entries of holds that the table has.
+    pub fn hold_seqs(&self) -> Result<HashSet<Seq>> {
+        policy::hold_seqs(&self.connection)
+    }
+
+    /// Holds that are not what their entries say of them.
+    pub fn hold_faults(&self) -> Result<Vec<(Seq, String)>> {
+        policy::faults(&self.connection)
     }
 
     /// How many versions are said to be in a sealed file.

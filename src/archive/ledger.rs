@@ -10,6 +10,7 @@ use crate::{
     archive::{
         error::{Error, Result},
         guid,
+        policy::Rule,
         rows::{kind_code, kind_of},
     },
     model::{
@@ -51,6 +52,49 @@ pub enum Entry {
     },
     /// Entries `from` to `to` were written without the key, and signed later by somebody's decision.
     SignedLate { from: Seq, to: Seq, reason: String, time: Timestamp },
+    /// A hold was added. `sha256` is over its salt, name, matter and scope.
+    HoldAdded { sha256: String, records: u64, uid: u32, time: Timestamp },
+    /// The hold of entry `hold` is in force no more.
+    HoldReleased { hold: Seq, reason: String, uid: u32, time: Timestamp },
+    /// Rules of retention are in force from here on.
+    RetentionSet {
+        version: i64,
+        rules: Vec<Rule>,
+        /// Whether something is kept for a shorter time than by the rules before.
+        shorter: bool,
+        uid: u32,
+        time: Timestamp,
+    },
+    /// Somebody made a plan of disposal; `plan` is the SHA-256 of its file.
+    Planned { plan: String, records: u64, uid: u32, time: Timestamp },
+    /// A second person approved it.
+    Approved { plan: String, uid: u32, time: Timestamp },
+    /// Versions were disposed of. Their entries stay.
+    Purged {
+        /// `rules` or `erasure`.
+        why: String,
+        records: u64,
+        versions: u64,
+        /// Over the numbers of their entries, ascending, each with a line feed.
+        sha256: String,
+        /// Sealed files that are gone, or made anew without them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<String>,
+        /// Version of the rules.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// SHA-256 of what proves that it was right.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
+        uid: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved_by: Option<u32>,
+        time: Timestamp,
+    },
     /// How far the journal of accesses goes, and the hash of its last row.
     Journal { rows: i64, hash: String, time: Timestamp },
     /// From here on accesses are noted, or are not, by the config.

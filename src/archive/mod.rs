@@ -25,6 +25,8 @@ mod log;
 mod memory;
 pub mod page;
 pub mod people;
+pub mod policy;
+pub mod purge;
 pub mod remake;
 mod rows;
 pub mod rows_read;

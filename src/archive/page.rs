@@ -11,6 +11,7 @@ use crate::{
         folder::Folder,
         frame::FrameWriter,
         ledger::{self, Entry},
+        purge,
         rows::RowWriter,
         versions::{self, VersionReader},
         writer,
@@ -108,6 +109,18 @@ impl Incoming {
     fn place(&self, transaction: &Transaction<'_>, folder: &Folder, taken: &Taken) -> Result<Place> {
         let keys = [&self.keys.first, &self.keys.twin].map(|id| RecordKey { kind: self.kind, id: id.clone() });
         let newest = [newest(transaction, &keys[0])?, newest(transaction, &keys[1])?];
+        // What was disposed of and is read again is not stored again; what is another by now goes on from its last version.
+        let mut buried = [Version(0), Version(0)];
+        let keys_to_ask = if purge::any(transaction)? { &keys[..] } else { &[] };
+        for (key, highest) in keys_to_ask.iter().zip(&mut buried) {
+            for tombstone in purge::tombstones(transaction, key)? {
+                *highest = (*highest).max(tombstone.version);
+                let entry = ledger::entry(transaction, tombstone.seq)?;
+                if matches!(entry, Entry::Version { json, .. } if json == self.sha256) {
+                    return Ok(Place::Held(key.id.clone()));
+                }
+            }
+        }
         // The very same bytes under either key: nothing has happened.
         for (key, newest) in keys.iter().zip(&newest) {
             if newest.as_ref().is_some_and(|newest| newest.sha256 == self.sha256) {
@@ -115,8 +128,8 @@ impl Incoming {
             }
         }
         let mut reader = VersionReader::new(transaction, folder);
-        for (key, newest) in keys.iter().zip(newest) {
-            let Some(newest) = newest else { return Ok(Place::Version(key.clone(), Version(1))) };
+        for ((key, newest), buried) in keys.iter().zip(newest).zip(buried) {
+            let Some(newest) = newest else { return Ok(Place::Version(key.clone(), Version(buried.0 + 1))) };
             let stored = reader.read(newest.seq)?;
             let of_stored = RowKeys::of(self.kind, &stored.json, stored.document.asked_span());
             let is_other = of_stored.is_some_and(|of_stored| of_stored.contradict(&self.keys));

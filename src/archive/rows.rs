@@ -331,7 +331,7 @@ impl RowWriter {
 }
 
 /// Removes the rows of a record; what they share with others stays.
-fn remove(connection: &Connection, record_id: RecordId, kind: Kind) -> Result<()> {
+pub(crate) fn remove(connection: &Connection, record_id: RecordId, kind: Kind) -> Result<()> {
     let had_rows = connection.prepare_cached("DELETE FROM hit WHERE record_id = ?1")?.execute([record_id.0])? > 0;
     if had_rows {
         for statement in [

@@ -1,6 +1,6 @@
 //! Which records a filter means, and what the contract says of each: the one place where filters become SQL.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
@@ -87,6 +87,14 @@ pub(crate) fn wanted(connection: &Connection, filter: &Filter) -> Result<Wanted>
     };
     wanted.conditions = conditions(connection, filter, &wanted)?;
     Ok(wanted)
+}
+
+/// The records that a filter means.
+pub(crate) fn record_ids(connection: &Connection, filter: &Filter) -> Result<HashSet<RecordId>> {
+    let conditions = wanted(connection, filter)?.conditions;
+    let mut statement = connection.prepare(&format!("SELECT hit.record_id FROM hit WHERE {}", conditions.clause()))?;
+    let rows = statement.query_map(conditions.bound().as_slice(), |row| row.get(0).map(RecordId))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Runs over the records that `selection` means, in its order and from its place on, until its limit or until told to stop.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     archive::{
         error::Result,
-        guid,
+        guid, purge,
         rows::{kind_code, kind_of},
     },
     model::{
@@ -47,6 +47,8 @@ pub(crate) fn want(
         .query_row(params![kind_code(kind), guid::to_sql(&row.id)], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let why = match known {
+        // What was disposed of is not fetched again, in whatever version.
+        Some((None, _)) if purge::is_purged(connection, kind, &row.id)? => return Ok(false),
         None | Some((None, _)) => 1,
         Some((Some(version), _)) if row.version.0 > version => 2,
         Some((Some(version), modified))

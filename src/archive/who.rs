@@ -70,6 +70,20 @@ pub(crate) fn who(connection: &Connection, asked: &str) -> Result<Who> {
     Ok(who)
 }
 
+/// Object ids of the people of the directory who are meant, also of those in no record.
+pub(crate) fn directory_ids(connection: &Connection, asked: &str) -> Result<Vec<String>> {
+    let text = asked.trim();
+    let (mut who, mut people) = (Who::default(), People::new());
+    if let Some(number) = PhoneQuery::parse(text) {
+        by_number(connection, &number, &mut who, &mut people)?;
+    } else if !text.contains('@') {
+        by_name(connection, text, &mut who, &mut people)?;
+    }
+    by_id(connection, text, &mut who, &mut people)?;
+    by_address(connection, text, &mut who, &mut people)?;
+    Ok(people.into_keys().collect())
+}
+
 impl Who {
     /// What a record says itself comes first and stays.
     fn add(&mut self, identity_id: i64, by: By, through: Option<&Through>) {

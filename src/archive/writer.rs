@@ -17,7 +17,7 @@ use crate::{
         ledger::{self, Entry},
         listing::{self, Listing, PageOutcome},
         page::{self, RowsOutcome, Taken},
-        people,
+        people, purge,
         remake::{self, Rederived},
         rows::{RowWriter, kind_code},
         runs, schema, tally,
@@ -433,6 +433,10 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
     let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
     let modified =
         todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
+    if newest.is_none() && key.kind == Kind::Call && purge::is_purged(transaction, key.kind, &key.id)? {
+        // It was disposed of.
+        return Ok(Kept::Known { same_bytes: true });
+    }
     let kept = match stored_seq(transaction, record_id, prepared.version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {

@@ -177,6 +177,15 @@ impl From<archive::Error> for Failure {
             Error::Io { ref source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
                 Self::new(Code::Unexpected, message).hint(LIMITS)
             }
+            Error::Held { .. } => {
+                Self::new(Code::Usage, message).hint("nothing was disposed of; callvault hold list shows what holds cover")
+            }
+            Error::Hold(_) | Error::Plan(_) => Self::new(Code::Usage, message),
+            Error::NoRoom { .. } => Self::new(Code::Incomplete, message)
+                .hint("what was disposed of is gone from view; make room, then run: callvault retention finish"),
+            Error::StillRead => {
+                Self::new(Code::Incomplete, message).hint("once it has ended, run: callvault retention finish")
+            }
             Error::ReadOnly(_) => Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE),
             Error::Io { ref source, .. } if may_not_write(source) => {
                 Self::new(Code::Unexpected, message).hint(MAY_NOT_WRITE)

@@ -17,7 +17,7 @@ use crate::{
     model::{id::Seq, kind::Kind},
     proof::{Hash, tree::leaf_hash},
     verify::{
-        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, journal, ledger, people,
+        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, journal, ledger, people, purges,
         rows,
         tree::{Said, Tree},
     },
@@ -92,9 +92,10 @@ pub(super) fn check(
         tally.findings.into_iter().for_each(|finding| summary.add(finding));
         on(Progress { stage: Stage::Ledger, done: summary.entries, total: head.0.unsigned_abs() });
     })?;
-    let entered = tree.journal();
+    let entered = tree.others();
     tree.finish(ask, summary);
     journal::check(archive, &entered, summary)?;
+    purges::check(archive, &entered, summary)?;
     if rows_to_make > 0 && are_current == Some(true) {
         summary.notes.push(Note::RowsToMake { records: rows_to_make });
     }

@@ -38,6 +38,8 @@ pub enum What {
     Newest,
     /// Rows are not what the newest version derives to, or are not there.
     Rows,
+    /// Something is gone that no disposal took, or a hold is not the one that was entered.
+    Disposal,
     /// The journal of accesses was changed, or its end is gone.
     Journal,
     /// What coverage is computed from says what cannot be.
@@ -62,6 +64,7 @@ impl What {
             What::Content => "content",
             What::Newest => "newest",
             What::Rows => "rows",
+            What::Disposal => "disposal",
             What::Journal => "journal",
             What::Coverage => "coverage",
             What::Index => "index",
@@ -188,6 +191,8 @@ pub enum Note {
     RowsToMake { records: u64 },
     /// A file among the sealed ones of which the archive knows nothing.
     SealedFileUnknown { file: String },
+    /// Of so many records that were disposed of something may be in files still.
+    DisposalUnfinished { records: u64 },
     /// Another version of the program made the rows.
     RowsOfOtherDerivation,
 }
@@ -214,6 +219,10 @@ impl fmt::Display for Note {
             Note::SealedFileUnknown { file } => {
                 write!(f, "the archive knows nothing of {file}; what it stores is not in there")
             }
+            Note::DisposalUnfinished { records } => write!(
+                f,
+                "{records} records were disposed of, and unused parts of files may still have something of them; go on with: callvault retention finish"
+            ),
             Note::RowsOfOtherDerivation => {
                 f.write_str("another version of this program made the rows; the next sync or reindex makes them anew")
             }

@@ -1,6 +1,6 @@
 //! The search index against the archive: its files against their checksums, its documents against the records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     archive::Archive,
@@ -102,9 +102,14 @@ impl Records {
 /// one. A record whose newest version came after is not looked at.
 fn documents(archive: &Archive, index: &Index, summary: &mut Summary) -> Result<()> {
     let mut seen = Records::default();
+    // What was disposed of leaves the index before the disposal is finished, and until then nobody sees it.
+    let unfinished: HashSet<RecordId> = archive.unfinished_purges()?.into_iter().collect();
     for (record_id, seq) in index.documents()? {
         summary.documents += 1;
         let is_new = seen.insert(record_id);
+        if unfinished.contains(&record_id) {
+            continue;
+        }
         if let Some(finding) = document(archive, index.position(), (record_id, seq), is_new)? {
             summary.add(finding.seq(seq).file("index"));
         }

@@ -40,10 +40,19 @@ pub(super) fn check(
                 findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
             }
             Entry::Key { .. } | Entry::SignedLate { .. } => said.hear(*seq, &entry),
-            Entry::Journal { .. } => said.hear(*seq, &entry),
-            Entry::Run { .. } | Entry::JournalKept { .. } => {}
+            Entry::Journal { .. } | Entry::Purged { .. } | Entry::HoldAdded { .. } => said.hear(*seq, &entry),
+            Entry::Run { .. }
+            | Entry::JournalKept { .. }
+            | Entry::HoldReleased { .. }
+            | Entry::RetentionSet { .. }
+            | Entry::Planned { .. }
+            | Entry::Approved { .. } => {}
             Entry::Version { kind, id, version, .. } => {
+                let is_purged = slice.purged.binary_search(seq).is_ok();
                 let message = match versions.get(seq) {
+                    Some(_) if is_purged => "the version is stored, and called disposed of",
+                    // Whether a disposal took it, the examination of disposals says.
+                    None if is_purged => continue,
                     Some(row) if row.key.is_some() => continue,
                     Some(_) => "the ledger names a version whose record is missing",
                     None => "the ledger names a version that is missing",
@@ -66,8 +75,17 @@ pub(super) fn check(
             }
         }
     }
+    for seq in slice.purged.iter().filter(|seq| !is_version(slice, **seq)) {
+        let message = "something is called disposed of that is the entry of no version";
+        findings.push(Finding::new(What::Unledgered, message).seq(*seq));
+    }
     unledgered(slice, &readable, findings);
     readable
+}
+
+fn is_version(slice: &Slice, seq: Seq) -> bool {
+    let line = slice.entries.binary_search_by_key(&seq, |(seq, _)| *seq).map(|at| &slice.entries[at].1);
+    line.is_ok_and(|line| line.starts_with("{\"op\":\"version\","))
 }
 
 /// One finding for each run of missing numbers, however long: a forged number may lie far out.

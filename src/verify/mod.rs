@@ -9,6 +9,7 @@ pub mod index;
 mod journal;
 pub mod ledger;
 mod people;
+mod purges;
 pub mod rows;
 mod sealed;
 mod structure;
@@ -132,6 +133,8 @@ pub struct Summary {
     pub rows: u64,
     /// Documents of the search index compared with the archive.
     pub documents: u64,
+    /// Versions that were disposed of, of which the ledger has the entries.
+    pub disposed: u64,
     /// Rows of the access journal whose hashes were computed again.
     pub accesses: u64,
     /// The first [`FINDINGS_MAX`].

@@ -11,7 +11,7 @@ use crate::{
         ledger::Entry,
         sealed::{check, table::Volume},
     },
-    model::id::Sha256,
+    model::id::{Seq, Sha256},
     verify::{Ask, Finding, Note, Result, Summary, What},
 };
 
@@ -43,7 +43,8 @@ pub(super) fn check(archive: &Archive, ask: &Ask, summary: &mut Summary) -> Resu
             summary.add(Finding::new(What::Sealed, message).file(file));
         }
     }
-    unknown(archive, &volumes, summary);
+    let gone = archive.gone_files().unwrap_or_default();
+    unknown(archive, &volumes, &gone, summary);
     Ok(())
 }
 
@@ -97,7 +98,7 @@ fn manifest_fault(path: &Path, sha256: Sha256) -> Option<String> {
 }
 
 /// Files of sealed bodies that nobody entered: of another archive, or of this one before an older copy was put back.
-fn unknown(archive: &Archive, volumes: &[Volume], summary: &mut Summary) {
+fn unknown(archive: &Archive, volumes: &[Volume], gone: &[(String, Seq)], summary: &mut Summary) {
     let Ok(months) = fs::read_dir(archive.folder().sealed()) else { return };
     let files = months.flatten().flat_map(|month| {
         let name = month.file_name().to_string_lossy().into_owned();
@@ -106,6 +107,7 @@ fn unknown(archive: &Archive, volumes: &[Volume], summary: &mut Summary) {
     });
     let mut unknown: Vec<String> = files
         .filter(|file| file.ends_with(".ndjson.zst") && !volumes.iter().any(|volume| volume.name.inside() == *file))
+        .filter(|file| !gone.iter().any(|(name, _)| name == file))
         .collect();
     unknown.sort();
     summary.notes.extend(unknown.into_iter().map(|file| Note::SealedFileUnknown { file }));

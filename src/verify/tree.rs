@@ -30,7 +30,8 @@ pub struct Kept {
 pub(super) struct Said {
     pub(super) keys: Vec<(Seq, Entry)>,
     pub(super) late: Vec<(Seq, Entry)>,
-    pub(super) journal: Vec<(Seq, Entry)>,
+    /// What others than this examine: accesses, disposals, holds.
+    pub(super) others: Vec<(Seq, Entry)>,
 }
 
 impl Said {
@@ -38,7 +39,9 @@ impl Said {
         match entry {
             Entry::Key { .. } => self.keys.push((seq, entry.clone())),
             Entry::SignedLate { .. } => self.late.push((seq, entry.clone())),
-            Entry::Journal { .. } => self.journal.push((seq, entry.clone())),
+            Entry::Journal { .. } | Entry::Purged { .. } | Entry::HoldAdded { .. } => {
+                self.others.push((seq, entry.clone()));
+            }
             _ => {}
         }
     }
@@ -96,7 +99,7 @@ impl Tree {
     pub(super) fn take(&mut self, after: Seq, leaves: Vec<Hash>, said: Said) {
         self.said.keys.extend(said.keys);
         self.said.late.extend(said.late);
-        self.said.journal.extend(said.journal);
+        self.said.others.extend(said.others);
         self.waiting.insert(after, leaves);
         while let Some(leaves) = self.waiting.remove(&Seq(i64::try_from(self.edge.size()).unwrap_or(i64::MAX))) {
             if leaves.is_empty() {
@@ -124,9 +127,9 @@ impl Tree {
         }
     }
 
-    /// What the entries say of the access journal.
-    pub(super) fn journal(&mut self) -> Vec<(Seq, Entry)> {
-        std::mem::take(&mut self.said.journal)
+    /// What the entries say of accesses, disposals and holds.
+    pub(super) fn others(&mut self) -> Vec<(Seq, Entry)> {
+        std::mem::take(&mut self.said.others)
     }
 
     /// Compares what was made with what is signed.

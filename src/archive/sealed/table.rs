@@ -96,14 +96,36 @@ pub(crate) fn place_sql(connection: &Connection) -> Result<(&'static str, &'stat
     })
 }
 
-/// All files, by month.
+/// Files in whose place a disposal has put others, or none.
+pub(crate) fn gone(connection: &Connection) -> Result<Vec<VolumeName>> {
+    if !schema::has_retention(connection)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare_cached("SELECT month, n FROM volume WHERE gone_seq IS NOT NULL")?;
+    let names = statement.query_map([], |row| name(row, 0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(names.into_iter().flatten().collect())
+}
+
+/// Entries of files that are gone, each with the disposal that says so.
+pub(crate) fn gone_entries(connection: &Connection) -> Result<Vec<(VolumeName, Seq)>> {
+    if !schema::has_retention(connection)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare_cached("SELECT month, n, gone_seq FROM volume WHERE gone_seq IS NOT NULL")?;
+    let rows = statement.query_map([], |row| Ok((name(row, 0)?, Seq(row.get(2)?))))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(rows.into_iter().filter_map(|(name, seq)| Some((name?, seq))).collect())
+}
+
+/// All files in use, by month.
 pub(crate) fn volumes(connection: &Connection) -> Result<Vec<Volume>> {
     if !schema::has_sealed(connection)? {
         return Ok(Vec::new());
     }
-    let mut statement = connection.prepare_cached(
-        "SELECT volume_id, month, n, seq, bytes, sha256, manifest_sha256, emptied FROM volume ORDER BY month, n",
-    )?;
+    let in_use = if schema::has_retention(connection)? { "WHERE gone_seq IS NULL" } else { "" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT volume_id, month, n, seq, bytes, sha256, manifest_sha256, emptied FROM volume {in_use} ORDER BY month, n",
+    ))?;
     let mut rows = statement.query([])?;
     let mut volumes = Vec::new();
     while let Some(row) = rows.next()? {

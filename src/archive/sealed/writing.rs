@@ -80,7 +80,27 @@ struct Written {
     places: Vec<(Seq, Place)>,
 }
 
+/// A file that has its name and is in no ledger yet.
+pub(crate) struct Rewritten {
+    volume_id: i64,
+    places: Vec<(Seq, Place)>,
+    contents: Contents,
+    entry: Entry,
+}
+
 impl ArchiveWriter {
+    /// Writes those versions of a file that stay into another one, reads it back and gives it its name. Until it is entered
+    /// ([`enter_rewritten`]), the next sealing takes it away again.
+    pub(crate) fn rewrite(&mut self, volume: &Volume, stays: &[Choice], level: i32, now: Timestamp) -> Result<Rewritten> {
+        let sealing = Sealing { month: volume.name.month, kinds: Vec::new(), level, now };
+        let name = self.free_name(sealing.month)?;
+        let on: &mut OnProgress<'_> = &mut |_| ControlFlow::Continue(());
+        let changed = || Error::Volume { path: name.path(&self.folder), what: "could not be made anew".into() };
+        let written = self.write(name, stays, &sealing, on)?.ok_or_else(changed)?;
+        let contents = self.read_back(&written, &sealing, on)?.ok_or_else(changed)?;
+        self.give_name(name, written, contents, &sealing)
+    }
+
     /// Seals what there is of a month in frames. `None` when there is nothing, or it was stopped before it was done: then nothing has
     /// changed.
     ///
@@ -179,7 +199,7 @@ impl ArchiveWriter {
 
     /// Takes away files that were made and never entered in the ledger. What has come under such a name since is somebody else's
     /// and stays.
-    fn forget_unentered(&mut self) -> Result<()> {
+    pub(crate) fn forget_unentered(&mut self) -> Result<()> {
         for volume in table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_none()) {
             let folder = volume.name.folder(&self.folder);
             let made = [(volume.name.file(), volume.sha256), (volume.name.manifest(), volume.manifest_sha256)];
@@ -281,6 +301,18 @@ impl ArchiveWriter {
 
     /// Gives the file its name and enters it in the ledger; from here on its versions are read from there.
     fn enter(&mut self, name: VolumeName, written: Written, contents: Contents, sealing: &Sealing) -> Result<()> {
+        let named = self.give_name(name, written, contents, sealing)?;
+        self.transaction(|transaction, _| enter(transaction, &named).map(drop))
+    }
+
+    /// Gives a file and its manifest their names, of which the table `volume` has to know before.
+    fn give_name(
+        &mut self,
+        name: VolumeName,
+        written: Written,
+        contents: Contents,
+        sealing: &Sealing,
+    ) -> Result<Rewritten> {
         let folder = name.folder(&self.folder);
         let path = folder.join(name.file());
         let failed = |error| disk(&path, error);
@@ -320,12 +352,7 @@ impl ArchiveWriter {
             manifest: Sha256::of(&text).to_string(),
             sealed: sealing.now,
         };
-        self.transaction(|transaction, _| {
-            let seq = ledger::append(transaction, &entry)?;
-            transaction.execute("UPDATE volume SET seq = ?2 WHERE volume_id = ?1", params![volume_id, seq.0])?;
-            note_kinds(transaction, volume_id, &manifest.contents)?;
-            written.places.iter().try_for_each(|place| note_place(transaction, volume_id, place))
-        })
+        Ok(Rewritten { volume_id, places: written.places, contents: manifest.contents, entry })
     }
 
     /// Empties the frames of what a file holds, and notes when that is done.
@@ -351,6 +378,26 @@ impl ArchiveWriter {
         self.connection.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [volume.id])?;
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// Enters a file, in the caller's transaction.
+fn enter(transaction: &Connection, named: &Rewritten) -> Result<Seq> {
+    let seq = ledger::append(transaction, &named.entry)?;
+    transaction.execute("UPDATE volume SET seq = ?2 WHERE volume_id = ?1", params![named.volume_id, seq.0])?;
+    note_kinds(transaction, named.volume_id, &named.contents)?;
+    named.places.iter().try_for_each(|place| note_place(transaction, named.volume_id, place))?;
+    Ok(seq)
+}
+
+/// Enters a file that takes the place of another, whose places are forgotten already; its versions have no frames.
+pub(crate) fn enter_rewritten(transaction: &Connection, named: &Rewritten) -> Result<()> {
+    enter(transaction, named)?;
+    let has_frames = "SELECT EXISTS (SELECT 1 FROM sealed CROSS JOIN version ON version.seq = sealed.seq
+        WHERE sealed.volume_id = ?1 AND version.frame IS NOT NULL)";
+    if !transaction.query_row(has_frames, [named.volume_id], |row| row.get::<_, bool>(0))? {
+        transaction.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [named.volume_id])?;
+    }
+    Ok(())
 }
 
 /// Rows that only become shorter would leave their pages half empty, so they are taken out and put in again.
