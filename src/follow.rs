@@ -276,6 +276,37 @@ pub fn tail(archive: &Archive, after: Seq, limit: usize) -> Result<Option<Vec<En
     Ok(Some(entries))
 }
 
+/// The newest versions among `seqs`, as the index takes them.
+pub fn entries(archive: &Archive, seqs: &[Seq]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(seqs.len());
+    each_entry(archive, seqs, &mut |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// Takes records that were disposed of out of the index, and all that it had of them off the disk. The caller holds the writer's lock.
+pub fn forget(archive: &Archive, records: &[RecordId]) -> Result<()> {
+    let index = archive.folder().index();
+    for left in [index.with_extension("old"), beside(archive.folder())] {
+        if left.exists() {
+            fs::remove_dir_all(&left).map_err(|source| Error::SetAside { path: left.clone(), source })?;
+        }
+    }
+    if !index.exists() {
+        return Ok(());
+    }
+    let mut following = open_or_begin(&index)?;
+    catch_up_with(archive, &mut following, &|| false)?;
+    for record in records {
+        following.indexer.remove(*record);
+    }
+    following.commit()?;
+    following.indexer.compact()?;
+    Ok(following.indexer.finish()?)
+}
+
 /// Commits at the head of the ledger, unless given up before. What was not handed over is read from there, so that no entry is passed unseen.
 fn finish(archive: &Archive, mut following: Following, given_up: &dyn Fn() -> bool) -> Result<u64> {
     let head = archive.head()?;

@@ -23,6 +23,7 @@ pub mod model;
 pub mod proof;
 pub mod query;
 pub mod reindex;
+pub mod retain;
 pub mod seal;
 pub mod search;
 pub mod simulate;

@@ -1,6 +1,9 @@
 //! One question, one answer: what the text means comes from the search index, everything else from the archive.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
 
 use crate::{
     archive::{
@@ -18,6 +21,8 @@ use crate::{
     search::{self, Behind, Index, Match, Matches, Order, Query, State, SyntaxError, Within},
 };
 
+/// Records whose texts are in memory at a time.
+const READ_AT_ONCE: usize = 2000;
 /// Versions that the index has not reached and that are still indexed in memory for one query: about a second's work.
 const TAIL_MAX: usize = 5_000;
 /// Matches looked up at a time: few at first, so that a short answer is quick.
@@ -165,6 +170,24 @@ fn each_part(archive: &Archive, selection: &Selection, on: &mut dyn FnMut(Part<'
         on((&wanted, Some(&found)))?;
         reach(archive, sought.not_searched)
     })
+}
+
+/// Which of `records` a text matches, read from the records themselves and not from the index on disk.
+pub fn matching(archive: &Archive, text: &str, records: &[RecordId]) -> Result<HashSet<RecordId>> {
+    let query = parse(text)?;
+    let mut seqs = Vec::with_capacity(records.len());
+    for record in records {
+        seqs.extend(archive.record(*record)?.and_then(|(_, newest)| newest));
+    }
+    let mut matching = HashSet::new();
+    for chunk in seqs.chunks(READ_AT_ONCE) {
+        let index = Index::in_memory(follow::entries(archive, chunk)?)?;
+        search::each(None, Some(&index), &query, Within::default(), &mut |record, _| {
+            matching.insert(record);
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(matching)
 }
 
 fn parse(text: &str) -> Result<Query> {

@@ -40,6 +40,14 @@ pub struct User {
     pub login_uid: Option<u32>,
 }
 
+impl User {
+    /// The number of the person: who logged in, where the system knows.
+    #[must_use]
+    pub fn person(&self) -> u32 {
+        self.login_uid.unwrap_or(self.uid)
+    }
+}
+
 /// A row's line. Its JSON is the contract of docs/format.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]

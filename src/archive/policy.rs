@@ -73,7 +73,8 @@ impl Scope {
     /// [`Error::Hold`] where there is a kind in it that this program does not know: then nobody knows what it covers.
     pub fn filter(&self) -> Result<Filter> {
         let kind = |name: &String| {
-            Kind::of_name(name).ok_or_else(|| Error::Hold(format!("a hold is about the kind '{name}', which is unknown")))
+            Kind::of_name(name)
+                .ok_or_else(|| Error::Hold(format!("a hold is about the kind '{name}', which is unknown")))
         };
         Ok(Filter {
             participants: self.participants.clone(),
@@ -162,9 +163,13 @@ impl Archive {
         holds(&self.connection)
     }
 
-    /// The records that a filter means, and those that the hold covered when it was added.
-    pub fn held_by(&self, hold: &Hold) -> Result<HashSet<RecordId>> {
-        held_by(&self.connection, hold)
+    /// The records that a hold covers: those of its filter that its text matches, where it has one, and those that it covered when it
+    /// was added.
+    ///
+    /// # Errors
+    /// [`Error::Hold`] where it has a text and nobody has looked what that matches.
+    pub fn held_by(&self, hold: &Hold, matches: Option<&HashSet<RecordId>>) -> Result<HashSet<RecordId>> {
+        covered(&self.connection, hold, matches)
     }
 
     /// The rules in force; `None` where nobody has set any, and everything is kept.
@@ -395,15 +400,19 @@ pub(crate) fn hold_seqs(connection: &Connection) -> Result<HashSet<Seq>> {
     Ok(statement.query_map([], |row| row.get(0).map(Seq))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What a hold covers by its filter and by what it covered at first; its text is not looked at.
-pub(crate) fn held_by(connection: &Connection, hold: &Hold) -> Result<HashSet<RecordId>> {
-    let mut records = select::record_ids(connection, &hold.scope.filter()?)?;
-    records.extend(held_from_the_beginning(connection, hold)?);
-    Ok(records)
-}
-
-pub(crate) fn held_from_the_beginning(connection: &Connection, hold: &Hold) -> Result<HashSet<RecordId>> {
+pub(crate) fn covered(
+    connection: &Connection,
+    hold: &Hold,
+    matches: Option<&HashSet<RecordId>>,
+) -> Result<HashSet<RecordId>> {
+    let mut covered = select::record_ids(connection, &hold.scope.filter()?)?;
+    if hold.scope.text.is_some() {
+        let unread = || Error::Hold(format!("the text of the hold '{}' was not looked at", hold.name));
+        let matches = matches.ok_or_else(unread)?;
+        covered.retain(|record| matches.contains(record));
+    }
     let mut statement = connection.prepare("SELECT record_id FROM held WHERE hold_id = ?1")?;
     let rows = statement.query_map([hold.id], |row| row.get(0).map(RecordId))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    covered.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    Ok(covered)
 }

@@ -20,7 +20,7 @@ use crate::{
         people,
         policy::{self, Hold},
         rows::{self, kind_code, kind_of},
-        schema, select,
+        schema,
         sealed::{
             table::{self, Choice, Volume},
             writing::{self, Rewritten},
@@ -283,24 +283,13 @@ impl ArchiveWriter {
 fn check_holds(connection: &Connection, disposal: &Disposal, texts: &TextMatches) -> Result<()> {
     let in_force = policy::holds(connection)?.into_iter().filter(|hold| hold.released.is_none());
     for hold in in_force {
-        let covered = covered(connection, &hold, texts)?;
+        let covered = policy::covered(connection, &hold, texts.get(&hold.id))?;
         let records = disposal.records.iter().filter(|record| covered.contains(record)).count() as u64;
         if records > 0 || is_about(connection, &hold, disposal.person.as_deref())? {
             return Err(Error::Held { hold: hold.name, records });
         }
     }
     Ok(())
-}
-
-fn covered(connection: &Connection, hold: &Hold, texts: &TextMatches) -> Result<HashSet<RecordId>> {
-    let mut covered = select::record_ids(connection, &hold.scope.filter()?)?;
-    if hold.scope.text.is_some() {
-        let unread = || Error::Hold(format!("the text of the hold '{}' was not looked at", hold.name));
-        let matches = texts.get(&hold.id).ok_or_else(unread)?;
-        covered.retain(|record| matches.contains(record));
-    }
-    covered.extend(policy::held_from_the_beginning(connection, hold)?);
-    Ok(covered)
 }
 
 /// Whether a hold names who is to be erased, be there a record or not.
@@ -416,9 +405,9 @@ pub fn hash_of_seqs(seqs: impl Iterator<Item = Seq>) -> Sha256 {
 
 fn forget_record(transaction: &Transaction<'_>, record_id: RecordId) -> Result<()> {
     let sql = "SELECT kind, id FROM record WHERE record_id = ?1";
-    let (kind, id) = transaction.prepare_cached(sql)?.query_row([record_id.0], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, rusqlite::types::Value>(1)?))
-    })?;
+    let (kind, id) = transaction
+        .prepare_cached(sql)?
+        .query_row([record_id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, rusqlite::types::Value>(1)?)))?;
     if let Some(kind) = kind_of(kind) {
         rows::remove(transaction, record_id, kind)?;
     }
@@ -480,7 +469,8 @@ pub(crate) fn any(connection: &Connection) -> Result<bool> {
 
 /// Whether a record that is known and has no version was disposed of.
 pub(crate) fn is_purged(connection: &Connection, kind: Kind, id: &str) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM record JOIN purged USING (record_id) WHERE record.kind = ?1 AND record.id = ?2)";
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM record JOIN purged USING (record_id) WHERE record.kind = ?1 AND record.id = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![kind_code(kind), guid::to_sql(id)], |row| row.get(0))?)
 }
 

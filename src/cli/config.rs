@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 use crate::{
+    archive::policy::Rule,
     cli::{
         credential,
         env::Env,
@@ -24,7 +25,8 @@ use crate::{
         self, Cloud,
         budget::{Allowance, Rates},
     },
-    model::{relisting::Policy, retention::Retention, time::Age},
+    model::{kind::Kind, relisting::Policy, retention::Retention, time::Age},
+    retain::rule,
     seal::{LEVEL, LEVELS},
 };
 
@@ -39,6 +41,7 @@ pub struct File {
     pub seal: SealFile,
     pub ledger: LedgerFile,
     pub journal: JournalFile,
+    pub disposal: DisposalFile,
 }
 
 impl File {
@@ -102,6 +105,26 @@ pub struct LedgerFile {
     pub checkpoint_stdout: bool,
     /// A time-stamp authority (RFC 3161) that vouches for when it was there.
     pub timestamp_url: Option<String>,
+}
+
+/// The table `[disposal]`: how long records are kept, and who may dispose of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DisposalFile {
+    /// Whether a second person has to approve a disposal.
+    pub approval: bool,
+    pub rule: Vec<RuleFile>,
+}
+
+/// A table of `[[disposal.rule]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleFile {
+    pub kind: String,
+    #[serde(rename = "type")]
+    pub call_type: Option<String>,
+    /// Whole days, weeks or years.
+    pub keep: String,
 }
 
 /// The table `[journal]`: the journal of accesses.
@@ -176,6 +199,23 @@ impl Config {
             Ok(fits) if LEVELS.contains(&level) => Ok((self.file.seal.when_due.unwrap_or(true), fits)),
             _ => Err(usage(format!("[seal] level: {level} is not one of 1 to 22"))),
         }
+    }
+
+    /// Whether a second person has to approve a disposal.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.file.disposal.approval
+    }
+
+    /// The rules of retention as the config file has them; in force they are once somebody set them.
+    pub fn rules(&self) -> Result<Vec<Rule>> {
+        let rule = |file: &RuleFile| {
+            let wrong = |what: String| usage(format!("[[disposal.rule]] {what}"));
+            let kind: Kind = file.kind.parse().map_err(|error| wrong(format!("kind: {error}")))?;
+            let keep_days = rule::parse_keep(&file.keep).map_err(|error| wrong(format!("keep: {error}")))?;
+            Ok(Rule { kind: kind.name().to_owned(), call_type: file.call_type.clone(), keep_days })
+        };
+        self.file.disposal.rule.iter().map(rule).collect()
     }
 
     /// Whether accesses are noted in the journal.

@@ -177,9 +177,8 @@ impl From<archive::Error> for Failure {
             Error::Io { ref source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
                 Self::new(Code::Unexpected, message).hint(LIMITS)
             }
-            Error::Held { .. } => {
-                Self::new(Code::Usage, message).hint("nothing was disposed of; callvault hold list shows what holds cover")
-            }
+            Error::Held { .. } => Self::new(Code::Usage, message)
+                .hint("nothing was disposed of; callvault hold list shows what holds cover"),
             Error::Hold(_) | Error::Plan(_) => Self::new(Code::Usage, message),
             Error::NoRoom { .. } => Self::new(Code::Incomplete, message)
                 .hint("what was disposed of is gone from view; make room, then run: callvault retention finish"),

@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod export;
 mod failures;
+mod hold;
 mod init;
 mod journal;
 mod key;
@@ -24,6 +25,7 @@ mod outlook;
 mod paper;
 mod query;
 mod reindex;
+mod retention;
 mod retry;
 mod seal;
 mod searched;
@@ -105,6 +107,8 @@ enum Command {
     Retry(retry::Args),
     Reindex(reindex::Args),
     Seal(seal::Args),
+    Hold(hold::Args),
+    Retention(retention::Args),
     Checkpoint(checkpoint::Args),
     Key(key::Args),
     Simulate(simulate::Args),
@@ -258,6 +262,8 @@ fn accessed(command: &Command) -> Option<&'static str> {
         Command::Export(_) => Some("export"),
         Command::Verify(_) => Some("verify"),
         Command::Journal(_) => Some("journal"),
+        Command::Hold(args) => Some(args.name()),
+        Command::Retention(args) => Some(args.name()),
         _ => None,
     }
 }
@@ -279,6 +285,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Code> {
         Command::Retry(args) => retry::run(&args, context),
         Command::Reindex(args) => reindex::run(&args, context),
         Command::Seal(args) => seal::run(&args, context),
+        Command::Hold(args) => hold::run(&args, context),
+        Command::Retention(args) => retention::run(&args, context),
         Command::Checkpoint(args) => checkpoint::run(&args, context),
         Command::Key(args) => key::run(&args, context),
         Command::Simulate(args) => simulate::run(&args, context),

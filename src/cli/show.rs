@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    archive::{links::Linked, sealed::VolumeName, versions::VersionInfo},
+    archive::{Archive, ledger::Entry, links::Linked, purge::Tombstone, sealed::VolumeName, versions::VersionInfo},
     cli::{
         Context,
         exit::{Code, Result},
@@ -12,7 +12,7 @@ use crate::{
     },
     model::{
         derive,
-        id::{Seq, Version},
+        id::{RecordKey, Seq, Version},
         kind::Kind,
         link::Confidence,
         time::Timestamp,
@@ -76,6 +76,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let archive = context.archive()?;
     let key = archive.find(&args.id)?.ok_or_else(|| usage(format!("the archive holds no record {}", args.id)))?;
     let versions = archive.versions(&key)?;
+    disposed(args, &archive, &key, &versions)?;
     if args.versions {
         return list(&versions, args.format);
     }
@@ -117,6 +118,29 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         to_stdout(|out| render::record(&shown, out))?;
     }
     Ok(Code::Done)
+}
+
+/// Refuses what was disposed of: all of a record, or the version asked for.
+fn disposed(args: &Args, archive: &Archive, key: &RecordKey, versions: &[VersionInfo]) -> Result<()> {
+    let mut tombstones = archive.tombstones(key)?;
+    if tombstones.is_empty() && versions.is_empty() {
+        tombstones = archive.tombstones(&RecordKey { kind: key.kind, id: args.id.clone() })?;
+    }
+    let is_meant = |tombstone: &&Tombstone| match args.version {
+        Some(version) => tombstone.version == Version(version),
+        None => versions.is_empty(),
+    };
+    let Some(tombstone) = tombstones.iter().rev().find(is_meant) else { return Ok(()) };
+    let Entry::Purged { why, time, .. } = archive.entry(tombstone.purge)? else { return Ok(()) };
+    let what = args.version.map_or_else(String::new, |version| format!("version {version} of "));
+    let why = if why == "erasure" { "an erasure" } else { "the rules of retention" };
+    Err(usage(format!(
+        "{what}{} was disposed of on {} by {why}: ledger entry {}",
+        args.id,
+        time.to_seconds_text(),
+        tombstone.purge
+    ))
+    .hint(format!("callvault retention certificate {} prints the certificate", tombstone.purge)))
 }
 
 fn list(versions: &[VersionInfo], format: Format) -> Result<Code> {

@@ -17,8 +17,8 @@ use crate::{
     model::{id::Seq, kind::Kind},
     proof::{Hash, tree::leaf_hash},
     verify::{
-        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, journal, ledger, people, purges,
-        rows,
+        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, journal, ledger, people,
+        purges, rows,
         tree::{Said, Tree},
     },
 };

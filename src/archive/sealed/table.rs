@@ -111,7 +111,8 @@ pub(crate) fn gone_entries(connection: &Connection) -> Result<Vec<(VolumeName, S
     if !schema::has_retention(connection)? {
         return Ok(Vec::new());
     }
-    let mut statement = connection.prepare_cached("SELECT month, n, gone_seq FROM volume WHERE gone_seq IS NOT NULL")?;
+    let mut statement =
+        connection.prepare_cached("SELECT month, n, gone_seq FROM volume WHERE gone_seq IS NOT NULL")?;
     let rows = statement.query_map([], |row| Ok((name(row, 0)?, Seq(row.get(2)?))))?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(rows.into_iter().filter_map(|(name, seq)| Some((name?, seq))).collect())

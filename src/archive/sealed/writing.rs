@@ -91,7 +91,13 @@ pub(crate) struct Rewritten {
 impl ArchiveWriter {
     /// Writes those versions of a file that stay into another one, reads it back and gives it its name. Until it is entered
     /// ([`enter_rewritten`]), the next sealing takes it away again.
-    pub(crate) fn rewrite(&mut self, volume: &Volume, stays: &[Choice], level: i32, now: Timestamp) -> Result<Rewritten> {
+    pub(crate) fn rewrite(
+        &mut self,
+        volume: &Volume,
+        stays: &[Choice],
+        level: i32,
+        now: Timestamp,
+    ) -> Result<Rewritten> {
         let sealing = Sealing { month: volume.name.month, kinds: Vec::new(), level, now };
         let name = self.free_name(sealing.month)?;
         let on: &mut OnProgress<'_> = &mut |_| ControlFlow::Continue(());

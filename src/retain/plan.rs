@@ -1,0 +1,185 @@
+//! What would be disposed of, written down so that a second person can look at it. It has ids and times in it, and no name.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    archive::{Archive, policy::Rules},
+    model::{
+        id::{RecordId, RecordKey, Seq},
+        kind::Kind,
+        time::Timestamp,
+    },
+    retain::{Error, Result, held, rule},
+};
+
+/// The document of a plan. Members may be added in later formats; none is renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// 1
+    pub format: u32,
+    /// `rules` or `erasure`.
+    pub why: String,
+    pub made: Timestamp,
+    /// uid of who made it.
+    pub by: u32,
+    /// Version of the rules of retention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// SHA-256 of what proves that it is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+    pub records: Vec<Item>,
+    /// What is due and stays, because it is held.
+    pub held: Vec<HeldBack>,
+}
+
+/// A record to be disposed of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    pub kind: String,
+    pub id: String,
+    pub start: Option<Timestamp>,
+    pub versions: u64,
+    /// Its row, for this program alone.
+    #[serde(skip)]
+    pub record_id: RecordId,
+}
+
+/// How many due records a hold keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The hold's entry in the ledger.
+    pub hold: Seq,
+    #[serde(skip)]
+    pub name: String,
+    pub records: u64,
+}
+
+/// How much of a kind, and when it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OfKind {
+    pub records: u64,
+    pub versions: u64,
+    pub first_start: Option<Timestamp>,
+    pub last_start: Option<Timestamp>,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn record_ids(&self) -> Vec<RecordId> {
+        self.records.iter().map(|item| item.record_id).collect()
+    }
+
+    /// By name of the kind.
+    #[must_use]
+    pub fn by_kind(&self) -> BTreeMap<&str, OfKind> {
+        let mut kinds: BTreeMap<&str, OfKind> = BTreeMap::new();
+        for item in &self.records {
+            let of_kind = kinds.entry(&item.kind).or_default();
+            of_kind.records += 1;
+            of_kind.versions += item.versions;
+            of_kind.first_start = [of_kind.first_start, item.start].into_iter().flatten().min();
+            of_kind.last_start = of_kind.last_start.max(item.start);
+        }
+        kinds
+    }
+
+    /// Leaves only what `approved` has as well.
+    pub fn only_of(&mut self, approved: &Plan) {
+        let known: HashSet<(&str, &str)> = approved.records.iter().map(|item| (&*item.kind, &*item.id)).collect();
+        self.records.retain(|item| known.contains(&(&*item.kind, &*item.id)));
+    }
+}
+
+/// Plans what the rules in force make due at `now`; what is held is left out and told.
+pub fn by_rules(archive: &Archive, rules: &Rules, by: u32, now: Timestamp) -> Result<Plan> {
+    require_all_rows(archive)?;
+    let mut records = Vec::new();
+    archive.each_aged(now, &mut |aged| {
+        if rule::is_due(&rules.rules, &aged, now) {
+            let (kind, versions) = (aged.kind.name().to_owned(), aged.versions);
+            records.push(Item { kind, id: aged.id, start: aged.start, versions, record_id: aged.record_id });
+        }
+    })?;
+    let ids: Vec<RecordId> = records.iter().map(|item| item.record_id).collect();
+    let mut back = Vec::new();
+    for (hold, covered) in held(archive, &ids)? {
+        records.retain(|item| !covered.contains(&item.record_id));
+        back.push(HeldBack { hold: hold.seq, name: hold.name, records: covered.len() as u64 });
+    }
+    let (why, rules) = ("rules".to_owned(), Some(rules.version));
+    Ok(Plan { format: 1, why, made: now, by, rules, reason: None, proof: None, records, held: back })
+}
+
+/// Plans the erasure of one person: every record in which they take part, and what the directory said of them.
+///
+/// # Errors
+/// Where nobody or several people are meant. What is held is refused when it is carried out, as a whole.
+pub fn erasure(
+    archive: &Archive,
+    person: &str,
+    (reason, proof): (String, String),
+    by: u32,
+    now: Timestamp,
+) -> Result<(Plan, Vec<String>)> {
+    use crate::model::filter::{Filter, Selection};
+
+    require_all_rows(archive)?;
+    let names = archive.names_of(person)?;
+    if let [_, _, ..] = &names.object_ids[..] {
+        let ids = names.object_ids.join(", ");
+        return Err(Error::Usage(format!(
+            "--person: several people are meant, by the object ids {ids}; name one of them"
+        )));
+    }
+    let filter = Filter { participants: vec![person.to_owned()], ..Filter::default() };
+    let mut records = Vec::new();
+    let versions = |key: &RecordKey| archive.versions(key).map(|versions| versions.len() as u64);
+    let mut outcome = Ok(());
+    archive.for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
+        let key = RecordKey { kind: hit.kind, id: hit.id };
+        match versions(&key) {
+            Ok(versions) => {
+                let (kind, start, record_id) = (key.kind.name().to_owned(), hit.start, hit.record_id);
+                records.push(Item { kind, id: key.id, start, versions, record_id });
+                std::ops::ControlFlow::Continue(())
+            }
+            Err(error) => {
+                outcome = Err(error);
+                std::ops::ControlFlow::Break(())
+            }
+        }
+    })?;
+    outcome?;
+    for (record_id, key) in archive.directory_records(&names.object_ids)? {
+        let versions = versions(&key)?;
+        records.push(Item { kind: Kind::Person.name().to_owned(), id: key.id, start: None, versions, record_id });
+    }
+    if records.is_empty() {
+        return Err(Error::Usage(format!("--person: the archive knows nobody by '{person}'")));
+    }
+    let mut back = Vec::new();
+    let ids: Vec<RecordId> = records.iter().map(|item| item.record_id).collect();
+    for (hold, covered) in held(archive, &ids)? {
+        back.push(HeldBack { hold: hold.seq, name: hold.name, records: covered.len() as u64 });
+    }
+    let (reason, proof) = (Some(reason), Some(proof));
+    let plan =
+        Plan { format: 1, why: "erasure".to_owned(), made: now, by, rules: None, reason, proof, records, held: back };
+    Ok((plan, names.words))
+}
+
+/// What has no rows is met by no filter, also by that of no hold.
+fn require_all_rows(archive: &Archive) -> Result<()> {
+    archive.require_rows()?;
+    match archive.underived()? {
+        0 => Ok(()),
+        n => Err(Error::Usage(format!(
+            "{n} records have no rows yet, so nobody knows which holds cover them: run callvault reindex"
+        ))),
+    }
+}
