@@ -198,9 +198,12 @@ impl ArchiveWriter {
         check_holds(&self.connection, disposal, texts)?;
         let records: HashSet<i64> = disposal.records.iter().map(|record| record.0).collect();
         let mut rewritten = Vec::new();
+        // What a disposal that was cut off wrote.
+        self.forget_unentered()?;
         for volume in table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_some()) {
             let (stays, goes) = contents(&self.connection, &volume, &records)?;
             if goes > 0 {
+                self.tidy(volume.name.month)?;
                 let new = if stays.is_empty() { None } else { Some(self.rewrite(&volume, &stays, level, now)?) };
                 rewritten.push((volume, new));
             }

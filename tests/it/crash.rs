@@ -109,7 +109,7 @@ fn a_lock_file_that_nobody_holds_blocks_nobody() {
 
 /// Starts `line` and kills it after a random while, again and again, and says how often it was still at work. The archive is
 /// whole after each.
-fn kill_at_random(bench: &Bench, line: &str, times: u32, longest_ms: u64) -> u32 {
+pub(crate) fn kill_at_random(bench: &Bench, line: &str, times: u32, longest_ms: u64) -> u32 {
     let mut killed = 0;
     for _ in 0..times {
         let wait = Duration::from_millis(rand::rng().random_range(5..longest_ms));

@@ -193,7 +193,7 @@ impl ArchiveWriter {
     }
 
     /// Takes away what a sealing that was cut off left: files that are in no ledger, whose bodies are all in their frames.
-    fn tidy(&mut self, month: Month) -> Result<()> {
+    pub(crate) fn tidy(&mut self, month: Month) -> Result<()> {
         self.forget_unentered()?;
         let folder = VolumeName { month, n: 1 }.folder(&self.folder);
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
