@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, config::DbConfig, params};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,6 +26,9 @@ const SCHEMA: &str = include_str!("../../schema/access.sql");
 const APPLICATION_ID: i32 = 0x6361_6c61;
 /// The format of journals that this program writes.
 const FORMAT: i64 = 1;
+/// Small pages, since an access is a row or two, and each is written anew with its page.
+const PAGE_BYTES: i64 = 1024;
+const LOG_PAGES_MAX: i64 = 128;
 /// Others hold the lock for a row or two.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -112,6 +115,10 @@ impl Journal {
             FORMAT => {}
             found => return Err(Error::Newer { found, known: FORMAT }),
         }
+        // Moving the log into the database takes the disk milliseconds, so it is done once in some forty accesses, and by whoever writes
+        // the archive; the log stays short, since each first reader goes through it.
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES_MAX, |_| Ok(()))?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // What a crash of the machine may take is the last rows; what a crash of the program may take, none.
         connection.pragma_update(None, "synchronous", "normal")?;
         Ok(Self { connection })
@@ -169,6 +176,16 @@ impl Journal {
         Ok(rows.len() as u64)
     }
 
+    /// Moves the log into the database, so that the journal is one file when nobody asks anything.
+    pub(crate) fn close(folder: &Folder) -> Result<()> {
+        if folder.access().is_file() {
+            let journal = Self::open(folder)?;
+            journal.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            journal.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        }
+        Ok(())
+    }
+
     fn append(&mut self, line: &Line, arguments: Option<(&[u8], &str)>) -> Result<i64> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let n = append(&transaction, line, arguments)?;
@@ -179,6 +196,7 @@ impl Journal {
 
 /// Beside the program that makes it at the same moment, it is made once.
 fn make(connection: &mut Connection) -> Result<()> {
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if transaction.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? == 0 {

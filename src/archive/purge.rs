@@ -127,6 +127,18 @@ impl Archive {
         names_of(&self.connection, asked)
     }
 
+    /// Whether the directory knows a number as nobody's but of people with these object ids.
+    pub fn is_nobody_elses(&self, number: &str, object_ids: &[String]) -> Result<bool> {
+        let digits = crate::model::phone::reversed_digits(number);
+        let end: String = digits.chars().take(crate::archive::who::OWN_DIGITS_MIN).collect();
+        let sql = "SELECT DISTINCT person.id FROM person_term JOIN person USING (record_id, version)
+                   WHERE what = ?1 AND term >= ?2 AND term < ?2 || ':'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![people::What::Number as i64, end], |row| Ok(guid::from_sql(row.get_ref(0)?)))?;
+        let ids = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(ids.into_iter().flatten().all(|id| object_ids.contains(&id.to_lowercase())))
+    }
+
     /// Records of the directory about people with these object ids.
     pub fn directory_records(&self, object_ids: &[String]) -> Result<Vec<(RecordId, RecordKey)>> {
         let sql = "SELECT record_id FROM record WHERE kind = ?1 AND id = ?2 AND newest_seq IS NOT NULL";
@@ -403,7 +415,8 @@ fn versions_of(connection: &Connection, records: &HashSet<i64>) -> Result<Vec<(i
 /// Over ledger numbers in ascending order, each with a line feed: what a disposal's entry has of what it took.
 #[must_use]
 pub fn hash_of_seqs(seqs: impl Iterator<Item = Seq>) -> Sha256 {
-    Sha256::of(seqs.map(|seq| format!("{seq}\n")).collect::<String>().as_bytes())
+    let lines = seqs.fold(String::new(), |lines, seq| lines + &seq.to_string() + "\n");
+    Sha256::of(lines.as_bytes())
 }
 
 fn forget_record(transaction: &Transaction<'_>, record_id: RecordId) -> Result<()> {

@@ -27,7 +27,7 @@ use crate::{
 
 /// A number that stands in the directory without its country is somebody's from so many digits on: fewer are an extension or lack
 /// their area, and others have the same.
-const OWN_DIGITS_MIN: usize = 8;
+pub(crate) const OWN_DIGITS_MIN: usize = 8;
 
 /// Identities that may be meant.
 #[derive(Debug, Default)]

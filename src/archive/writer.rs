@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::{
     archive::{
-        access::JournalReader,
+        access::{Journal, JournalReader},
         batch::{Kept, Prepared},
         checkpoints::{self, Signer, Signing},
         connection, delta,
@@ -405,6 +405,9 @@ impl ArchiveWriter {
         self.connection.busy_timeout(CHECKPOINT_WAIT)?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.connection.busy_timeout(connection::BUSY)?;
+        if let Err(error) = Journal::close(&self.folder) {
+            tracing::debug!(%error, "the journal of accesses keeps its log");
+        }
         Ok(())
     }
 

@@ -33,10 +33,12 @@ impl Act {
     }
 
     /// Notes something that was asked for in another way than by arguments: a statement from stdin.
-    pub(super) fn also(&self, command: &str, text: &str, now: Timestamp) -> std::result::Result<(), Error> {
+    pub(super) fn also(&self, command: &str, text: &str, context: &Context) {
         let mut open = self.open.borrow_mut();
-        let Some((journal, _)) = open.as_mut() else { return Ok(()) };
-        journal.begin(&user(), command, &[text.to_owned()], now).map(drop)
+        let Some((journal, _)) = open.as_mut() else { return };
+        if let Err(error) = journal.begin(&user(), command, &[text.to_owned()], Timestamp::now()) {
+            context.note(&untold(&error));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         Context, access,
         ask::FilterArgs,
         checkpoint,
-        exit::{Code, Failure, Result},
+        exit::{Code, Result},
         ledger_key, query as asked,
         render::plain,
         show::Format,
@@ -108,8 +108,12 @@ fn add(name: &str, matter: &str, everything: bool, filter: &FilterArgs, context:
     }
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
     let signing = ledger_key::signed(context, &mut writer, context.now)?;
-    writer.derive_missing(&mut |_| ControlFlow::Continue(()))?;
-    let covered = covered(&Archive::open(&context.folder())?, &selection, context)?;
+    match writer.derive_missing(&mut |_| ControlFlow::Continue(())) {
+        // Damage keeps nobody from holding the rest.
+        Err(error) if !error.is_damage() => return Err(error.into()),
+        _ => {}
+    }
+    let (covered, whole) = covered(&Archive::open(&context.folder())?, &selection, context)?;
     let seq = writer.add_hold((name, matter), &scope, &covered, access::user().person(), Timestamp::now())?;
     context.act.count(covered.len() as u64);
     let code = end(&mut writer, context)?;
@@ -120,20 +124,17 @@ fn add(name: &str, matter: &str, everything: bool, filter: &FilterArgs, context:
         context.note("it covers no record so far: look at its filter with the same words in callvault query");
     }
     signing.trouble()?;
-    Ok(code)
+    Ok(code.max(whole))
 }
 
-/// The records that a hold to be added covers.
-fn covered(archive: &Archive, selection: &Selection, context: &Context) -> Result<HashSet<RecordId>> {
+/// The records that a hold to be added covers, and whether all could be looked at; what could not be is asked again at each disposal.
+fn covered(archive: &Archive, selection: &Selection, context: &Context) -> Result<(HashSet<RecordId>, Code)> {
     let mut covered = HashSet::new();
     let reach = query::for_each(archive, selection, &mut |hit| {
         covered.insert(hit.record_id);
         ControlFlow::Continue(())
     })?;
-    match asked::told(reach, context) {
-        Code::Done => Ok(covered),
-        code => Err(Failure::new(code, "what the hold covers is not known in full, so it was not added")),
-    }
+    Ok((covered, asked::told(reach, context)))
 }
 
 fn release(name: &str, reason: &str, context: &Context) -> Result<Code> {

@@ -137,9 +137,8 @@ fn typed(act: &Act) -> String {
     let is_simple = |word: &str| {
         !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || "-_./:=@+,*".contains(letter))
     };
-    let word = |word: &String| match is_simple(word) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    let word = |word: &String| {
+        if is_simple(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
     };
     arguments.iter().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -18,7 +18,6 @@ use crate::{
         render::rows::Writer,
         signals, statements, usage,
     },
-    model::time::Timestamp,
 };
 
 /// Ask the archive in SQL, for reading only
@@ -150,7 +149,7 @@ impl Shell<'_> {
 
     fn answer(&self, statement: &str) -> Result<()> {
         if !self.is_typed {
-            self.context.act.also("sql", statement, Timestamp::now())?;
+            self.context.act.also("sql", statement, self.context);
         }
         let stdout = io::stdout();
         let columns_max = stdout.is_terminal().then_some(CELL_COLUMNS_MAX);

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{Archive, policy::Rules},
+    archive::{self, Archive, policy::Rules},
     model::{
+        hit::{Matched, Through},
         id::{RecordId, RecordKey, Seq},
         kind::Kind,
+        phone::PhoneQuery,
         time::Timestamp,
     },
     retain::{Error, Result, held, rule},
@@ -33,6 +35,9 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
     pub records: Vec<Item>,
+    /// Of an erasure: records that may be another person's, and stay.
+    #[serde(default)]
+    pub uncertain: u64,
     /// What is due and stays, because it is held.
     pub held: Vec<HeldBack>,
 }
@@ -112,7 +117,7 @@ pub fn by_rules(archive: &Archive, rules: &Rules, by: u32, now: Timestamp) -> Re
         back.push(HeldBack { hold: hold.seq, name: hold.name, records: covered.len() as u64 });
     }
     let (why, rules) = ("rules".to_owned(), Some(rules.version));
-    Ok(Plan { format: 1, why, made: now, by, rules, reason: None, proof: None, records, held: back })
+    Ok(Plan { format: 1, why, made: now, by, rules, reason: None, proof: None, records, uncertain: 0, held: back })
 }
 
 /// Plans the erasure of one person: every record in which they take part, and what the directory said of them.
@@ -129,6 +134,11 @@ pub fn erasure(
     use crate::model::filter::{Filter, Selection};
 
     require_all_rows(archive)?;
+    let is_certain = person.contains('@') || uuid::Uuid::try_parse(person.trim()).is_ok() || PhoneQuery::parse(person).is_some();
+    if !is_certain {
+        let what = "--person: a name may be several people's; name them by object id, UPN, mail address or phone number";
+        return Err(Error::Usage(what.to_owned()));
+    }
     let names = archive.names_of(person)?;
     if let [_, _, ..] = &names.object_ids[..] {
         let ids = names.object_ids.join(", ");
@@ -140,7 +150,24 @@ pub fn erasure(
     let mut records = Vec::new();
     let versions = |key: &RecordKey| archive.versions(key).map(|versions| versions.len() as u64);
     let mut outcome = Ok(());
+    let mut uncertain = 0;
+    let mut is_theirs = |matched: &Matched| match (&matched.through, &matched.person.phone) {
+        _ if matched.masked => Ok(false),
+        (Some(Through::NumberOf(_)), Some(number)) => archive.is_nobody_elses(number, &names.object_ids),
+        _ => Ok(true),
+    };
     archive.for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
+        match hit.matched.iter().map(&mut is_theirs).collect::<archive::Result<Vec<bool>>>() {
+            Ok(theirs) if theirs.contains(&true) => {}
+            Ok(_) => {
+                uncertain += 1;
+                return std::ops::ControlFlow::Continue(());
+            }
+            Err(error) => {
+                outcome = Err(error);
+                return std::ops::ControlFlow::Break(());
+            }
+        }
         let key = RecordKey { kind: hit.kind, id: hit.id };
         match versions(&key) {
             Ok(versions) => {
@@ -169,7 +196,7 @@ pub fn erasure(
     }
     let (reason, proof) = (Some(reason), Some(proof));
     let plan =
-        Plan { format: 1, why: "erasure".to_owned(), made: now, by, rules: None, reason, proof, records, held: back };
+        Plan { format: 1, why: "erasure".to_owned(), made: now, by, rules: None, reason, proof, records, uncertain, held: back };
     Ok((plan, names.words))
 }
 

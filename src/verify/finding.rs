@@ -191,6 +191,8 @@ pub enum Note {
     RowsToMake { records: u64 },
     /// A file among the sealed ones of which the archive knows nothing.
     SealedFileUnknown { file: String },
+    /// The journal of accesses was in use when this copy was made, and cannot be read where nothing may be written.
+    JournalUnread,
     /// Of so many records that were disposed of something may be in files still.
     DisposalUnfinished { records: u64 },
     /// Another version of the program made the rows.
@@ -219,6 +221,9 @@ impl fmt::Display for Note {
             Note::SealedFileUnknown { file } => {
                 write!(f, "the archive knows nothing of {file}; what it stores is not in there")
             }
+            Note::JournalUnread => f.write_str(
+                "the journal of accesses was not looked at: it was in use when this copy was made, and can be read only where it may be written",
+            ),
             Note::DisposalUnfinished { records } => write!(
                 f,
                 "{records} records were disposed of, and unused parts of files may still have something of them; go on with: callvault retention finish"

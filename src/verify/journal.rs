@@ -2,19 +2,19 @@
 
 use crate::{
     archive::{
-        Archive,
+        Archive, Error,
         access::{Checked, JournalReader},
         ledger::Entry,
     },
     model::id::Seq,
-    verify::{Finding, Result, Summary, What},
+    verify::{Finding, Note, Summary, What},
 };
 
 /// The journal's file, for findings.
 const FILE: &str = "access.db";
 
 /// `entered` is what the ledger says of it.
-pub(super) fn check(archive: &Archive, entered: &[(Seq, Entry)], summary: &mut Summary) -> Result<()> {
+pub(super) fn check(archive: &Archive, entered: &[(Seq, Entry)], summary: &mut Summary) {
     let entered: Vec<(Seq, i64, &str)> = entered
         .iter()
         .filter_map(|(seq, entry)| match entry {
@@ -26,10 +26,15 @@ pub(super) fn check(archive: &Archive, entered: &[(Seq, Entry)], summary: &mut S
     let opened = JournalReader::open(archive.folder());
     let checked = match opened.and_then(|journal| journal.map(|journal| journal.check(&asked)).transpose()) {
         Ok(checked) => checked.unwrap_or_default(),
+        // A copy where nothing may be written, made while the journal's log was in use.
+        Err(Error::Unclosed(_)) => {
+            summary.notes.push(Note::JournalUnread);
+            return;
+        }
         Err(error) => {
             let message = format!("the journal cannot be read: {error}");
             summary.add(Finding::new(What::Journal, message).file(FILE));
-            return Ok(());
+            return;
         }
     };
     for (n, message) in &checked.faults {
@@ -37,7 +42,6 @@ pub(super) fn check(archive: &Archive, entered: &[(Seq, Entry)], summary: &mut S
     }
     summary.accesses = checked.rows.unsigned_abs();
     compare(&entered, &checked, summary);
-    Ok(())
 }
 
 fn compare(entered: &[(Seq, i64, &str)], checked: &Checked, summary: &mut Summary) {

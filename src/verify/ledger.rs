@@ -39,8 +39,11 @@ pub(super) fn check(
             Entry::Created { .. } => {
                 findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
             }
-            Entry::Key { .. } | Entry::SignedLate { .. } => said.hear(*seq, &entry),
-            Entry::Journal { .. } | Entry::Purged { .. } | Entry::HoldAdded { .. } => said.hear(*seq, &entry),
+            Entry::Key { .. }
+            | Entry::SignedLate { .. }
+            | Entry::Journal { .. }
+            | Entry::Purged { .. }
+            | Entry::HoldAdded { .. } => said.hear(*seq, &entry),
             Entry::Run { .. }
             | Entry::JournalKept { .. }
             | Entry::HoldReleased { .. }

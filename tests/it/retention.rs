@@ -99,6 +99,8 @@ fn somebody_erased_is_in_no_file_any_more() {
     let before = proofs(&archive);
     drop(archive);
 
+    let by_name = ["retention", "erase", "--person", "Wendelin", "--reason", "r", "--proof", &proof, "--yes"];
+    bench.args(&by_name).ends_with(2).telling("a name may be several people's");
     let shown = erase(&[]).ends_with(0);
     assert!(shown.text().contains("call: 1 records") && shown.text().contains("person: 1 records"), "{}", shown.text());
     assert_eq!(count(&bench), 3, "nothing has changed");

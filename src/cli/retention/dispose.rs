@@ -34,7 +34,7 @@ pub(super) struct ApplyArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EraseArgs {
-    /// Whom: object id, UPN or mail, display name, or phone number
+    /// Whom: object id, UPN or mail, or phone number; a name may be several people's
     #[arg(long, value_name = "WHO")]
     person: String,
     /// Why; goes into the ledger, where nothing can be taken out again: name nobody
@@ -139,19 +139,19 @@ fn enter(plan: &Plan, path: &Path, context: &Context) -> Result<()> {
 pub(super) fn approve(path: &Path, context: &Context) -> Result<Code> {
     let (plan, sha256) = read(path)?;
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
-    let signing = ledger_key::signed(context, &mut writer, context.now)?;
+    ledger_key::signed(context, &mut writer, context.now)?.trouble()?;
     let seq = writer.approve_plan(sha256, access::user().person(), Timestamp::now())?;
     let code = hold::end(&mut writer, context)?;
     context.act.count(plan.records.len() as u64);
     to_stdout(|out| writeln!(out, "approved, ledger entry {seq}: {} records", plan.records.len()))?;
-    signing.trouble()?;
     Ok(code)
 }
 
 fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>) -> Result<Code> {
     let uid = access::user().person();
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
-    let signing = ledger_key::signed(context, &mut writer, context.now)?;
+    // What the key would not sign is not done.
+    ledger_key::signed(context, &mut writer, context.now)?.trouble()?;
     retain::finish(&mut writer)?;
     writer.derive_missing(&mut |_| ControlFlow::Continue(()))?;
     let (plan, words, approved, now) = {
@@ -204,7 +204,6 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
         write_new(path, certificate.as_bytes(), "--certificate")?;
     }
     finished?;
-    signing.trouble()?;
     Ok(if given? { Code::Done } else { Code::Incomplete })
 }
 
@@ -279,6 +278,13 @@ pub(super) fn text(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
             of_kind.versions,
             time(of_kind.first_start),
             time(of_kind.last_start)
+        )?;
+    }
+    if plan.uncertain > 0 {
+        writeln!(
+            out,
+            "left: {} records that may be another's: a number with stars, or one that others in the directory have too",
+            plan.uncertain
         )?;
     }
     plan.held.iter().try_for_each(|held| {
