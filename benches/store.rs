@@ -36,6 +36,10 @@ use callvault::{
 };
 use uuid::Uuid;
 
+/// As the program does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Documents that are ready and wait for the writer.
