@@ -320,7 +320,7 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
         let record_id = insert_record(transaction, key, seq, modified)?;
         insert_version(transaction, record_id, seq, prepared)?;
         rows.insert(transaction, record_id, key, (seq, version), &prepared.derived)?;
-        return Ok(Kept::Stored { record_id, seq, version, newest: true });
+        return Ok(Kept::Stored { record_id, seq, version, newest: true, first: true });
     };
     let kept = match stored_seq(transaction, record_id, version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
@@ -339,7 +339,7 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
                 // What later versions leave out may now be another.
                 people::forget(transaction, record_id)?;
             }
-            Kept::Stored { record_id, seq, version, newest: is_newest }
+            Kept::Stored { record_id, seq, version, newest: is_newest, first: false }
         }
     };
     if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
