@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     // What the index has not read yet, a query reads from the ledger as a follower would.
     ("query", &["archive", "follow", "model", "search"]),
     ("tables", &["model"]),
-    ("sync", &["archive", "follow", "graph", "model", "proof"]),
+    ("sync", &["archive", "follow", "graph", "model"]),
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
     ("export", &["archive", "model", "query", "tables"]),
