@@ -30,20 +30,13 @@ impl Prepared {
     /// # Errors
     /// [`Error::Unfit`] when its bodies do not make up a document.
     pub fn new(document: &Document, frames: &mut FrameWriter) -> Result<Self> {
-        let mut json = frames.take_json();
-        let outcome = Self::of(document, frames, &mut json);
-        frames.give_json(json);
-        outcome
-    }
-
-    fn of(document: &Document, frames: &mut FrameWriter, json: &mut String) -> Result<Self> {
-        document.assemble_into(json).map_err(|source| Error::Unfit { key: document.key.clone(), source })?;
+        let json = document.assemble().map_err(|source| Error::Unfit { key: document.key.clone(), source })?;
         Ok(Self {
             key: document.key.clone(),
             version: document.version,
             frame: frames.write(&document.parts)?,
             json_sha256: Sha256::of(json.as_bytes()),
-            derived: derive::derive(document, json),
+            derived: derive::derive(document, &json),
         })
     }
 }

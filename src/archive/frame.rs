@@ -125,8 +125,6 @@ pub struct FrameWriter {
     content: Vec<u8>,
     /// Room for any frame, so that one that waits for the writer takes no more than its own length.
     room: Vec<u8>,
-    /// Room for the document of the same bodies, for whoever makes both: fresh memory for each costs more than filling it.
-    json: String,
 }
 
 /// A compressed frame and what the ledger says of it.
@@ -150,25 +148,13 @@ impl FrameWriter {
             compressor.set_parameter(parameter).map_err(Error::Compression)?;
         }
         let dictionary_id = dictionary.map(|dictionary| dictionary.id);
-        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new(), json: String::new() })
+        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new() })
     }
 
     /// The dictionary that it uses.
     #[must_use]
     pub fn dictionary_id(&self) -> Option<i64> {
         self.dictionary_id
-    }
-
-    /// Lends out its room for a document, whatever is in it.
-    pub(crate) fn take_json(&mut self) -> String {
-        std::mem::take(&mut self.json)
-    }
-
-    /// Takes the room back, of which it keeps no more than the next document is likely to need.
-    pub(crate) fn give_json(&mut self, mut json: String) {
-        json.clear();
-        json.shrink_to(CONTENT_BYTES_KEPT);
-        self.json = json;
     }
 
     pub fn write(&mut self, parts: &[Part]) -> Result<Frame> {

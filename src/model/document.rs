@@ -110,22 +110,11 @@ impl Document {
     /// # Errors
     /// When a body is not the JSON object that its `what` promises.
     pub fn assemble(&self) -> Result<String, AssembleError> {
-        let mut out = String::new();
-        self.assemble_into(&mut out)?;
-        Ok(out)
-    }
-
-    /// The same into `out`, in the place of what that holds.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn assemble_into(&self, out: &mut String) -> Result<(), AssembleError> {
-        out.clear();
-        out.reserve(self.raw_bytes() + 64);
+        let mut out = String::with_capacity(self.raw_bytes() + 64);
         if let Some(row) = self.parts.iter().find(|part| part.what == What::Row) {
             let is_compact = outline(row)?.is_compact;
-            push(part_text(row)?, is_compact, out);
-            return Ok(());
+            push(part_text(row)?, is_compact, &mut out);
+            return Ok(out);
         }
         let parts = self.parts.iter().map(|part| Ok((part, outline(part)?))).collect::<Result<Vec<_>, _>>()?;
         let (_, record) = parts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
@@ -151,33 +140,33 @@ impl Document {
             match member.key {
                 "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
                 "\"sessions\"" => {
-                    sessions.write_member(member.key, out);
+                    sessions.write_member(member.key, &mut out);
                     sessions_written = true;
                 }
                 "\"participants_v2\"" if participants.asked => {
-                    participants.write_member(member.key, out);
+                    participants.write_member(member.key, &mut out);
                     participants_written = true;
                 }
                 _ => {
-                    push_comma(out);
+                    push_comma(&mut out);
                     out.push_str(member.key);
                     out.push(':');
-                    push(member.value, record.is_compact, out);
+                    push(member.value, record.is_compact, &mut out);
                 }
             }
             if member.key == "\"participants_v2@odata.context\"" && participants.asked && !has_participants {
-                participants.write_member("\"participants_v2\"", out);
+                participants.write_member("\"participants_v2\"", &mut out);
                 participants_written = true;
             }
         }
         if !sessions_written && parts.iter().any(|(part, _)| part.what == What::Sessions) {
-            sessions.write_member("\"sessions\"", out);
+            sessions.write_member("\"sessions\"", &mut out);
         }
         if participants.asked && !participants_written {
-            participants.write_member("\"participants_v2\"", out);
+            participants.write_member("\"participants_v2\"", &mut out);
         }
         out.push('}');
-        Ok(())
+        Ok(out)
     }
 }
 

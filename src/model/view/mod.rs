@@ -78,7 +78,9 @@ impl<'a, T: Object<'a>> Field<'a> for Vec<T> {
         reader.elements(|reader| {
             if reader.peek() == Some(b'{') {
                 self.push(T::default());
-                self.last_mut().into_iter().for_each(|element| element.read_members(reader));
+                if let Some(element) = self.last_mut() {
+                    element.read_members(reader);
+                }
             } else {
                 reader.skip();
             }
