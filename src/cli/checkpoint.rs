@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-pub(super) use self::put::{give_out, put};
+pub(super) use self::put::{Given, give_out, put};
 use crate::{
     archive::{ArchiveWriter, checkpoints::Signing},
     cli::{

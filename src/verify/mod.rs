@@ -11,6 +11,7 @@ pub mod ledger;
 mod people;
 pub mod rows;
 mod sealed;
+mod source;
 mod structure;
 mod tree;
 
@@ -20,10 +21,12 @@ use self::tree::Tree;
 
 pub use self::{
     finding::{Finding, Note, What},
+    source::{Compared, against_source},
     tree::Kept,
 };
 use crate::{
     archive::{self, Archive},
+    graph,
     model::id::Seq,
     proof::note::PublicKey,
     search,
@@ -40,6 +43,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error(transparent)]
+    Graph(graph::Error),
     #[error("a thread that reads the archive has ended unexpectedly")]
     Gone,
 }
@@ -132,6 +137,9 @@ pub struct Summary {
     pub rows: u64,
     /// Documents of the search index compared with the archive.
     pub documents: u64,
+    /// What was compared with Graph itself, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Compared>,
     /// The first [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// All of them.
