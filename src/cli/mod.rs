@@ -1,4 +1,4 @@
-//! The command line: one file a command, its arguments' doc comments are the help. Results go to stdout, all else to stderr.
+//! The command line: one file a command; the doc comments of commands and arguments are the help. Results go to stdout, all else to stderr.
 
 pub mod config;
 pub mod env;
@@ -33,18 +33,16 @@ mod verify;
 mod watch;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     thread,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use indicatif::MultiProgress;
-use tokio::{
-    runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     archive::{Archive, Folder},
@@ -83,24 +81,50 @@ struct Args {
     command: Command,
 }
 
+/// Each with its line of help. What a command takes is made when it is the one asked for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
+    /// Write a config file, and print the commands that register the app
     Init(init::Args),
+    /// Check the set-up: settings, sign-in, permissions, clock, archive; say how to mend what is wrong
     Doctor(doctor::Args),
+    /// Pull whatever is due and not yet covered
     Sync(sync::Args),
+    /// Search the archive
     Query(query::Args),
+    /// Show one record
     Show(show::Args),
+    /// Ask the archive in SQL, for reading only
+    ///
+    /// The tables and views are those of docs/schema.md; raw(ID) and raw(ID, VERSION) give the archived JSON of any version. Without
+    /// QUERY, statements come from stdin; on a terminal, .help tells what else there is
     Sql(sql::Args),
+    /// Export records
     Export(export::Args),
+    /// Check that what is stored is what was archived: bodies, ledger, rows, index
     Verify(verify::Args),
+    /// Show coverage, counts, sizes and the last runs
     Status(status::Args),
+    /// List the records that are still to fetch, with attempts, last error, next try and deadline
+    ///
+    /// Ends with 3 when there are any.
     Failures(failures::Args),
+    /// Fetch what is still to fetch, now: all of it, or the records named
+    ///
+    /// Lists nothing. Prints and ends as sync does.
     Retry(retry::Args),
+    /// Make rows and search index again from the raw records
     Reindex(reindex::Args),
+    /// Move the bodies of months that cannot change any more into files of their own, far smaller
     Seal(seal::Args),
+    /// Serve a simulated Microsoft Graph on loopback, for trying things out
     Simulate(simulate::Args),
+    /// Try the whole round on a simulated month of a small company
     Demo(demo::Args),
+    /// Print a completion script for a shell
     Completions(paper::CompletionsArgs),
+    /// Print the manual page
     Man(paper::ManArgs),
 }
 
@@ -192,16 +216,19 @@ fn keep_memory_private() {
 }
 
 /// A write beyond the limit on file sizes is to fail with an error that can be told: left alone, its signal ends the program
-/// without a word. Being listened to for a moment is enough, for tokio never hands a signal back.
+/// without a word. That somebody takes note of it is enough.
 fn outlive_the_file_size_limit() {
     // Where that is not possible the program still works, and dies at the limit as others do.
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-    let _entered = runtime.enter();
-    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default());
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    if error.use_stderr() || io::stdout().is_terminal() {
+        let _ = error.print();
+    } else {
+        // Without colours, and in one piece: clap writes line by line.
+        let _ = to_stdout(|out| write!(out, "{error}"));
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Done.into(),
         _ => Code::Usage.into(),

@@ -22,7 +22,6 @@ use crate::{
     verify::{self, Ask, Error, Summary},
 };
 
-/// Check that what is stored is what was archived: bodies, ledger, rows, index
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
