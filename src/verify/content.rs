@@ -15,7 +15,10 @@ use std::{
 use crate::{
     archive::{self, Archive, Folder, inspect::VersionRow, rows_read::RowReader, versions::VersionReader},
     model::{id::Seq, kind::Kind},
-    verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows},
+    verify::{
+        Ask, Error, Finding, Note, PAGES_KIB, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people,
+        rows,
+    },
 };
 
 /// Ledger entries that are read in one transaction.
@@ -125,7 +128,7 @@ fn run(plan: &Plan<'_>, take: &mut dyn FnMut(Tally)) -> Result<()> {
 /// Takes stretch after stretch until the head is reached or something keeps a thread from going on.
 fn work(plan: &Plan<'_>, tallies: &SyncSender<Tally>) -> Result<()> {
     let outcome = Archive::open(plan.folder).map_err(Error::from).and_then(|archive| {
-        archive.keep_few_pages()?;
+        archive.keep_few_pages(PAGES_KIB)?;
         let mut readers = (archive.version_reader(), archive.row_reader());
         while !plan.stop.load(Ordering::Relaxed) {
             let Some(stretch) = plan.take(&archive) else { break };
