@@ -267,9 +267,10 @@ fn add_people(connection: &Connection, people: &People, who: &mut Who) -> Result
     if people.is_empty() {
         return Ok(());
     }
-    let object_ids = json(people.keys());
+    // In capitals they stand as text.
+    let object_ids = json(people.keys().flat_map(|object_id| [object_id.clone(), object_id.to_uppercase()]));
     let sql = "SELECT identity_id, id FROM identity
-               WHERE id IN (SELECT unhex(value, '-') FROM json_each(?1) UNION ALL SELECT upper(value) FROM json_each(?1))
+               WHERE id IN (SELECT iif(value = lower(value), unhex(value, '-'), value) FROM json_each(?1))
                ORDER BY identity_id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([&object_ids])?;
@@ -298,7 +299,7 @@ struct Own {
     name: Option<String>,
 }
 
-/// Of those who have numbers or stand in the directory, by object id.
+/// Of those among `object_ids` who have numbers or stand in the directory, by object id.
 fn own_numbers(connection: &Connection, object_ids: &str) -> Result<BTreeMap<String, Own>> {
     let mut owners: BTreeMap<String, Own> = BTreeMap::new();
     let sql = format!(
@@ -314,8 +315,7 @@ fn own_numbers(connection: &Connection, object_ids: &str) -> Result<BTreeMap<Str
         own.name = person.display_name.or(person.user_principal_name).or(own.name.take());
     }
     let sql = "SELECT user_id, user_telephone_number FROM blocked_user
-               WHERE user_id IN (SELECT value FROM json_each(?1) UNION ALL SELECT upper(value) FROM json_each(?1))
-                   AND user_telephone_number IS NOT NULL";
+               WHERE user_id IN (SELECT value FROM json_each(?1)) AND user_telephone_number IS NOT NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([object_ids])?;
     while let Some(row) = rows.next()? {

@@ -283,3 +283,25 @@ pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 pub(crate) fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Code::Usage, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_command_says_what_the_list_of_commands_says() {
+        let about = |command: &clap::Command| {
+            let texts = [command.get_about(), command.get_long_about()];
+            texts.map(|text| text.map(ToString::to_string))
+        };
+        let mut whole = Args::command();
+        whole.build();
+        for listed in Args::command().get_subcommands() {
+            let command = whole.find_subcommand(listed.get_name()).unwrap();
+            assert!(listed.get_about().is_some(), "{}", listed.get_name());
+            assert_eq!(about(command), about(listed), "{}", listed.get_name());
+        }
+    }
+}
