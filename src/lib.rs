@@ -6,7 +6,7 @@
 //! - verbs: [`sync`], [`seal`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
 //! - joins: [`query`], [`follow`], [`tables`]
 //! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
-//! - ground: [`model`]
+//! - ground: [`model`], [`proof`]
 //! - beside: [`simulate`], a stand-in for Graph that shares nothing with the client
 
 pub mod archive;
@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod graph;
 pub mod httpd;
 pub mod model;
+pub mod proof;
 pub mod query;
 pub mod reindex;
 pub mod seal;

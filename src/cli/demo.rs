@@ -12,7 +12,7 @@ use tokio::{runtime::Runtime, sync::watch};
 use crate::{
     cli::{
         Context,
-        config::{Config, File, GraphFile},
+        config::{Config, File, GraphFile, LedgerFile},
         exit::{Code, Failure, Result},
         export,
         progress::Progress,
@@ -111,8 +111,9 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
         record_pages_per_5min: Some(50 * HURRY),
         ..GraphFile::default()
     };
+    let ledger = LedgerFile { key: Some(folder.with_extension("key")), ..LedgerFile::default() };
     Context {
-        config: Config::of_demo(folder.to_path_buf(), env, File { graph, ..File::default() }),
+        config: Config::of_demo(folder.to_path_buf(), env, File { graph, ledger, ..File::default() }),
         quiet: context.quiet,
         log_format: context.log_format,
         bars: context.bars.clone(),
@@ -179,8 +180,7 @@ impl Demo {
         )?;
 
         step("Is what is stored what was archived?", "verify")?;
-        let whole =
-            verify::run(&verify::Args { quick: false, sealed: None, format: show::Format::Text }, &self.context)?;
+        let whole = verify::run(&verify::Args::default(), &self.context)?;
         step("What is covered, and what is missing?", "status")?;
         let state = status::run(&status::Args::default(), &self.context)?;
         self.compare()?;

@@ -1,5 +1,6 @@
 //! The command line: one file a command; the doc comments of commands and arguments are the help. Results go to stdout, all else to stderr.
 
+mod checkpoint;
 pub mod config;
 pub mod env;
 pub mod exit;
@@ -15,6 +16,8 @@ mod doctor;
 mod export;
 mod failures;
 mod init;
+mod key;
+mod ledger_key;
 mod outlook;
 mod paper;
 mod query;
@@ -118,6 +121,10 @@ enum Command {
     Reindex(reindex::Args),
     /// Move the bodies of months that cannot change any more into files of their own, far smaller
     Seal(seal::Args),
+    /// Print the newest signed checkpoint of the ledger: kept elsewhere, it proves that nothing was changed or left out since
+    Checkpoint(checkpoint::Args),
+    /// Show the public key that the ledger's signatures are checked with; give it to whoever is to check
+    Key(key::Args),
     /// Serve a simulated Microsoft Graph on loopback, for trying things out
     Simulate(simulate::Args),
     /// Try the whole round on a simulated month of a small company
@@ -264,6 +271,8 @@ fn run(args: Args) -> Result<Code> {
         Command::Retry(args) => retry::run(&args, &context),
         Command::Reindex(args) => reindex::run(&args, &context),
         Command::Seal(args) => seal::run(&args, &context),
+        Command::Checkpoint(args) => checkpoint::run(&args, &context),
+        Command::Key(args) => key::run(&args, &context),
         Command::Simulate(args) => simulate::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => paper::completions(&args),

@@ -10,10 +10,12 @@ use std::{
 use crate::support::files_under;
 
 /// Each room of `src/` and those it may use.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("model", &[]),
+    ("proof", &[]),
     ("httpd", &[]),
-    ("archive", &["model"]),
+    // Every commit ends with a signed checkpoint over the ledger.
+    ("archive", &["model", "proof"]),
     ("search", &["model"]),
     ("graph", &["model"]),
     // Follower: reads the ledger, feeds the index.
@@ -26,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("reindex", &["archive", "follow", "model", "search"]),
     ("export", &["archive", "model", "query", "tables"]),
     // What the index should hold is what a follower would give it.
-    ("verify", &["archive", "follow", "model", "search"]),
+    ("verify", &["archive", "follow", "model", "proof", "search"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),
