@@ -47,12 +47,7 @@ const ENTERED_EVERY: Age = Age::hours(6);
 
 /// Enters a run that has ended into the ledger, in the caller's transaction: one that stored something, one that did not end well, and of
 /// others one every few hours.
-pub(crate) fn enter(
-    connection: &Connection,
-    run: RunId,
-    retention: Option<&Retention>,
-    now: Timestamp,
-) -> Result<()> {
+pub(crate) fn enter(connection: &Connection, run: RunId, retention: Option<&Retention>, now: Timestamp) -> Result<()> {
     let sql = "SELECT command, begun_ns, ended_ns, exit_code, head FROM run WHERE run_id = ?1";
     let (command, begun, ended, exit_code, head): (String, i64, i64, u8, i64) =
         connection
