@@ -239,9 +239,10 @@ impl Archive {
         RowReader::new(&self.connection)
     }
 
-    /// Keeps few pages of the database in memory: for one of several connections that read on and on.
-    pub fn keep_few_pages(&self) -> Result<()> {
-        Ok(self.connection.pragma_update(None, "cache_size", -2048)?)
+    /// Keeps so few pages of the database in memory: for one of several connections that read on and on; and for a question that is
+    /// soon answered, to which memory that it has not used before costs more than to read a page again.
+    pub fn keep_few_pages(&self, kib: u16) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "cache_size", -i64::from(kib))?)
     }
 
     /// The rows of a person, oldest version first.

@@ -17,7 +17,6 @@ use crate::{
     proof::{checkpoint::Checkpoint, note::Note},
 };
 
-/// Print the newest signed checkpoint of the ledger: kept elsewhere, it proves that nothing was changed or left out since
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {

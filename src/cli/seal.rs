@@ -29,7 +29,6 @@ use crate::{
     seal::{self, Ask, Due, LEVELS},
 };
 
-/// Move the bodies of months that cannot change any more into files of their own, far smaller
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this month, such as 2026-09

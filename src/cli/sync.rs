@@ -26,7 +26,6 @@ use crate::{
     },
 };
 
-/// Pull whatever is due and not yet covered
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Only these sources, separated by commas: calls, pstn, direct-routing, blocked-users, dial-out, sms, people

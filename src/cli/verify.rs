@@ -31,7 +31,6 @@ use crate::{
     verify::{self, Ask, Error, Kept, Subset, Summary},
 };
 
-/// Check that what is stored is what was archived: bodies, ledger, rows, index
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive

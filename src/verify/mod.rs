@@ -36,6 +36,8 @@ use crate::{
 pub const FINDINGS_MAX: usize = 1000;
 /// How many of the newest versions a quick look reads.
 const QUICK_VERSIONS: usize = 100;
+/// Of each connection's memory for pages.
+const PAGES_KIB: u16 = 2048;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,7 +187,7 @@ pub fn verify(archive: &Archive, ask: &Ask, on: &mut dyn FnMut(Progress)) -> Res
         Err(error) => return Err(error),
     };
     sealed::check(archive, ask, &mut summary)?;
-    archive.keep_few_pages()?;
+    archive.keep_few_pages(PAGES_KIB)?;
     content::check(archive, ask, tree, &mut summary, on)?;
     on(Progress { stage: Stage::Index, done: 0, total: 1 });
     index::check(archive, ask, &mut summary)?;
