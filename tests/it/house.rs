@@ -27,8 +27,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
     ("export", &["archive", "model", "query", "tables"]),
-    // What the index should hold is what a follower would give it.
-    ("verify", &["archive", "follow", "model", "proof", "search"]),
+    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say.
+    ("verify", &["archive", "follow", "graph", "model", "proof", "search"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),
