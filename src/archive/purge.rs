@@ -134,7 +134,8 @@ impl Archive {
         let sql = "SELECT DISTINCT person.id FROM person_term JOIN person USING (record_id, version)
                    WHERE what = ?1 AND term >= ?2 AND term < ?2 || ':'";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![people::What::Number as i64, end], |row| Ok(guid::from_sql(row.get_ref(0)?)))?;
+        let rows = statement
+            .query_map(params![people::What::Number as i64, end], |row| Ok(guid::from_sql(row.get_ref(0)?)))?;
         let ids = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(ids.into_iter().flatten().all(|id| object_ids.contains(&id.to_lowercase())))
     }
@@ -480,6 +481,9 @@ pub(crate) fn purged_between(connection: &Connection, after: Seq, to: Seq) -> Re
 
 /// Whether anything was ever disposed of.
 pub(crate) fn any(connection: &Connection) -> Result<bool> {
+    if !schema::has_retention(connection)? {
+        return Ok(false);
+    }
     Ok(connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM purge)")?.query_row([], |row| row.get(0))?)
 }
 

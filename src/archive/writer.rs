@@ -126,8 +126,7 @@ impl ArchiveWriter {
     fn sign_by(&mut self, begin: impl FnOnce(&Transaction<'_>) -> Result<Signer>, now: Timestamp) -> Result<()> {
         let (mut signer, edge) = self.transaction(|transaction, _| {
             let signer = begin(transaction)?;
-            let edge = signer.advance(transaction)?;
-            checkpoints::keep_newest(transaction, now)?;
+            let edge = signer.advance(transaction, Some(now))?;
             Ok((signer, edge))
         })?;
         signer.committed(edge);
@@ -184,15 +183,11 @@ impl ArchiveWriter {
         retention: Option<&Retention>,
         now: Timestamp,
     ) -> Result<()> {
-        let is_entered = self.transaction(|transaction, _| {
+        self.transaction_kept(Some(now), |transaction, _| {
             runs::end(transaction, run, exit_code, report, now)?;
             runs::enter(transaction, run, retention, now)
         })?;
         self.enter_journal(now)?;
-        // Were it not kept for a crash, no more were lost than a root on the way: it can be computed again.
-        if is_entered {
-            checkpoints::keep_newest(&self.connection, now)?;
-        }
         Ok(())
     }
 
@@ -415,9 +410,18 @@ impl ArchiveWriter {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
     ) -> Result<T> {
+        self.transaction_kept(None, work)
+    }
+
+    /// The same; where it appends to the ledger, the checkpoint over it is `kept` for good.
+    fn transaction_kept<T>(
+        &mut self,
+        kept: Option<Timestamp>,
+        work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
+    ) -> Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = work(&transaction, &mut self.rows).and_then(|value| {
-            let edge = self.signer.as_ref().map(|signer| signer.advance(&transaction)).transpose()?;
+            let edge = self.signer.as_ref().map(|signer| signer.advance(&transaction, kept)).transpose()?;
             transaction.commit()?;
             if let Some((signer, edge)) = self.signer.as_mut().zip(edge) {
                 signer.committed(edge);
@@ -432,31 +436,40 @@ impl ArchiveWriter {
 }
 
 pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
-    let key = &prepared.key;
-    let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
-    let modified =
-        todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
+    let (key, version) = (&prepared.key, prepared.version);
+    let known = known(transaction, key)?;
+    let dealt_with = known.as_ref().and_then(|known| known.modified);
+    let modified = todo::done(transaction, key, version)?.max(prepared.derived.record.last_modified).max(dealt_with);
+    let Some(Known { record_id, newest, .. }) = known else {
+        // Nearly every record: nothing of it is there, so nothing has to be looked for or taken away.
+        let seq = ledger::append(transaction, &entry(prepared))?;
+        let record_id = insert_record(transaction, key, seq, modified)?;
+        insert_version(transaction, record_id, seq, prepared)?;
+        rows.insert(transaction, record_id, key, (seq, version), &prepared.derived)?;
+        return Ok(Kept::Stored { record_id, seq, version, newest: true, first: true });
+    };
     if newest.is_none() && key.kind == Kind::Call && purge::is_purged(transaction, key.kind, &key.id)? {
         // It was disposed of.
         return Ok(Kept::Known { same_bytes: true });
     }
-    let kept = match stored_seq(transaction, record_id, prepared.version)? {
+    let kept = match stored_seq(transaction, record_id, version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
-            let is_newest = newest.is_none_or(|newest| prepared.version > newest);
-            let seq = insert_version(transaction, record_id, prepared)?;
+            let is_newest = newest.is_none_or(|newest| version > newest);
+            let seq = ledger::append(transaction, &entry(prepared))?;
+            insert_version(transaction, record_id, seq, prepared)?;
             if is_newest {
                 transaction
                     .prepare_cached(
                         "UPDATE record SET newest_seq = ?2, derived = ?3, modified_ns = ?4 WHERE record_id = ?1",
                     )?
                     .execute(params![record_id.0, seq.0, DERIVE_VERSION, modified.map(|time| time.0)])?;
-                rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
+                rows.replace(transaction, record_id, key, (seq, version), &prepared.derived)?;
             } else if key.kind == Kind::Person {
                 // What later versions leave out may now be another.
                 people::forget(transaction, record_id)?;
             }
-            Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
+            Kept::Stored { record_id, seq, version, newest: is_newest, first: false }
         }
     };
     if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
@@ -481,8 +494,8 @@ struct Known {
     modified: Option<Timestamp>,
 }
 
-/// The row of a record, made when there is none.
-fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
+/// The row of a record; `None` when there is none.
+fn known(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Option<Known>> {
     let found = transaction
         .prepare_cached(
             "SELECT record.record_id, version.version, record.modified_ns FROM record
@@ -494,15 +507,27 @@ fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
                 newest: row.get::<_, Option<i64>>(1)?.map(Version),
                 modified: row.get::<_, Option<i64>>(2)?.map(Timestamp),
             })
-        })
-        .optional()?;
-    if let Some(found) = found {
-        return Ok(found);
-    }
+        });
+    Ok(found.optional()?)
+}
+
+/// Makes the row of a record whose first version, and its rows, are stored next.
+fn insert_record(
+    transaction: &Transaction<'_>,
+    key: &RecordKey,
+    newest: Seq,
+    modified: Option<Timestamp>,
+) -> Result<RecordId> {
     let record_id = transaction
-        .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
-        .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
-    Ok(Known { record_id: RecordId(record_id), newest: None, modified: None })
+        .prepare_cached("INSERT INTO record (kind, id, newest_seq, derived, modified_ns) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .insert(params![
+            kind_code(key.kind),
+            guid::to_sql(&key.id),
+            newest.0,
+            DERIVE_VERSION,
+            modified.map(|time| time.0)
+        ])?;
+    Ok(RecordId(record_id))
 }
 
 fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {
@@ -512,8 +537,7 @@ fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Versi
         .optional()?)
 }
 
-fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, prepared: &Prepared) -> Result<Seq> {
-    let seq = ledger::append(transaction, &entry(prepared))?;
+fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, seq: Seq, prepared: &Prepared) -> Result<()> {
     let frame = &prepared.frame;
     transaction
         .prepare_cached(
@@ -527,7 +551,7 @@ fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, prepared: 
             frame.dictionary_id,
             i64::try_from(frame.raw_bytes).unwrap_or(i64::MAX)
         ])?;
-    Ok(seq)
+    Ok(())
 }
 
 fn entry(prepared: &Prepared) -> Entry {

@@ -2,11 +2,11 @@
 
 mod put;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-pub(super) use self::put::{give_out, put};
+pub(super) use self::put::{Given, give_out, put};
 use crate::{
     archive::{ArchiveWriter, checkpoints::Signing},
     cli::{
@@ -14,10 +14,10 @@ use crate::{
         exit::{Code, Result},
         ledger_key, to_stdout, usage,
     },
+    model::time::Timestamp,
     proof::{checkpoint::Checkpoint, note::Note},
 };
 
-/// Print the newest signed checkpoint of the ledger: kept elsewhere, it proves that nothing was changed or left out since
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
@@ -29,6 +29,11 @@ pub(super) struct Args {
 enum Command {
     /// Print all checkpoints that are kept, oldest first
     List,
+    /// Write all that a time-stamp authority vouched for into a folder: each checkpoint, and the answer about it (RFC 3161) as .tsr
+    Timestamps {
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Print the proof that an older checkpoint is the beginning of the newest (RFC 6962): a hash a line
     Consistency {
         /// The older checkpoint
@@ -47,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     match &args.command {
         None => newest(context),
         Some(Command::List) => list(context),
+        Some(Command::Timestamps { folder }) => timestamps(folder, context),
         Some(Command::Consistency { from }) => consistency(from, context),
         Some(Command::Sign { reason }) => sign(reason, context),
     }
@@ -67,11 +73,31 @@ fn list(context: &Context) -> Result<Code> {
     let checkpoints = context.archive()?.checkpoints()?;
     to_stdout(|out| {
         checkpoints.iter().try_for_each(|stored| {
-            let kept = stored.kept.map_or_else(|| "newest".to_owned(), |kept| kept.to_seconds_text());
+            let kept = stored.kept.map_or_else(|| "newest".to_owned(), Timestamp::to_seconds_text);
             let stamped = if stored.timestamp.is_some() { ", time-stamped" } else { "" };
             writeln!(out, "# {kept}{stamped}\n{}", stored.note)
         })
     })?;
+    Ok(Code::Done)
+}
+
+fn timestamps(folder: &Path, context: &Context) -> Result<Code> {
+    let trouble = |path: &Path, error: std::io::Error| usage(format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(folder).map_err(|error| trouble(folder, error))?;
+    let mut written = 0;
+    for stored in context.archive()?.checkpoints()? {
+        let Some(answer) = &stored.timestamp else { continue };
+        let path = folder.join(put::name(stored.size));
+        for (path, bytes) in [(path.clone(), stored.note.as_bytes()), (path.with_extension("tsr"), answer)] {
+            put::write_whole(&path, bytes).map_err(|error| trouble(&path, error))?;
+        }
+        written += 1;
+    }
+    if written == 0 {
+        return Err(usage("no checkpoint is time-stamped")
+            .hint("name an authority as [ledger] timestamp_url in the config file"));
+    }
+    context.note(&format!("{written} checkpoints with their time stamps written to {}", folder.display()));
     Ok(Code::Done)
 }
 
@@ -97,7 +123,8 @@ fn sign(reason: &str, context: &Context) -> Result<Code> {
         return Err(usage("--reason: say why the entries are to be trusted"));
     }
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
-    let key = ledger_key::of_writer(context)?.ok_or_else(|| {
+    let known = writer.ledger_key()?.map(|ledger| ledger.key);
+    let key = ledger_key::at_hand(context, known.as_ref())?.ok_or_else(|| {
         usage("the ledger's key is not there").hint("put it back, or let another sign: callvault key replace --lost")
     })?;
     match writer.sign_with(Some(&key), context.now)? {

@@ -18,7 +18,6 @@ use crate::{
     tables::Rows,
 };
 
-/// Export records
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

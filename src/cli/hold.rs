@@ -130,7 +130,7 @@ fn add(name: &str, matter: &str, everything: bool, filter: &FilterArgs, context:
 /// The records that a hold to be added covers, and whether all could be looked at; what could not be is asked again at each disposal.
 fn covered(archive: &Archive, selection: &Selection, context: &Context) -> Result<(HashSet<RecordId>, Code)> {
     let mut covered = HashSet::new();
-    let reach = query::for_each(archive, selection, &mut |hit| {
+    let reach = query::Reader::new(archive).for_each(selection, &mut |hit| {
         covered.insert(hit.record_id);
         ControlFlow::Continue(())
     })?;
@@ -154,7 +154,7 @@ fn release(name: &str, reason: &str, context: &Context) -> Result<Code> {
 pub(super) fn end(writer: &mut ArchiveWriter, context: &Context) -> Result<Code> {
     let given = checkpoint::give_out(writer, context);
     writer.checkpoint()?;
-    Ok(if given? { Code::Done } else { Code::Incomplete })
+    Ok(if given?.kept_back { Code::Incomplete } else { Code::Done })
 }
 
 #[derive(Serialize)]
@@ -208,7 +208,7 @@ fn count(archive: &Archive, hold: &Hold, context: &Context) -> Result<(u64, Code
     let (text, filter) = (hold.scope.text.clone(), hold.scope.filter()?);
     let selection = Selection { text, filter, ..Selection::default() };
     let mut found = HashSet::new();
-    let reach = query::for_each(archive, &selection, &mut |hit| {
+    let reach = query::Reader::new(archive).for_each(&selection, &mut |hit| {
         found.insert(hit.record_id);
         ControlFlow::Continue(())
     })?;

@@ -26,7 +26,6 @@ use crate::{
     },
 };
 
-/// Pull whatever is due and not yet covered
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Only these sources, separated by commas: calls, pstn, direct-routing, blocked-users, dial-out, sms, people
@@ -96,8 +95,9 @@ pub(super) fn setup(
     let mut settings = sync::Settings { policy: context.config.policy()?, ..sync::Settings::default() };
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let (folder, cloud) = (context.folder(), context.config.cloud()?);
-    let ledger_key = ledger_key::of_writer(context)?;
-    Ok(Setup { folder, cloud, graph, settings, ledger_key, local_now: context.now, stop, observer })
+    let own = context.with(context.config.clone());
+    let sign = Box::new(move |writer: &mut _, now| ledger_key::signed(&own, writer, now));
+    Ok(Setup { folder, cloud, graph, settings, sign, local_now: context.now, stop, observer })
 }
 
 /// One round, noted in the archive with its exit code.
@@ -121,9 +121,6 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             }
             summary.outlook = behind(context, round, &policy, measured(summary.requests, begun.elapsed(), pace));
             let (writer, now) = closing.writer();
-            if let Err(error) = writer.keep_journal(context.config.keeps_journal(), now) {
-                tracing::warn!(%error, "whether accesses are noted could not be entered");
-            }
             let sealed = match round.reach {
                 Reach::Everything => super::seal::after_round(writer, now, &stop, context),
                 Reach::Queue | Reach::AskedFor => Ok(Vec::new()),
@@ -133,9 +130,10 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             }
             let report = serde_json::to_string(&summary).unwrap_or_default();
             let code = sealed.as_ref().map_or_else(|failure| failure.code, |_| Code::of_round(&summary));
-            let mut given = Ok(true);
+            let mut given = Ok(checkpoint::Given::default());
             closing.end(code as u8, &report, &mut |writer| given = checkpoint::give_out(writer, context))?;
-            summary.checkpoint_kept_back = !given?;
+            let given = given?;
+            (summary.checkpoint_kept_back, summary.checkpoint) = (given.kept_back, given.for_stdout);
             sealed.map(|_| summary)
         }
         Err(error) => {
@@ -242,5 +240,6 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         out,
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
-    )
+    )?;
+    summary.checkpoint.iter().try_for_each(|note| write!(out, "{note}"))
 }

@@ -134,9 +134,11 @@ pub fn erasure(
     use crate::model::filter::{Filter, Selection};
 
     require_all_rows(archive)?;
-    let is_certain = person.contains('@') || uuid::Uuid::try_parse(person.trim()).is_ok() || PhoneQuery::parse(person).is_some();
+    let is_certain =
+        person.contains('@') || uuid::Uuid::try_parse(person.trim()).is_ok() || PhoneQuery::parse(person).is_some();
     if !is_certain {
-        let what = "--person: a name may be several people's; name them by object id, UPN, mail address or phone number";
+        let what =
+            "--person: a name may be several people's; name them by object id, UPN, mail address or phone number";
         return Err(Error::Usage(what.to_owned()));
     }
     let names = archive.names_of(person)?;
@@ -195,8 +197,18 @@ pub fn erasure(
         back.push(HeldBack { hold: hold.seq, name: hold.name, records: covered.len() as u64 });
     }
     let (reason, proof) = (Some(reason), Some(proof));
-    let plan =
-        Plan { format: 1, why: "erasure".to_owned(), made: now, by, rules: None, reason, proof, records, uncertain, held: back };
+    let plan = Plan {
+        format: 1,
+        why: "erasure".to_owned(),
+        made: now,
+        by,
+        rules: None,
+        reason,
+        proof,
+        records,
+        uncertain,
+        held: back,
+    };
     Ok((plan, names.words))
 }
 

@@ -249,7 +249,12 @@ fn machines_addresses_and_identifiers_are_found_whole_and_by_their_beginning() {
         ("i9-12900H", &[3]),
         ("e523d2ed-2966-4b6b-925b-754a88034cc5", &[4]),
         ("participant_id:e523d2ed*", &[4]),
+        ("participant_id:8:orgid:e523*", &[4]),
+        ("organizer:e523d2ed*", &[]),
         ("id:00000000-0000-4000-8000-000000000004", &[4]),
+        ("id:00000000-0000-4000-8000-000000000004*", &[4]),
+        ("id:00000000-0000-4000-8000-*", &[1, 2, 3, 4, 5]),
+        ("id:00000000-0000-4000-9*", &[]),
         ("19:meeting_NTg0@thread.v2", &[5]),
         ("https://teams.microsoft.com/l/meetup-join/19%3ameeting_NTg0%40thread.v2/0?context=y", &[5]),
         ("conversation:19:meeting_*", &[5]),
@@ -442,6 +447,31 @@ fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
     assert_eq!(count(Some(&disk), Some(&tail), &query, Within::default()).unwrap(), 4);
     assert_eq!(count(Some(&disk), None, &query, within).unwrap(), 1);
     assert_eq!(seqs(Matches::new(None, None, &query, Order::Newest, within, None)), [] as [i64; 0]);
+}
+
+#[test]
+fn fields_that_a_segment_has_nothing_of_are_not_looked_into_there_and_found_elsewhere() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), &[entry(1, &[(SearchField::Name, "alice")])], 1);
+    write(dir.path(), &[entry(2, &[(SearchField::Feedback, "alice was cut off")])], 2);
+    let index = open(dir.path());
+    let held = |field| index.segments().filter(|(_, held)| held.has(field)).count();
+    assert_eq!([SearchField::Name, SearchField::Feedback, SearchField::Device].map(held), [1, 1, 0]);
+    for order in [Order::Newest, Order::Oldest, Order::Relevance] {
+        for (text, expected) in [
+            ("alice", &[1, 2][..]),
+            ("name:alice", &[1]),
+            ("feedback:\"cut off\"", &[2]),
+            ("NOT feedback:alice", &[1]),
+            ("NOT device:alice", &[1, 2]),
+            ("device:alice OR feedback:ali*", &[2]),
+        ] {
+            let query = Query::parse(text).unwrap();
+            let mut found = seqs(index.matches(&query, order, Within::default()));
+            found.sort_unstable();
+            assert_eq!(found, expected, "{text} in {order:?}");
+        }
+    }
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::{
     model::{id::Seq, kind::Kind},
     proof::{Hash, tree::leaf_hash},
     verify::{
-        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, journal, ledger, people,
-        purges, rows,
+        Ask, Error, Finding, Note, PAGES_KIB, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, coverage,
+        journal, ledger, people, purges, rows,
         tree::{Said, Tree},
     },
 };
@@ -93,7 +93,9 @@ pub(super) fn check(
         on(Progress { stage: Stage::Ledger, done: summary.entries, total: head.0.unsigned_abs() });
     })?;
     let entered = tree.others();
-    tree.finish(ask, summary);
+    if let Some((seq, entry)) = tree.finish(ask, summary) {
+        coverage::check(archive, seq, &entry, summary)?;
+    }
     journal::check(archive, &entered, summary);
     purges::check(archive, &entered, summary)?;
     if rows_to_make > 0 && are_current == Some(true) {
@@ -147,7 +149,7 @@ fn run(plan: &Plan<'_>, take: &mut dyn FnMut(Tally)) -> Result<()> {
 /// Takes stretch after stretch until the head is reached or something keeps a thread from going on.
 fn work(plan: &Plan<'_>, tallies: &SyncSender<Tally>) -> Result<()> {
     let outcome = Archive::open(plan.folder).map_err(Error::from).and_then(|archive| {
-        archive.keep_few_pages()?;
+        archive.keep_few_pages(PAGES_KIB)?;
         let mut readers = (archive.version_reader(), archive.row_reader());
         while !plan.stop.load(Ordering::Relaxed) {
             let Some(stretch) = plan.take(&archive) else { break };

@@ -44,6 +44,8 @@ pub enum What {
     Journal,
     /// What coverage is computed from says what cannot be.
     Coverage,
+    /// Graph still has what the archive says it has covered, and it is not here.
+    Source,
     /// The search index is damaged or does not hold what it should. `reindex` mends it.
     Index,
 }
@@ -67,6 +69,7 @@ impl What {
             What::Disposal => "disposal",
             What::Journal => "journal",
             What::Coverage => "coverage",
+            What::Source => "source",
             What::Index => "index",
         }
     }
@@ -195,6 +198,10 @@ pub enum Note {
     JournalUnread,
     /// Of so many records that were disposed of something may be in files still.
     DisposalUnfinished { records: u64 },
+    /// Graph does not give this source at present.
+    SourceLeftOut { source: &'static str, why: String },
+    /// The archive holds so many records that Graph lists no more.
+    NotListed { source: &'static str, records: u64 },
     /// Another version of the program made the rows.
     RowsOfOtherDerivation,
 }
@@ -228,6 +235,10 @@ impl fmt::Display for Note {
                 f,
                 "{records} records were disposed of, and unused parts of files may still have something of them; go on with: callvault retention finish"
             ),
+            Note::SourceLeftOut { source, why } => write!(f, "{source} could not be compared with Graph: {why}"),
+            Note::NotListed { source, records } => {
+                write!(f, "{source}: the archive holds {records} records of spans compared that Graph lists no more")
+            }
             Note::RowsOfOtherDerivation => {
                 f.write_str("another version of this program made the rows; the next sync or reindex makes them anew")
             }

@@ -41,11 +41,11 @@ pub(super) fn check(
             }
             Entry::Key { .. }
             | Entry::SignedLate { .. }
+            | Entry::Run { .. }
             | Entry::Journal { .. }
             | Entry::Purged { .. }
             | Entry::HoldAdded { .. } => said.hear(*seq, &entry),
-            Entry::Run { .. }
-            | Entry::JournalKept { .. }
+            Entry::JournalKept { .. }
             | Entry::HoldReleased { .. }
             | Entry::RetentionSet { .. }
             | Entry::Planned { .. }

@@ -4,6 +4,7 @@
 //! adds meanwhile is not looked at. Every comparison happens inside one read transaction, so no writer is caught halfway.
 
 pub mod content;
+mod coverage;
 pub mod finding;
 pub mod index;
 mod journal;
@@ -12,6 +13,7 @@ mod people;
 mod purges;
 pub mod rows;
 mod sealed;
+mod source;
 mod structure;
 mod tree;
 
@@ -21,10 +23,12 @@ use self::tree::Tree;
 
 pub use self::{
     finding::{Finding, Note, What},
+    source::{Compared, against_source},
     tree::Kept,
 };
 use crate::{
     archive::{self, Archive},
+    graph,
     model::id::Seq,
     proof::note::PublicKey,
     search,
@@ -34,6 +38,8 @@ use crate::{
 pub const FINDINGS_MAX: usize = 1000;
 /// How many of the newest versions a quick look reads.
 const QUICK_VERSIONS: usize = 100;
+/// Of each connection's memory for pages.
+const PAGES_KIB: u16 = 2048;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +47,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error(transparent)]
+    Graph(graph::Error),
     #[error("a thread that reads the archive has ended unexpectedly")]
     Gone,
 }
@@ -137,6 +145,9 @@ pub struct Summary {
     pub disposed: u64,
     /// Rows of the access journal whose hashes were computed again.
     pub accesses: u64,
+    /// What was compared with Graph itself, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Compared>,
     /// The first [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// All of them.
@@ -182,7 +193,7 @@ pub fn verify(archive: &Archive, ask: &Ask, on: &mut dyn FnMut(Progress)) -> Res
         Err(error) => return Err(error),
     };
     sealed::check(archive, ask, &mut summary)?;
-    archive.keep_few_pages()?;
+    archive.keep_few_pages(PAGES_KIB)?;
     content::check(archive, ask, tree, &mut summary, on)?;
     on(Progress { stage: Stage::Index, done: 0, total: 1 });
     index::check(archive, ask, &mut summary)?;

@@ -5,12 +5,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    archive::{Archive, checkpoints::Stored, ledger::Entry},
-    model::id::Seq,
+    archive::{
+        Archive,
+        checkpoints::{KEPT_HEIGHTS, Stored},
+        ledger::Entry,
+    },
+    model::id::{Seq, Sha256},
     proof::{
         Hash,
         checkpoint::Checkpoint,
         note::{Note as SignedNote, PublicKey},
+        timestamp,
         tree::{Edge, Node},
     },
     verify::{Ask, Finding, Note, Result, Summary, What},
@@ -32,6 +37,9 @@ pub(super) struct Said {
     pub(super) late: Vec<(Seq, Entry)>,
     /// What others than this examine: accesses, disposals, holds.
     pub(super) others: Vec<(Seq, Entry)>,
+    /// Runs that were entered, and the last that says what was covered.
+    pub(super) runs: Vec<Seq>,
+    pub(super) coverage: Option<(Seq, Entry)>,
 }
 
 impl Said {
@@ -42,7 +50,24 @@ impl Said {
             Entry::Journal { .. } | Entry::Purged { .. } | Entry::HoldAdded { .. } => {
                 self.others.push((seq, entry.clone()));
             }
+            Entry::Run { coverage, .. } => {
+                self.runs.push(seq);
+                if !coverage.is_empty() {
+                    self.coverage = Some((seq, entry.clone()));
+                }
+            }
             _ => {}
+        }
+    }
+
+    fn add(&mut self, other: Said) {
+        self.keys.extend(other.keys);
+        self.late.extend(other.late);
+        self.others.extend(other.others);
+        self.runs.extend(other.runs);
+        let latest = |coverage: &Option<(Seq, Entry)>| coverage.as_ref().map(|(seq, _)| *seq);
+        if latest(&other.coverage) > latest(&self.coverage) {
+            self.coverage = other.coverage;
         }
     }
 }
@@ -97,9 +122,7 @@ impl Tree {
 
     /// Takes in the leaves of a stretch and what it says of keys, in whatever order stretches come.
     pub(super) fn take(&mut self, after: Seq, leaves: Vec<Hash>, said: Said) {
-        self.said.keys.extend(said.keys);
-        self.said.late.extend(said.late);
-        self.said.others.extend(said.others);
+        self.said.add(said);
         self.waiting.insert(after, leaves);
         while let Some(leaves) = self.waiting.remove(&Seq(i64::try_from(self.edge.size()).unwrap_or(i64::MAX))) {
             if leaves.is_empty() {
@@ -113,8 +136,10 @@ impl Tree {
 
     fn push(&mut self, leaf: Hash) {
         let Self { nodes, faulty_nodes, edge, .. } = self;
+        let signed = self.stored.last().map_or(0, |stored| stored.size);
         edge.push(leaf, &mut |place, hash| {
-            if nodes.remove(&place).is_some_and(|stored| stored != hash) {
+            let is_kept = place.0.is_multiple_of(KEPT_HEIGHTS) && (place.1 + 1) << place.0 <= signed;
+            if is_kept && nodes.remove(&place).is_none_or(|stored| stored != hash) {
                 faulty_nodes.push(place);
             }
         });
@@ -133,7 +158,9 @@ impl Tree {
     }
 
     /// Compares what was made with what is signed.
-    pub(super) fn finish(mut self, ask: &Ask, summary: &mut Summary) {
+    ///
+    /// Returns the last statement of what was covered.
+    pub(super) fn finish(mut self, ask: &Ask, summary: &mut Summary) -> Option<(Seq, Entry)> {
         let head = summary.head.0.unsigned_abs();
         if self.edge.size() < head && !self.stored.is_empty() {
             // Entries are missing, which was told: nothing after them has the root that was signed.
@@ -143,12 +170,19 @@ impl Tree {
             summary.add(Finding::new(What::Checkpoint, message).seq(seq(from)));
         }
         for place in &self.faulty_nodes {
-            let message = format!("the node of height {} over the entries from here is not theirs", place.0);
+            let message =
+                format!("the node of height {} over the entries from here is not theirs, or not there", place.0);
             summary.add(Finding::new(What::Checkpoint, message).seq(seq((place.1 << place.0) + 1)));
+        }
+        for place in self.nodes.keys() {
+            let message =
+                format!("there is a node of the tree where none belongs: height {}, number {}", place.0, place.1);
+            summary.add(Finding::new(What::Checkpoint, message));
         }
         self.said.keys.sort_by_key(|(seq, _)| *seq);
         let signers = self.signers(summary);
         self.late(&signers, summary);
+        self.kept(&signers, summary);
         summary.checkpoints = self.stored.len() as u64;
         match (self.stored.last(), signers.last()) {
             (None, None) => summary.notes.push(Note::NotSigned),
@@ -171,7 +205,10 @@ impl Tree {
         for stored in &self.stored {
             let name = format!("the checkpoint over {} entries", stored.size);
             match checkpoint(&stored.note) {
-                Ok(read) if read.size == stored.size => self.compare(&name, &stored.note, &read, &signers, summary),
+                Ok(read) if read.size == stored.size => {
+                    self.compare(&name, &stored.note, &read, &signers, summary);
+                    stamp(&name, stored, summary);
+                }
                 Ok(read) => {
                     let message = format!("{name} says that it covers {}", read.size);
                     summary.add(Finding::new(What::Checkpoint, message).seq(seq(stored.size)));
@@ -203,6 +240,7 @@ impl Tree {
         if ask.key.is_some() && signers.is_empty() && !self.stored.is_empty() {
             summary.add(Finding::new(What::Checkpoint, "there are checkpoints, and the ledger names no key"));
         }
+        self.said.coverage
     }
 
     /// One checkpoint against the root and against who signed then.
@@ -262,6 +300,26 @@ impl Tree {
         signers
     }
 
+    /// With each run and each change of who signs goes a checkpoint over all up to its entry.
+    fn kept(&self, signers: &[Signer], summary: &mut Summary) {
+        let is_signed = |at: Seq| {
+            let is_late = |(_, entry): &(Seq, Entry)| matches!(entry, Entry::SignedLate { from, to, .. } if (*from..=*to).contains(&at));
+            signers.first().is_some_and(|signer| signer.from <= at.0.unsigned_abs())
+                && !self.said.late.iter().any(is_late)
+        };
+        let newest = self.stored.last().map_or(0, |stored| stored.size);
+        let of_keys = self.said.keys.iter().chain(&self.said.late).map(|(at, _)| at);
+        let kept = self.said.runs.iter().chain(of_keys);
+        for at in kept.filter(|at| is_signed(**at) && at.0.unsigned_abs() <= newest) {
+            let size = at.0.unsigned_abs();
+            if self.stored.binary_search_by_key(&size, |stored| stored.size).is_err() {
+                summary.add(
+                    Finding::new(What::Checkpoint, "the checkpoint that was kept with this entry is missing").seq(*at),
+                );
+            }
+        }
+    }
+
     fn late(&self, signers: &[Signer], summary: &mut Summary) {
         for (at, entry) in &self.said.late {
             let Entry::SignedLate { from, to, reason, .. } = entry else { continue };
@@ -270,6 +328,15 @@ impl Tree {
                 summary.notes.push(Note::SignedLate { from: *from, to: *to, reason: reason.clone() });
             }
         }
+    }
+}
+
+/// Whether a time stamp is about the checkpoint that it stands with.
+fn stamp(name: &str, stored: &Stored, summary: &mut Summary) {
+    let Some(answer) = &stored.timestamp else { return };
+    if let Err(error) = timestamp::check(answer, &Sha256::of(stored.note.as_bytes()).0, None) {
+        let message = format!("the time stamp of {name}: {error}");
+        summary.add(Finding::new(What::Checkpoint, message).seq(seq(stored.size)));
     }
 }
 

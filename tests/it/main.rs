@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed; its files are its own"
 )]
 
+mod checkpoint;
 mod contract;
 mod coverage;
 mod crash;
@@ -29,6 +30,7 @@ mod letters;
 mod links;
 mod logs;
 mod moved;
+mod mutations;
 mod names;
 mod paging;
 mod people;

@@ -9,14 +9,16 @@ use std::{
 
 use crate::{
     archive::{ArchiveWriter, checkpoints::Stored},
-    cli::{Context, exit::Result, to_stdout},
+    cli::{Context, exit::Result},
+    graph,
+    model::id::Sha256,
+    proof::timestamp,
 };
 
 /// Gives the newest checkpoint to whoever is to have it by the config file. What could not be done is told, and done with the next one.
-/// Returns whether all was done.
-pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<bool> {
+pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<Given> {
     let settings = context.config.ledger();
-    let Some(newest) = writer.newest_checkpoint()? else { return Ok(true) };
+    let Some(newest) = writer.newest_checkpoint()? else { return Ok(Given::default()) };
     let mut failed = Vec::new();
     if let Some(path) = &settings.checkpoint_file
         && let Err(error) = to_file(path, &newest)
@@ -28,13 +30,37 @@ pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<
     {
         failed.push(why);
     }
-    if settings.checkpoint_stdout {
-        to_stdout(|out| write!(out, "{}", newest.note))?;
+    if let Some(url) = settings.timestamp_url.as_ref().filter(|_| newest.timestamp.is_none()) {
+        match stamped(url, &newest.note) {
+            Ok(answer) => writer.set_timestamp(newest.size, &answer)?,
+            Err(why) => failed.push(why),
+        }
     }
     for why in &failed {
         context.note(&format!("the checkpoint over {} entries could not be given out: {why}", newest.size));
     }
-    Ok(failed.is_empty())
+    Ok(Given { kept_back: !failed.is_empty(), for_stdout: settings.checkpoint_stdout.then_some(newest.note) })
+}
+
+/// What became of a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// Somebody who is to have it could not be given it.
+    pub kept_back: bool,
+    /// The note, where it is to stand in the command's own result.
+    pub for_stdout: Option<String>,
+}
+
+/// An authority's answer about a note, which is about this note.
+fn stamped(url: &str, note: &str) -> std::result::Result<Vec<u8>, String> {
+    let trouble = |error: &dyn std::fmt::Display| format!("the time-stamp authority {url}: {error}");
+    let (sha256, nonce) = (Sha256::of(note.as_bytes()).0, rand::random());
+    let query = timestamp::request(&sha256, nonce).map_err(|error| trouble(&error))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| trouble(&error))?;
+    let answer = runtime.block_on(graph::timestamp::ask(url, query))?;
+    timestamp::check(&answer, &sha256, Some(nonce)).map_err(|error| trouble(&error))?;
+    Ok(answer)
 }
 
 /// Into a folder each under its own name, never over another; else into one file, the newest.
@@ -44,15 +70,20 @@ fn to_file(path: &Path, newest: &Stored) -> io::Result<()> {
     if is_folder && target.exists() {
         return Ok(());
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_whole(&target, newest.note.as_bytes())
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?;
-    file.write_all(newest.note.as_bytes())?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()
 }
 
-fn name(size: u64) -> String {
+pub(super) fn name(size: u64) -> String {
     format!("checkpoint-{size:012}.txt")
 }
 
@@ -62,8 +93,8 @@ pub(crate) fn put(path: &Path) -> Vec<PathBuf> {
         return if path.is_file() { vec![path.to_path_buf()] } else { Vec::new() };
     };
     let is_one = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("checkpoint-") && name.ends_with(".txt")
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem.starts_with("checkpoint-") && path.extension().is_some_and(|extension| extension == "txt")
     };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_one).collect();
     files.sort();

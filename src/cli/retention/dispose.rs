@@ -204,7 +204,7 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
         write_new(path, certificate.as_bytes(), "--certificate")?;
     }
     finished?;
-    Ok(if given? { Code::Done } else { Code::Incomplete })
+    Ok(if given?.kept_back { Code::Incomplete } else { Code::Done })
 }
 
 /// Holds a plan against the one that was written down, and that against who made and approved it. Returns its hash and who approved.
