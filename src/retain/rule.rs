@@ -45,11 +45,11 @@ pub fn is_shorter(old: &[Rule], new: &[Rule]) -> bool {
 pub fn parse_keep(text: &str) -> Result<u32, String> {
     let refused =
         || format!("'{text}' is no time to keep something: write whole days, weeks or years, such as 400d, 520w, 10y");
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let per_unit = match unit {
-        "d" => 1,
-        "w" => 7,
-        "y" => DAYS_A_YEAR,
+    let (at, unit) = text.char_indices().next_back().ok_or_else(refused)?;
+    let (number, per_unit) = match unit {
+        'd' => (&text[..at], 1),
+        'w' => (&text[..at], 7),
+        'y' => (&text[..at], DAYS_A_YEAR),
         _ => return Err(refused()),
     };
     let number: u32 = number.parse().map_err(|_| refused())?;
