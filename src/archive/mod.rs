@@ -126,11 +126,15 @@ impl Archive {
         Err(Error::OtherRows(self.folder.path().to_path_buf()))
     }
 
-    /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.
+    /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile; within such work, from
+    /// the moment of the outermost.
     pub fn at_one_moment<T, E: From<Error>>(
         &self,
         work: impl FnOnce() -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
+        if !self.connection.is_autocommit() {
+            return work();
+        }
         let transaction = self.connection.unchecked_transaction().map_err(Error::from)?;
         let outcome = work();
         transaction.finish().map_err(Error::from)?;
@@ -208,6 +212,11 @@ impl Archive {
         record_id.map_or(Ok(Vec::new()), |record_id| {
             people::history(&self.connection, &mut self.version_reader(), record_id)
         })
+    }
+
+    /// The records of the directory that are somebody's whom `asked` may mean: an id, UPN, mail address, name or number.
+    pub fn people_named(&self, asked: &str) -> Result<Vec<RecordKey>> {
+        who::people_named(&self.connection, asked)
     }
 
     /// Makes a filter ready, for any number of questions.

@@ -6,9 +6,9 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{frame, sealed::line::Lines},
     model::{
-        id::{RecordKey, Seq},
+        id::{RecordKey, Seq, Sha256},
+        line::Lines,
         month::Month,
         time::Timestamp,
     },
@@ -99,6 +99,6 @@ impl Counting {
     }
 
     pub(crate) fn finish(self) -> Contents {
-        Contents { versions_sha256: frame::finish(self.versions).to_string(), ..self.contents }
+        Contents { versions_sha256: Sha256::finish(self.versions).to_string(), ..self.contents }
     }
 }
