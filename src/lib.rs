@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod graph;
 pub mod httpd;
 pub mod model;
+pub mod package;
 pub mod query;
 pub mod reindex;
 pub mod seal;

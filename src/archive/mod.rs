@@ -9,6 +9,7 @@ mod connection;
 pub mod coverage;
 pub mod delta;
 pub mod error;
+pub mod evidence;
 pub mod folder;
 pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -49,6 +50,7 @@ use crate::{
         bucket::Tally,
         coverage::{Coverage, Facts},
         delta::Delta,
+        evidence::Evidence,
         frame::Dictionary,
         group::Groups,
         ledger::Entry,
@@ -67,7 +69,7 @@ use crate::{
         filter::{Filter, Selection},
         group::By,
         hit::Hit,
-        id::{RecordId, RecordKey, Seq},
+        id::{RecordId, RecordKey, Seq, Sha256},
         kind::Kind,
         month::Month,
         retention::Retention,
@@ -154,6 +156,21 @@ impl Archive {
     /// Ledger entries after `after`, in their order, at most `limit`: number and line.
     pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
         ledger::entries_between(&self.connection, after, Seq(i64::MAX), limit)
+    }
+
+    /// The newest checkpoint; `None` where none was ever signed.
+    pub fn evidence(&self) -> Result<Option<Evidence>> {
+        evidence::evidence(&self.connection)
+    }
+
+    /// Hashes, from the leaf upwards, that prove an entry to be one of the first `size`.
+    pub fn inclusion_proof(&self, seq: Seq, size: u64) -> Result<Vec<Sha256>> {
+        evidence::inclusion_proof(&self.connection, seq, size)
+    }
+
+    /// When the last of the first `size` entries was made that says it.
+    pub fn time_of(&self, size: u64) -> Result<Timestamp> {
+        evidence::time_of(&self.connection, size)
     }
 
     /// Ledger numbers of versions after `after`, in their order, at most `limit`.

@@ -16,6 +16,7 @@ mod export;
 mod failures;
 mod init;
 mod outlook;
+mod package;
 mod paper;
 mod query;
 mod reindex;
@@ -29,6 +30,7 @@ mod sql;
 mod statements;
 mod status;
 mod sync;
+mod user;
 mod verify;
 mod watch;
 

@@ -16,6 +16,7 @@ use crate::{
     cli::{
         Context,
         exit::{Code, Failure, Result},
+        package,
         render::plain,
         to_stdout, usage,
     },
@@ -23,11 +24,17 @@ use crate::{
 };
 
 /// Check that what is stored is what was archived: bodies, ledger, rows, index
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
     #[arg(long, value_name = "DIR", conflicts_with = "quick")]
     pub sealed: Option<PathBuf>,
+    /// Check an audit package that export --package made, without an archive
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed"])]
+    pub package: Option<PathBuf>,
+    /// The public key that must have signed the package: a file with NAME+ID+BASE64, had from elsewhere than the package
+    #[arg(long, value_name = "FILE", requires = "package")]
+    pub key: Option<PathBuf>,
     /// Check structure, ledger and the newest versions only
     #[arg(long)]
     pub quick: bool,
@@ -39,6 +46,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if let Some(folder) = &args.sealed {
         return sealed(folder, args.format);
+    }
+    if let Some(folder) = &args.package {
+        return package::check(folder, args.key.as_ref(), args.format);
     }
     let archive = context.archive()?;
     let shown = !context.quiet && std::io::stderr().is_terminal();

@@ -16,6 +16,7 @@ pub mod month;
 pub mod name;
 pub mod phone;
 pub mod place;
+pub mod presence;
 pub mod raw;
 pub mod relisting;
 pub mod retention;

@@ -7,6 +7,7 @@ pub mod content;
 pub mod finding;
 pub mod index;
 pub mod ledger;
+mod package;
 mod people;
 pub mod rows;
 mod sealed;
@@ -14,7 +15,10 @@ mod structure;
 
 use serde::Serialize;
 
-pub use self::finding::{Finding, Note, What};
+pub use self::{
+    finding::{Finding, Note, What},
+    package::package,
+};
 use crate::{
     archive::{self, Archive},
     model::id::Seq,

@@ -1,0 +1,104 @@
+//! The coverage statement of a package: what the archive can vouch for in the period asked for, as it was at the checkpoint.
+
+use crate::{
+    archive::{
+        self, Archive,
+        coverage::{self, Coverage, Facts},
+    },
+    export::package::PackageAsk,
+    model::{
+        source::Source,
+        time::{Span, Timestamp, intersect, subtract, union},
+    },
+    package::coverage::{LostRecord, SourceStatement, State, Statement, Stretch},
+};
+
+/// What is said at `time`.
+pub(super) fn statement(archive: &Archive, ask: &PackageAsk, time: Timestamp) -> archive::Result<Statement> {
+    let kinds = &ask.selection.filter.kinds;
+    let asked = |source: &Source| source.is_of_events() && (kinds.is_empty() || kinds.contains(&source.kind()));
+    let mut known = Vec::new();
+    let mut not_kept = Vec::new();
+    for source in Source::ALL.into_iter().filter(asked) {
+        let facts = archive.facts(source)?;
+        if facts.listings.is_empty() && !kinds.contains(&source.kind()) {
+            not_kept.push(source.name().to_owned());
+        } else {
+            let found = coverage::coverage(source, &facts, time, &ask.retention);
+            known.push((source, facts, found));
+        }
+    }
+    let period = period(archive, ask, time, &known)?;
+    let mut sources = Vec::new();
+    for (source, facts, coverage) in &known {
+        let lost_records = archive.lost_records(*source)?.into_iter().filter(|lost| period.contains(lost.start));
+        let lost_records: Vec<LostRecord> = lost_records
+            .map(|lost| LostRecord { id: lost.id, version: lost.version, start: lost.start, lost: lost.lost })
+            .collect();
+        let stretches = stretches(period, facts, coverage, &lost_records);
+        sources.push(SourceStatement { source: source.name().to_owned(), stretches, lost_records });
+    }
+    Ok(Statement { time, from: period.from, to: period.to, sources, not_kept })
+}
+
+/// The period that was asked for; where that has no end, what the archive knows of.
+fn period(
+    archive: &Archive,
+    ask: &PackageAsk,
+    time: Timestamp,
+    known: &[(Source, Facts, Coverage)],
+) -> archive::Result<Span> {
+    let filter = &ask.selection.filter;
+    let covered = || known.iter().flat_map(|(_, _, coverage)| &coverage.covered);
+    let held = archive.extent()?;
+    let first = covered().map(|span| span.from).chain(held.map(|span| span.from)).min();
+    let from = filter.from.or(first).unwrap_or(time);
+    let last = covered().map(|span| span.to).max().unwrap_or(time);
+    let to = filter.to.unwrap_or(last).min(time.max(last)).max(from);
+    Ok(Span::new(from, to))
+}
+
+/// The period divided, in rising order and without a hole.
+fn stretches(period: Span, facts: &Facts, coverage: &Coverage, lost: &[LostRecord]) -> Vec<Stretch> {
+    let at_risk: Vec<Span> = coverage.at_risk.iter().map(|risk| Span::new(risk.from, risk.to)).collect();
+    let states = [
+        (State::Covered, subtract(&coverage.covered, &coverage.settling)),
+        (State::Settling, coverage.settling.clone()),
+        (State::Lost, subtract(&coverage.lost, &coverage.covered)),
+        (State::AtRisk, at_risk.clone()),
+        (State::Gap, subtract(&coverage.gaps, &at_risk)),
+    ];
+    let said = union(states.iter().flat_map(|(_, spans)| spans.clone()).collect());
+    let unsaid = subtract(&[period], &said);
+    // What nothing is said of comes before all that is said, or after it.
+    let last = said.last().map_or(period.from, |span| span.to);
+    let (after, before): (Vec<Span>, Vec<Span>) = unsaid.into_iter().partition(|span| span.from >= last && !said.is_empty());
+    let rest = [(State::NotYet, after), (State::NotArchived, before)];
+    let mut stretches: Vec<Stretch> = states
+        .into_iter()
+        .chain(rest)
+        .flat_map(|(state, spans)| intersect(&spans, &[period]).into_iter().map(move |span| (state, span)))
+        .map(|(state, span)| stretch(state, span, facts, coverage, lost))
+        .collect();
+    stretches.sort_by_key(|stretch| (stretch.from, stretch.to));
+    stretches
+}
+
+fn stretch(state: State, span: Span, facts: &Facts, coverage: &Coverage, lost: &[LostRecord]) -> Stretch {
+    let known_missing = match state {
+        State::Gap | State::AtRisk => facts.missing.iter().filter(|start| span.contains(**start)).count(),
+        State::Lost => lost.iter().filter(|record| span.contains(record.start)).count(),
+        _ => 0,
+    };
+    let deadline = (state == State::AtRisk)
+        .then(|| coverage.at_risk.iter().find(|risk| risk.from < span.to && span.from < risk.to).map(|risk| risk.deadline))
+        .flatten();
+    let mut why = state.why().to_owned();
+    match (known_missing, state) {
+        (0, _) => {}
+        (n, State::Lost) => why += &format!(" Records that were listed and lost: {n}."),
+        (n, _) => why += &format!(" Records that were listed and not yet fetched: {n}."),
+    }
+    let missing = (known_missing > 0).then_some(known_missing as u64);
+    Stretch { state, from: span.from, to: span.to, missing, deadline, why }
+}

@@ -1,0 +1,125 @@
+//! What the archive can vouch for in the period that was asked for, and what it cannot: no record found means no record only where the
+//! time is covered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    id::Version,
+    time::{Age, Timestamp},
+};
+
+/// The document `data/coverage.json`. Spans are half-open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// As of when.
+    pub time: Timestamp,
+    /// The period: from the first that was asked for, or that there is.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// One for each log that was searched.
+    pub sources: Vec<SourceStatement>,
+    /// Logs that nobody asked for by name and that the archive does not keep.
+    pub not_kept: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatement {
+    pub source: String,
+    /// The whole period, in rising order, by what can be said of it.
+    pub stretches: Vec<Stretch>,
+    /// Records of the period that Microsoft Graph listed and no longer gave.
+    pub lost_records: Vec<LostRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    pub state: State,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Records that are known to be missing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
+    /// Until when the missing could still be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    pub why: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRecord {
+    pub id: String,
+    pub version: Version,
+    /// As listed.
+    pub start: Timestamp,
+    /// When it was found to be gone.
+    pub lost: Timestamp,
+}
+
+/// What can be said of a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Covered,
+    /// Covered, and more records may still have appeared.
+    Settling,
+    Gap,
+    AtRisk,
+    Lost,
+    /// After the last listing.
+    NotYet,
+    /// Before the archive began, or of a log that it does not keep.
+    NotArchived,
+}
+
+impl State {
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            State::Covered => "covered",
+            State::Settling => "covered, settling",
+            State::Gap => "gap",
+            State::AtRisk => "at risk",
+            State::Lost => "lost",
+            State::NotYet => "not listed yet",
+            State::NotArchived => "not archived",
+        }
+    }
+
+    /// Why it is so, in a sentence.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            State::Covered => "Listed to the end after records had stopped appearing, and every record of the list is archived.",
+            State::Settling => "Listed to the end and archived; so young that Microsoft Graph might still have added records.",
+            State::Gap => "Not listed to the end, or records of the list were not yet fetched; Microsoft Graph still had them.",
+            State::AtRisk => "As a gap, and Microsoft Graph was soon to forget them.",
+            State::Lost => "Not listed to the end, or listed and no longer given, before Microsoft Graph forgot them.",
+            State::NotYet => "Microsoft Graph had not been asked about it yet.",
+            State::NotArchived => "The archive did not set out to keep this log at that time.",
+        }
+    }
+
+    #[must_use]
+    pub fn is_covered(self) -> bool {
+        matches!(self, State::Covered | State::Settling)
+    }
+}
+
+impl Statement {
+    /// The document as it is written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// Whether nothing is missing, as far as anybody can know.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.sources.iter().all(|source| source.stretches.iter().all(|stretch| stretch.state.is_covered()))
+    }
+
+    #[must_use]
+    pub fn length(&self) -> Age {
+        self.to - self.from
+    }
+}
