@@ -4,9 +4,9 @@
 //!
 //! - doors: [`cli`]
 //! - verbs: [`sync`], [`seal`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
-//! - joins: [`query`], [`follow`], [`tables`]
+//! - joins: [`query`], [`follow`], [`tables`], [`package`]
 //! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
-//! - ground: [`model`]
+//! - ground: [`model`], [`proof`]
 //! - beside: [`simulate`], a stand-in for Graph that shares nothing with the client
 
 pub mod archive;
@@ -21,6 +21,7 @@ pub mod graph;
 pub mod httpd;
 pub mod model;
 pub mod package;
+pub mod proof;
 pub mod query;
 pub mod reindex;
 pub mod seal;

@@ -29,6 +29,11 @@ pub enum Error {
     /// A file of sealed bodies is not what was sealed.
     #[error("{} {what}: bodies of a sealed month are in it", path.display())]
     Volume { path: PathBuf, what: String },
+    #[error("the ledger's key: {0}")]
+    Key(String),
+    /// What is in the ledger is not what its key signed.
+    #[error("the ledger is not what was signed: {0}")]
+    Unsigned(String),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{key} cannot be stored: {source}")]
@@ -86,7 +91,11 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Error::Damaged { .. } | Error::DamagedLedger { .. } | Error::DamagedDatabase(_) | Error::Volume { .. }
+            Error::Damaged { .. }
+                | Error::DamagedLedger { .. }
+                | Error::DamagedDatabase(_)
+                | Error::Volume { .. }
+                | Error::Unsigned(_)
         )
     }
 }

@@ -4,10 +4,19 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use crate::{
-    archive::{error::{Error, Result}, ledger},
+    archive::{
+        checkpoints::{self, LedgerKey, Nodes},
+        error::{Error, Result},
+        ledger,
+    },
     model::{
         id::{Seq, Sha256},
         time::Timestamp,
+    },
+    proof::{
+        checkpoint::Checkpoint,
+        note::{Note, PublicKey},
+        tree,
     },
 };
 
@@ -16,8 +25,8 @@ use crate::{
 pub struct Evidence {
     /// The signed note.
     pub checkpoint: String,
-    /// The key that signed it, `NAME+ID+BASE64`.
-    pub key: String,
+    /// The key that signed it.
+    pub key: PublicKey,
     pub origin: String,
     /// Entries that it covers.
     pub size: u64,
@@ -55,17 +64,47 @@ pub(crate) fn time_of(connection: &Connection, size: u64) -> Result<Timestamp> {
     Err(Error::DamagedLedger { seq: Seq(1), what: "says no time".into() })
 }
 
-use crate::proof::{checkpoint::Checkpoint, note::PrivateKey, tree};
-fn key() -> PrivateKey { PrivateKey::parse("PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz").unwrap() }
-fn leaves(c: &Connection) -> Result<Vec<[u8;32]>> { Ok(ledger::entries_between(c, Seq(0), Seq(i64::MAX), usize::MAX)?.iter().map(|(_, l)| tree::leaf_hash(l.as_bytes())).collect()) }
-fn root(l: &[[u8;32]]) -> [u8;32] { let mut e = tree::Edge::default(); for x in l { e.push(*x, &mut |_, _| {}); } e.root() }
-pub(crate) fn evidence(c: &Connection) -> Result<Option<Evidence>> {
-    let l = leaves(c)?; let key = key(); let r = root(&l);
-    let cp = Checkpoint { origin: key.public().name().to_owned(), size: l.len() as u64, root: r };
-    Ok(Some(Evidence { checkpoint: cp.sign(&[&key]), key: key.public().to_string(), origin: cp.origin.clone(), size: cp.size, root: Sha256(r) }))
+/// The newest checkpoint and who signed it; `None` where nobody signs the ledger.
+///
+/// # Errors
+/// [`Error::DamagedLedger`] where the checkpoint is not the one that its row says, or is not signed.
+pub(crate) fn evidence(connection: &Connection) -> Result<Option<Evidence>> {
+    let (Some(stored), Some(LedgerKey { origin, key })) =
+        (checkpoints::newest(connection)?, checkpoints::ledger_key(connection)?)
+    else {
+        return Ok(None);
+    };
+    let last = Seq(i64::try_from(stored.size).unwrap_or(i64::MAX));
+    let damaged = |what: &str| Error::DamagedLedger { seq: last, what: format!("has a checkpoint that {what}") };
+    let note = Note::parse(&stored.note).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
+    if !note.is_signed_by(&key) {
+        return Err(damaged("is not signed by the ledger's key"));
+    }
+    let checkpoint = Checkpoint::of_note(&note).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
+    if (checkpoint.size, &checkpoint.origin) != (stored.size, &origin) {
+        return Err(damaged("is about something else"));
+    }
+    Ok(Some(Evidence { checkpoint: stored.note, key, origin, size: checkpoint.size, root: Sha256(checkpoint.root) }))
 }
-pub(crate) fn inclusion_proof(c: &Connection, seq: Seq, size: u64) -> Result<Vec<Sha256>> {
-    let l = leaves(c)?;
-    let p = tree::inclusion_path::<Error>(seq.0 as u64 - 1, size, &mut |(h, n)| { let a = (n << h) as usize; let b = (a + (1usize << h)).min(l.len()); Ok(root(&l[a..b])) })?;
-    Ok(p.into_iter().map(Sha256).collect())
+
+/// Proves entries to be under one checkpoint. Neighbours are best asked about together.
+pub struct Prover<'a> {
+    nodes: Nodes<'a>,
+    size: u64,
+}
+
+impl<'a> Prover<'a> {
+    pub(crate) fn new(connection: &'a Connection, size: u64) -> Self {
+        Self { nodes: Nodes::new(connection), size }
+    }
+
+    /// Hashes from the leaf upwards (RFC 6962, section 2.1.1) that prove an entry to be one of the first `size`.
+    ///
+    /// # Errors
+    /// [`Error::DamagedLedger`] where an entry or a node is missing.
+    pub fn path(&mut self, seq: Seq) -> Result<Vec<Sha256>> {
+        let index = seq.0.unsigned_abs().saturating_sub(1);
+        let path = tree::inclusion_path(index, self.size, &mut |node| self.nodes.whole(node))?;
+        Ok(path.into_iter().map(Sha256).collect())
+    }
 }

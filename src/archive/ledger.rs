@@ -15,7 +15,7 @@ use crate::{
     model::{
         id::{RecordKey, Seq, Sha256, Version},
         kind::Kind,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 
@@ -39,6 +39,39 @@ pub enum Entry {
         manifest: String,
         sealed: Timestamp,
     },
+    /// From here on `key` signs the log called `origin`. One that `replaces` another is signed by both, unless the former is lost.
+    Key {
+        origin: String,
+        key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaces: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        former_is_lost: bool,
+        time: Timestamp,
+    },
+    /// Entries `from` to `to` were written without the key, and signed later by somebody's decision.
+    SignedLate { from: Seq, to: Seq, reason: String, time: Timestamp },
+    /// A command that writes has ended, and what was then covered.
+    Run {
+        command: String,
+        begun: Timestamp,
+        ended: Timestamp,
+        exit_code: u8,
+        /// Versions that it stored.
+        versions: u64,
+        /// What can be vouched for, of each source that the archive keeps.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        coverage: Vec<Covered>,
+    },
+}
+
+/// What the archive could vouch for at one moment: spans of start times, half-open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    pub source: String,
+    pub covered: Vec<Span>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Span>,
 }
 
 /// The format of archives that this program makes.

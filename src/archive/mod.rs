@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod bucket;
+pub mod checkpoints;
 mod connection;
 pub mod coverage;
 pub mod delta;
@@ -48,9 +49,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     archive::{
         bucket::Tally,
+        checkpoints::LedgerKey,
         coverage::{Coverage, Facts},
         delta::Delta,
-        evidence::Evidence,
+        evidence::{Evidence, Prover},
         frame::Dictionary,
         group::Groups,
         ledger::Entry,
@@ -69,12 +71,16 @@ use crate::{
         filter::{Filter, Selection},
         group::By,
         hit::Hit,
-        id::{RecordId, RecordKey, Seq, Sha256},
+        id::{RecordId, RecordKey, Seq},
         kind::Kind,
         month::Month,
         retention::Retention,
         source::Source,
         time::{Span, Timestamp},
+    },
+    proof::{
+        Hash,
+        tree::{self, Node},
     },
 };
 pub use {
@@ -163,9 +169,10 @@ impl Archive {
         evidence::evidence(&self.connection)
     }
 
-    /// Hashes, from the leaf upwards, that prove an entry to be one of the first `size`.
-    pub fn inclusion_proof(&self, seq: Seq, size: u64) -> Result<Vec<Sha256>> {
-        evidence::inclusion_proof(&self.connection, seq, size)
+    /// Proves entries to be among the first `size`, of which there must be as many.
+    #[must_use]
+    pub fn prover(&self, size: u64) -> Prover<'_> {
+        Prover::new(&self.connection, size)
     }
 
     /// When the last of the first `size` entries was made that says it.
@@ -182,6 +189,39 @@ impl Archive {
     pub fn versions_after(&self, after: Seq) -> Result<u64> {
         let sql = "SELECT count(*) FROM version WHERE seq > ?1";
         Ok(self.connection.query_row(sql, [after.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Who signs the ledger by its own account; `None` where nobody does.
+    pub fn ledger_key(&self) -> Result<Option<LedgerKey>> {
+        checkpoints::ledger_key(&self.connection)
+    }
+
+    /// The checkpoint over the most entries; `None` where nobody signs.
+    pub fn checkpoint(&self) -> Result<Option<checkpoints::Stored>> {
+        checkpoints::newest(&self.connection)
+    }
+
+    /// All checkpoints that are kept, and the newest, smallest first.
+    pub fn checkpoints(&self) -> Result<Vec<checkpoints::Stored>> {
+        checkpoints::all(&self.connection)
+    }
+
+    /// The nodes of the ledger's tree that are kept, in no order.
+    pub fn each_node(&self, on: &mut dyn FnMut(Node, Vec<u8>)) -> Result<()> {
+        checkpoints::each_node(&self.connection, on)
+    }
+
+    /// Proves that the entry `seq` is among the first `size`, of which there must be as many: hashes from the leaf upwards
+    /// (RFC 6962, section 2.1.1).
+    pub fn inclusion_path(&self, seq: Seq, size: u64) -> Result<Vec<Hash>> {
+        let mut nodes = checkpoints::Nodes::new(&self.connection);
+        tree::inclusion_path(seq.0.unsigned_abs().saturating_sub(1), size, &mut |place| nodes.whole(place))
+    }
+
+    /// Proves that the first `old` entries are the beginning of the first `size` (RFC 6962, section 2.1.2).
+    pub fn consistency_path(&self, old: u64, size: u64) -> Result<Vec<Hash>> {
+        let mut nodes = checkpoints::Nodes::new(&self.connection);
+        tree::consistency_path(old, size, &mut |place| nodes.whole(place))
     }
 
     /// A reader of bodies and documents.

@@ -4,9 +4,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::{
-    archive::error::Result,
+    archive::{
+        coverage::{self, Coverage, coverage},
+        error::Result,
+        ledger::{self, Covered, Entry},
+        schema,
+    },
     model::{
-        id::RunId,
+        id::{RunId, Seq},
+        retention::Retention,
         source::Source,
         time::{Age, Timestamp},
     },
@@ -24,8 +30,8 @@ pub struct Run {
 
 pub(crate) fn begin(connection: &Connection, command: &str, now: Timestamp) -> Result<RunId> {
     let run_id = connection
-        .prepare_cached("INSERT INTO run (command, begun_ns) VALUES (?1, ?2)")?
-        .insert(params![command, now.0])?;
+        .prepare_cached("INSERT INTO run (command, begun_ns, head) VALUES (?1, ?2, ?3)")?
+        .insert(params![command, now.0, ledger::head(connection)?.0])?;
     Ok(RunId(run_id))
 }
 
@@ -34,6 +40,47 @@ pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &s
         .prepare_cached("UPDATE run SET ended_ns = ?2, exit_code = ?3, report = ?4 WHERE run_id = ?1")?
         .execute(params![run.0, now.0, exit_code, report])?;
     Ok(())
+}
+
+/// A run that did nothing and ended well is entered no more often than this: a service has one every few minutes.
+const ENTERED_EVERY: Age = Age::hours(6);
+
+/// Enters a run that has ended into the ledger, in the caller's transaction: one that stored something, one that did not end well, and of
+/// others one every few hours. Returns whether it was.
+pub(crate) fn enter(
+    connection: &Connection,
+    run: RunId,
+    retention: Option<&Retention>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "SELECT command, begun_ns, ended_ns, exit_code, head FROM run WHERE run_id = ?1";
+    let (command, begun, ended, exit_code, head): (String, i64, i64, u8, i64) =
+        connection
+            .query_row(sql, [run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+    let versions: i64 =
+        connection.query_row("SELECT count(*) FROM version WHERE seq > ?1", [head], |row| row.get(0))?;
+    let is_quiet = exit_code == 0 && ledger::head(connection)? == Seq(head);
+    let before = schema::setting(connection, "run_entered_ns")?.map(Timestamp);
+    if is_quiet && before.is_some_and(|before| before <= now && now < before + ENTERED_EVERY) {
+        return Ok(false);
+    }
+    let coverage = retention.map_or(Ok(Vec::new()), |retention| covered(connection, retention, now))?;
+    let (begun, ended, versions) = (Timestamp(begun), Timestamp(ended), versions.unsigned_abs());
+    ledger::append(connection, &Entry::Run { command, begun, ended, exit_code, versions, coverage })?;
+    schema::set(connection, "run_entered_ns", now.0)?;
+    Ok(true)
+}
+
+/// What can be vouched for, of each source of which there is anything.
+fn covered(connection: &Connection, retention: &Retention, now: Timestamp) -> Result<Vec<Covered>> {
+    let mut statements = Vec::new();
+    for source in Source::ALL {
+        let Coverage { covered, lost, .. } = coverage(source, &coverage::facts(connection, source)?, now, retention);
+        if !covered.is_empty() || !lost.is_empty() {
+            statements.push(Covered { source: source.name().to_owned(), covered, lost });
+        }
+    }
+    Ok(statements)
 }
 
 /// When the last sync ended that could tell what was lost of `source`: not one that was refused, or died, or was about other
@@ -81,7 +128,9 @@ mod tests {
     #[test]
     fn graphs_time_is_known_until_the_local_clock_is_set() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../../schema/0001_kept.sql")).unwrap();
+        for step in [include_str!("../../schema/0001_kept.sql"), include_str!("../../schema/0007_checkpoints.sql")] {
+            connection.execute_batch(step).unwrap();
+        }
         let local = |seconds| Timestamp(0) + Age::days(20_000) + Age::seconds(seconds);
         assert_eq!(graph_now(&connection, local(0)).unwrap(), local(0), "nobody has asked Graph yet");
         let day = 86_400;

@@ -14,13 +14,14 @@ use crate::{
 
 /// "callv" in SQLite's `application_id`, so that `file` and others can tell.
 const APPLICATION_ID: i32 = 0x6361_6c6c;
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("../../schema/0001_kept.sql"),
     include_str!("../../schema/0002_delta.sql"),
     include_str!("../../schema/0003_changed.sql"),
     include_str!("../../schema/0004_kept_counts.sql"),
     include_str!("../../schema/0005_sealed.sql"),
     include_str!("../../schema/0006_ledger_columns.sql"),
+    include_str!("../../schema/0007_checkpoints.sql"),
 ];
 const ROWS: &str = include_str!("../../schema/rows.sql");
 const VIEWS: &str = include_str!("../../schema/views.sql");
@@ -115,6 +116,11 @@ pub(crate) fn has_kept_counts(connection: &Connection) -> Result<bool> {
 /// Whether the archive knows of sealed months: an older one does not before its next sync.
 pub(crate) fn has_sealed(connection: &Connection) -> Result<bool> {
     Ok(format(connection)? >= 5)
+}
+
+/// Whether the ledger may have checkpoints: an older archive's has none before its next sync.
+pub(crate) fn has_checkpoints(connection: &Connection) -> Result<bool> {
+    Ok(format(connection)? >= 7)
 }
 
 pub(crate) fn format(connection: &Connection) -> Result<i64> {

@@ -63,7 +63,9 @@ pub(crate) fn people_named(connection: &Connection, asked: &str) -> Result<Vec<R
         let sql = "SELECT record.id FROM person JOIN record USING (record_id) WHERE person.id IN (?1, ?2)";
         let mut statement = connection.prepare_cached(sql)?;
         let upper = object_id.to_uppercase();
-        for id in statement.query_map(params![guid::to_sql(object_id), guid::to_sql(&upper)], |row| Ok(guid::from_sql(row.get_ref(0)?)))? {
+        for id in statement.query_map(params![guid::to_sql(object_id), guid::to_sql(&upper)], |row| {
+            Ok(guid::from_sql(row.get_ref(0)?))
+        })? {
             found.extend(id?);
         }
     }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::{
     archive::{
         batch::{Kept, Prepared},
+        checkpoints::{self, Signer, Signing},
         connection, delta,
         error::{Error, Result},
         folder::{Folder, Lock},
@@ -28,10 +29,12 @@ use crate::{
         id::{Cursor, RecordId, RecordKey, RunId, Seq, Version},
         kind::Kind,
         listed::Listed,
+        retention::Retention,
         rows::DERIVE_VERSION,
         source::Source,
         time::{Span, Timestamp},
     },
+    proof::note::PrivateKey,
 };
 
 /// Records whose rows are made in one transaction.
@@ -43,6 +46,8 @@ pub struct ArchiveWriter {
     rows: RowWriter,
     /// Made when first needed: a compressor takes megabytes.
     frames: Option<FrameWriter>,
+    /// Who signs what is committed; without one it stays unsigned.
+    signer: Option<Signer>,
     pub(super) folder: Folder,
     _lock: Lock,
 }
@@ -81,7 +86,66 @@ impl ArchiveWriter {
         let lock = folder.lock()?;
         let mut connection = connection::open_writer(&folder.database())?;
         schema::migrate(&mut connection, now)?;
-        Ok(Self { connection, rows: RowWriter::default(), frames: None, folder: folder.clone(), _lock: lock })
+        Ok(Self {
+            connection,
+            rows: RowWriter::default(),
+            frames: None,
+            signer: None,
+            folder: folder.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// Has all that is committed from now on signed by `key`. A ledger that nobody signed yet is signed from its beginning on.
+    ///
+    /// Where that is not possible, the answer says why, and what is committed stays unsigned: no record is kept out for it.
+    pub fn sign_with(&mut self, key: Option<&PrivateKey>, now: Timestamp) -> Result<Signing> {
+        let (signer, signing) = self.transaction(|transaction, _| Signer::begin(transaction, key, now))?;
+        self.signer = signer;
+        Ok(signing)
+    }
+
+    /// Hands the ledger over to another key; both sign.
+    ///
+    /// # Errors
+    /// [`Error::Key`] where nobody signs so far.
+    pub fn replace_key(&mut self, key: &PrivateKey, now: Timestamp) -> Result<()> {
+        let Some(signer) = self.signer.take() else { return Err(Error::Key("nobody signs the ledger so far".into())) };
+        self.sign_by(|transaction| signer.replaced_by(transaction, key, now), now)
+    }
+
+    /// Signs what was written without the key, or lets another sign whose former is lost: by somebody's decision, which is entered.
+    pub fn sign_late(&mut self, key: &PrivateKey, reason: &str, now: Timestamp) -> Result<()> {
+        self.signer = None;
+        self.sign_by(|transaction| Signer::resume(transaction, key, reason, now), now)
+    }
+
+    /// What `begin` enters is signed by whom it returns, and the checkpoint kept.
+    fn sign_by(&mut self, begin: impl FnOnce(&Transaction<'_>) -> Result<Signer>, now: Timestamp) -> Result<()> {
+        let (mut signer, edge) = self.transaction(|transaction, _| {
+            let signer = begin(transaction)?;
+            let edge = signer.advance(transaction)?;
+            checkpoints::keep_newest(transaction, now)?;
+            Ok((signer, edge))
+        })?;
+        signer.committed(edge);
+        self.signer = Some(signer);
+        Ok(())
+    }
+
+    /// The checkpoint over the most entries; `None` where nobody signs.
+    pub fn newest_checkpoint(&self) -> Result<Option<checkpoints::Stored>> {
+        checkpoints::newest(&self.connection)
+    }
+
+    /// Who signs the ledger by its own account.
+    pub fn ledger_key(&self) -> Result<Option<checkpoints::LedgerKey>> {
+        checkpoints::ledger_key(&self.connection)
+    }
+
+    /// Puts a time-stamp authority's answer to the checkpoint over `size` entries.
+    pub fn set_timestamp(&mut self, size: u64, answer: &[u8]) -> Result<()> {
+        checkpoints::set_timestamp(&self.connection, size, answer)
     }
 
     #[must_use]
@@ -109,8 +173,24 @@ impl ArchiveWriter {
         runs::begin(&self.connection, command, now)
     }
 
-    pub fn end_run(&mut self, run: RunId, exit_code: u8, report: &str, now: Timestamp) -> Result<()> {
-        runs::end(&self.connection, run, exit_code, report, now)
+    /// Notes how a run ended, and enters it where it did something or somebody should know; the checkpoint is kept then. With `retention`
+    /// goes what can be vouched for.
+    pub fn end_run(
+        &mut self,
+        run: RunId,
+        (exit_code, report): (u8, &str),
+        retention: Option<&Retention>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let is_entered = self.transaction(|transaction, _| {
+            runs::end(transaction, run, exit_code, report, now)?;
+            runs::enter(transaction, run, retention, now)
+        })?;
+        // Were it not kept for a crash, no more were lost than a root on the way: it can be computed again.
+        if is_entered {
+            checkpoints::keep_newest(&self.connection, now)?;
+        }
+        Ok(())
     }
 
     /// Begins to list a span.
@@ -299,7 +379,11 @@ impl ArchiveWriter {
     ) -> Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = work(&transaction, &mut self.rows).and_then(|value| {
+            let edge = self.signer.as_ref().map(|signer| signer.advance(&transaction)).transpose()?;
             transaction.commit()?;
+            if let Some((signer, edge)) = self.signer.as_mut().zip(edge) {
+                signer.committed(edge);
+            }
             Ok(value)
         });
         if outcome.is_err() {

@@ -37,6 +37,7 @@ pub struct File {
     pub sync: SyncFile,
     pub retention: RetentionFile,
     pub seal: SealFile,
+    pub ledger: LedgerFile,
 }
 
 impl File {
@@ -84,6 +85,22 @@ pub struct SealFile {
     pub when_due: Option<bool>,
     /// How hard to compress, zstd's 1 to 22.
     pub level: Option<i64>,
+}
+
+/// The table `[ledger]`: who signs it, and where its checkpoints go.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LedgerFile {
+    /// The file of the key that signs.
+    pub key: Option<PathBuf>,
+    /// Where the newest checkpoint is put: a file, or a folder for all.
+    pub checkpoint_file: Option<PathBuf>,
+    /// A program and its arguments; the checkpoint is its standard input.
+    pub checkpoint_command: Vec<String>,
+    /// Whether `sync` and `seal` print it.
+    pub checkpoint_stdout: bool,
+    /// A time-stamp authority (RFC 3161) that vouches for when it was there.
+    pub timestamp_url: Option<String>,
 }
 
 /// The table `[graph]`.
@@ -150,6 +167,19 @@ impl Config {
             Ok(fits) if LEVELS.contains(&level) => Ok((self.file.seal.when_due.unwrap_or(true), fits)),
             _ => Err(usage(format!("[seal] level: {level} is not one of 1 to 22"))),
         }
+    }
+
+    /// The file of the key that signs the ledger; by default it lies beside the config file.
+    #[must_use]
+    pub fn ledger_key(&self) -> Option<PathBuf> {
+        let beside = || Some(self.path.as_ref()?.parent()?.join("ledger.key"));
+        self.file.ledger.key.clone().or_else(beside)
+    }
+
+    /// Where checkpoints go.
+    #[must_use]
+    pub fn ledger(&self) -> &LedgerFile {
+        &self.file.ledger
     }
 
     /// How often time is listed again.

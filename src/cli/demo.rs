@@ -12,7 +12,7 @@ use tokio::{runtime::Runtime, sync::watch};
 use crate::{
     cli::{
         Context,
-        config::{Config, File, GraphFile},
+        config::{Config, File, GraphFile, LedgerFile},
         exit::{Code, Failure, Result},
         export,
         progress::Progress,
@@ -112,8 +112,9 @@ fn pointed_at(simulator: &Simulator, folder: &Path, context: &Context) -> Contex
         record_pages_per_5min: Some(50 * HURRY),
         ..GraphFile::default()
     };
+    let ledger = LedgerFile { key: Some(folder.with_extension("key")), ..LedgerFile::default() };
     Context {
-        config: Config::of_demo(folder.to_path_buf(), env, File { graph, ..File::default() }),
+        config: Config::of_demo(folder.to_path_buf(), env, File { graph, ledger, ..File::default() }),
         quiet: context.quiet,
         log_format: context.log_format,
         bars: context.bars.clone(),
@@ -167,7 +168,8 @@ impl Demo {
             "Everything about that person, for an audit",
             &format!("export --person '{renamed}' --package {}", package.display()),
         )?;
-        let asked = export::Args { person: Some(renamed.clone()), package: Some(package.clone()), ..export::Args::default() };
+        let asked =
+            export::Args { person: Some(renamed.clone()), package: Some(package.clone()), ..export::Args::default() };
         export::run(&asked, &self.context)?;
         step(
             "What the auditor does with it, without this archive",
@@ -177,8 +179,7 @@ impl Demo {
             verify::run(&verify::Args { package: Some(package), ..verify::Args::default() }, &self.context)?;
 
         step("Is what is stored what was archived?", "verify")?;
-        let whole =
-            verify::run(&verify::Args::default(), &self.context)?;
+        let whole = verify::run(&verify::Args::default(), &self.context)?;
         step("What is covered, and what is missing?", "status")?;
         let state = status::run(&status::Args::default(), &self.context)?;
         self.compare()?;

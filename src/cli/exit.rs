@@ -33,7 +33,9 @@ impl Code {
             Code::Lost
         } else if let Some(code) = asked_for.map(|left_out| Failure::of_left_out(&left_out.error).code).max() {
             code
-        } else if any(|report| report.failed > 0 || report.windows_failed > 0 || report.stopped) {
+        } else if any(|report| report.failed > 0 || report.windows_failed > 0 || report.stopped)
+            || summary.checkpoint_kept_back
+        {
             Code::Incomplete
         } else {
             Code::Done

@@ -163,8 +163,9 @@ impl From<Error> for Failure {
             Error::Package(error) => error.into(),
             Error::Unproven { .. } => Failure::new(Code::Incomplete, error.to_string())
                 .hint("the next sync signs one; try again when none is at work"),
-            Error::NotSearched(_) => Failure::new(Code::Incomplete, error.to_string())
-                .hint("let the index catch up with: callvault reindex"),
+            Error::NotSearched(_) => {
+                Failure::new(Code::Incomplete, error.to_string()).hint("let the index catch up with: callvault reindex")
+            }
             other => Failure::new(Code::Unexpected, other.to_string())
                 .hint("nothing was left behind; mend the cause and export again"),
         }

@@ -20,7 +20,7 @@ use crate::{
         env::Env,
         exit::{Code, Failure, Result},
         init::questions::Questions,
-        to_stdout, usage,
+        ledger_key, to_stdout, usage,
     },
     graph::Cloud,
     model::{retention::Retention, source::Source},
@@ -137,6 +137,7 @@ pub(super) fn run(args: &Args, given: &Given) -> Result<Code> {
     if let Some(path) = choice.certificate.as_ref().filter(|path| !path.exists()) {
         io::Write::write_fmt(stderr, format_args!("{} is not there yet; the commands make it\n", path.display()))?;
     }
+    make_ledger_key(&file, stderr)?;
     let is_default = default_config().is_some_and(|default| default == file);
     to_stdout(|out| {
         azure_cli::print(&choice, out)?;
@@ -144,6 +145,20 @@ pub(super) fn run(args: &Args, given: &Given) -> Result<Code> {
         next_steps(&choice, (!is_default).then_some(file.as_path()), out)
     })?;
     Ok(Code::Done)
+}
+
+/// The key that signs the ledger, beside the config file; one that is there stays.
+fn make_ledger_key(config: &Path, stderr: &mut io::Stderr) -> Result<()> {
+    let path = absolute(config).with_file_name("ledger.key");
+    if ledger_key::read(&path)?.is_none() {
+        ledger_key::make(&path)?;
+        let told = format_args!(
+            "written: {}, the key that signs the ledger; keep a copy where nobody has the archive too\n",
+            path.display()
+        );
+        io::Write::write_fmt(stderr, told)?;
+    }
+    Ok(())
 }
 
 /// Flags first; what they leave open is asked for at a terminal, and defaults elsewhere.

@@ -1,5 +1,6 @@
 //! The command line: one file a command, its arguments' doc comments are the help. Results go to stdout, all else to stderr.
 
+mod checkpoint;
 pub mod config;
 pub mod env;
 pub mod exit;
@@ -15,6 +16,8 @@ mod doctor;
 mod export;
 mod failures;
 mod init;
+mod key;
+mod ledger_key;
 mod outlook;
 mod package;
 mod paper;
@@ -100,6 +103,8 @@ enum Command {
     Retry(retry::Args),
     Reindex(reindex::Args),
     Seal(seal::Args),
+    Checkpoint(checkpoint::Args),
+    Key(key::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
     Completions(paper::CompletionsArgs),
@@ -239,6 +244,8 @@ fn run(args: Args) -> Result<Code> {
         Command::Retry(args) => retry::run(&args, &context),
         Command::Reindex(args) => reindex::run(&args, &context),
         Command::Seal(args) => seal::run(&args, &context),
+        Command::Checkpoint(args) => checkpoint::run(&args, &context),
+        Command::Key(args) => key::run(&args, &context),
         Command::Simulate(args) => simulate::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => paper::completions(&args),

@@ -4,13 +4,15 @@ use std::{
     fs,
     io::{self, Write},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
+    sync::Arc,
 };
 
 use crate::{
     cli::{
         Context,
         exit::{Code, Failure, Result},
+        ledger_key,
         render::{plain, size},
         to_stdout, usage, user,
     },
@@ -21,7 +23,7 @@ use crate::{
         check::Summary,
         profile::{Redaction, TokenKey},
     },
-    proof::note::PublicKey,
+    proof::note::{PrivateKey, PublicKey},
     verify,
 };
 
@@ -58,6 +60,7 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
         redaction,
         user: user::name(),
         retention: context.config.retention()?,
+        key: key(context),
     };
     let mut on = |_: &Report| ControlFlow::Continue(());
     let made = export::export_package(&archive, &ask, asked.folder, &mut on)?;
@@ -72,22 +75,40 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
     Ok(Code::Done)
 }
 
+/// The ledger's key, where whoever asks may read it.
+fn key(context: &Context) -> Option<Arc<PrivateKey>> {
+    let path = context.config.ledger_key()?;
+    let key = ledger_key::read(&path).ok().flatten().map(Arc::new);
+    if key.is_none() {
+        context.note("the package's manifest is not signed: the ledger's key is not at hand");
+    }
+    key
+}
+
 fn redaction(asked: &Asked<'_>, context: &Context) -> Result<Redaction> {
     match (asked.profile, asked.token_key) {
         (ProfileArg::Pseudonymised, Some(path)) => {
             for (folder, what) in [(asked.folder, "the package"), (context.config.archive.as_path(), "the archive")] {
                 if is_within(path, folder) {
-                    return Err(usage(format!("--token-key: {} lies in {what}, and whoever has that could undo the tokens", path.display())));
+                    return Err(usage(format!(
+                        "--token-key: {} lies in {what}, and whoever has that could undo the tokens",
+                        path.display()
+                    )));
                 }
             }
             let content = fs::read(path).map_err(|error| {
                 usage(format!("--token-key: {}: {error}", path.display())).hint("make one with: openssl rand -hex 32")
             })?;
-            let key = TokenKey::new(&content).map_err(|fault| usage(format!("--token-key: {}: {fault}", path.display())))?;
+            let key =
+                TokenKey::new(&content).map_err(|fault| usage(format!("--token-key: {}: {fault}", path.display())))?;
             Ok(Redaction::Pseudonymised(key))
         }
-        (ProfileArg::Pseudonymised, None) => Err(usage("--profile pseudonymised: name the file with the secret key of its tokens with --token-key FILE")
-            .hint("make one with: openssl rand -hex 32 > FILE; keep it apart from the archive and from the package")),
+        (ProfileArg::Pseudonymised, None) => {
+            Err(usage("--profile pseudonymised: name the file with the secret key of its tokens with --token-key FILE")
+                .hint(
+                    "make one with: openssl rand -hex 32 > FILE; keep it apart from the archive and from the package",
+                ))
+        }
         (_, Some(_)) => Err(usage("--token-key: only --profile pseudonymised has tokens")),
         (ProfileArg::Full, None) => Ok(Redaction::None),
         (ProfileArg::NoNetwork, None) => Ok(Redaction::NoNetwork),
@@ -102,12 +123,8 @@ fn is_within(file: &Path, folder: &Path) -> bool {
 }
 
 /// Checks one.
-pub(super) fn check(folder: &Path, key: Option<&PathBuf>, format: super::show::Format) -> Result<Code> {
-    let key = key.map(|path| {
-        let text = fs::read_to_string(path).map_err(|error| usage(format!("--key: {}: {error}", path.display())))?;
-        PublicKey::parse(&text).map_err(|error| usage(format!("--key: {}: {error}", path.display())))
-    });
-    let summary = verify::package(folder, key.transpose()?.as_ref())?;
+pub(super) fn check(folder: &Path, key: Option<&PublicKey>, format: super::show::Format) -> Result<Code> {
+    let summary = verify::package(folder, key)?;
     to_stdout(|out| {
         if format == super::show::Format::Json {
             serde_json::to_writer(&mut *out, &summary)?;
@@ -154,7 +171,9 @@ impl From<package::Error> for Failure {
         use package::Error;
         let message = error.to_string();
         match error {
-            Error::Taken(_) => Self::new(Code::Usage, message).hint("name a folder that does not exist, or an empty one"),
+            Error::Taken(_) => {
+                Self::new(Code::Usage, message).hint("name a folder that does not exist, or an empty one")
+            }
             Error::NoPackage(_) => Self::new(Code::Usage, message).hint("name the folder that export --package made"),
             Error::File { .. } | Error::Key(_) => Self::new(Code::Unexpected, message),
         }

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         Context,
         exit::{Code, Failure, Result},
-        to_stdout,
+        ledger_key, to_stdout,
     },
     model::time::Timestamp,
     reindex::{self, Error},
@@ -21,6 +21,7 @@ pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, context: &Context) -> Result<Code> {
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
+    let signing = ledger_key::signed(context, &mut writer, context.now)?;
     let run = writer.begin_run("reindex", context.now)?;
     let shown = !context.quiet && std::io::stderr().is_terminal();
     let bar = if shown { context.bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
@@ -31,9 +32,10 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<Code> {
     let report = reindex::reindex(&mut writer, &mut |records| bar.set_position(records))?;
     bar.finish_and_clear();
     let line = format!("rows of {} records made again, {} put into the index", report.records, report.indexed);
-    writer.end_run(run, Code::Done as u8, &line, Timestamp::now())?;
+    writer.end_run(run, (Code::Done as u8, &line), None, Timestamp::now())?;
     writer.checkpoint()?;
     to_stdout(|out| writeln!(out, "{line}"))?;
+    signing.trouble()?;
     Ok(Code::Done)
 }
 

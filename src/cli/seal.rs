@@ -19,8 +19,9 @@ use crate::{
         },
     },
     cli::{
-        Context,
+        Context, checkpoint,
         exit::{Code, Failure, Result},
+        ledger_key,
         render::size,
         signals, to_stdout, usage,
     },
@@ -65,6 +66,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
     // As a second writer, it touches nothing.
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
+    let signing = ledger_key::signed(context, &mut writer, context.now)?;
     writer.derive_missing(&mut |_| ControlFlow::Continue(()))?;
     let archive = Archive::open(&context.folder())?;
     let now = context.graph_now(&archive)?;
@@ -86,13 +88,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         Err(failure) => (failure.code, failure.message.clone()),
     };
     // On a full disk what went wrong is told, and not that it could not be noted.
-    let noted = writer.end_run(run, code as u8, &report, Timestamp::now()).and_then(|()| writer.checkpoint());
+    let noted = writer.end_run(run, (code as u8, &report), None, Timestamp::now());
+    let given = checkpoint::give_out(&mut writer, context);
+    let noted = noted.and_then(|()| writer.checkpoint());
     let sealed = outcome?;
     noted?;
+    let code = if given? { code } else { code.max(Code::Incomplete) };
     print(&due, &sealed, args, context)?;
     if is_stopped {
         context.note("stopped before all was done; run the same command again to go on");
     }
+    signing.trouble()?;
     Ok(code)
 }
 

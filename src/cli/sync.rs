@@ -11,9 +11,9 @@ use tokio::{runtime::Runtime, sync::watch};
 use crate::{
     archive::Archive,
     cli::{
-        Context, ask,
+        Context, ask, checkpoint,
         exit::{Code, Failure, Result},
-        outlook,
+        ledger_key, outlook,
         progress::Progress,
         signals, to_stdout, usage,
     },
@@ -96,7 +96,8 @@ pub(super) fn setup(
     let mut settings = sync::Settings { policy: context.config.policy()?, ..sync::Settings::default() };
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let (folder, cloud) = (context.folder(), context.config.cloud()?);
-    Ok(Setup { folder, cloud, graph, settings, local_now: context.now, stop, observer })
+    let ledger_key = ledger_key::of_writer(context)?;
+    Ok(Setup { folder, cloud, graph, settings, ledger_key, local_now: context.now, stop, observer })
 }
 
 /// One round, noted in the archive with its exit code.
@@ -129,13 +130,16 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             }
             let report = serde_json::to_string(&summary).unwrap_or_default();
             let code = sealed.as_ref().map_or_else(|failure| failure.code, |_| Code::of_round(&summary));
-            closing.end(code as u8, &report)?;
+            let mut given = Ok(true);
+            closing.end(code as u8, &report, &mut |writer| given = checkpoint::give_out(writer, context))?;
+            summary.checkpoint_kept_back = !given?;
             sealed.map(|_| summary)
         }
         Err(error) => {
             let failure = Failure::from(error);
             // What stopped the round is told before anything that was wrong already.
-            let _ = closing.end(failure.code as u8, &failure.message);
+            let mut give_out = |writer: &mut _| drop(checkpoint::give_out(writer, context));
+            let _ = closing.end(failure.code as u8, &failure.message, &mut give_out);
             Err(failure)
         }
     }

@@ -1,6 +1,7 @@
 //! `verify`: is what is stored what was archived?
 
 use std::{
+    fs,
     io::IsTerminal,
     path::{Path, PathBuf},
 };
@@ -14,13 +15,14 @@ use crate::{
         manifest::Manifest,
     },
     cli::{
-        Context,
+        Context, checkpoint,
         exit::{Code, Failure, Result},
-        package,
+        ledger_key, package,
         render::plain,
         to_stdout, usage,
     },
-    verify::{self, Ask, Error, Summary},
+    proof::note::{Note, PublicKey},
+    verify::{self, Ask, Error, Kept, Subset, Summary},
 };
 
 /// Check that what is stored is what was archived: bodies, ledger, rows, index
@@ -30,14 +32,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "quick")]
     pub sealed: Option<PathBuf>,
     /// Check an audit package that export --package made, without an archive
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed", "subset", "against"])]
     pub package: Option<PathBuf>,
-    /// The public key that must have signed the package: a file with NAME+ID+BASE64, had from elsewhere than the package
-    #[arg(long, value_name = "FILE", requires = "package")]
-    pub key: Option<PathBuf>,
     /// Check structure, ledger and the newest versions only
     #[arg(long)]
     pub quick: bool,
+    /// Of the bodies, only this part: a twelfth each month covers a year
+    #[arg(long, value_name = "PART/OF", conflicts_with_all = ["quick", "sealed"])]
+    pub subset: Option<Subset>,
+    /// A checkpoint that was kept elsewhere: nothing that it covers may have changed or gone
+    #[arg(long, value_name = "FILE", conflicts_with = "sealed")]
+    pub against: Vec<PathBuf>,
+    /// The public key of who signs the ledger, as `callvault key` shows it [default: that of the key in the config; of a package, its own]
+    #[arg(long, value_name = "FILE", conflicts_with = "sealed")]
+    pub key: Option<PathBuf>,
     /// Format of the summary
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: super::show::Format,
@@ -48,12 +56,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         return sealed(folder, args.format);
     }
     if let Some(folder) = &args.package {
-        return package::check(folder, args.key.as_ref(), args.format);
+        return package::check(folder, named_key(args)?.as_ref(), args.format);
     }
     let archive = context.archive()?;
     let shown = !context.quiet && std::io::stderr().is_terminal();
     let bar = if shown { context.bars.add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
-    let summary = verify::verify(&archive, Ask { quick: args.quick }, &mut |progress| {
+    let ask =
+        Ask { quick: args.quick, subset: args.subset, against: against(args, context)?, key: key(args, context)? };
+    let summary = verify::verify(&archive, &ask, &mut |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     })?;
@@ -66,6 +76,35 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         text(&summary, out)
     })?;
     Ok(if summary.is_whole() { Code::Done } else { Code::Integrity })
+}
+
+/// Checkpoints kept elsewhere: those that are named, and the one that the config file has put somewhere.
+fn against(args: &Args, context: &Context) -> Result<Vec<Kept>> {
+    let read = |path: &PathBuf| {
+        let trouble = |what: String| usage(format!("the checkpoint {}: {what}", path.display()));
+        let note = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+        Note::parse(&note).map_err(|error| trouble(error.to_string()))?;
+        Ok(Kept { name: path.display().to_string(), note })
+    };
+    let put = context.config.ledger().checkpoint_file.iter().flat_map(|path| checkpoint::put(path));
+    args.against.iter().chain(&put.collect::<Vec<_>>()).map(read).collect()
+}
+
+/// Who is to have signed, by somebody else's word than the archive's.
+fn key(args: &Args, context: &Context) -> Result<Option<PublicKey>> {
+    if let Some(key) = named_key(args)? {
+        return Ok(Some(key));
+    }
+    // Whoever may not read it checks by what the archive says of itself.
+    let path = context.config.ledger_key();
+    Ok(path.and_then(|path| ledger_key::read(&path).ok().flatten()).map(|key| key.public()))
+}
+
+fn named_key(args: &Args) -> Result<Option<PublicKey>> {
+    let Some(path) = &args.key else { return Ok(None) };
+    let trouble = |what: String| usage(format!("--key {}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+    PublicKey::parse(&text).map(Some).map_err(|error| trouble(error.to_string()))
 }
 
 #[derive(Serialize)]
@@ -125,8 +164,9 @@ fn text(summary: &Summary, out: &mut dyn std::io::Write) -> std::io::Result<()> 
     let verdict = if summary.is_whole() { "whole" } else { "DAMAGED" };
     writeln!(
         out,
-        "{verdict}: {} ledger entries, {} versions of {} records, {} bodies with {} bytes read again, {} records' rows and {} index documents compared, {} findings",
+        "{verdict}: {} ledger entries under {} signed checkpoints, {} versions of {} records, {} bodies with {} bytes read again, {} records' rows and {} index documents compared, {} findings",
         summary.entries,
+        summary.checkpoints,
         summary.versions,
         summary.records,
         summary.bodies,

@@ -21,10 +21,7 @@ pub use self::{
 #[cfg(feature = "parquet")]
 use crate::tables::parquet::Parquet;
 use crate::{
-    archive::{
-        self, Archive,
-        versions::VersionReader,
-    },
+    archive::{self, Archive, versions::VersionReader},
     model::{
         derive,
         filter::Selection,
@@ -63,7 +60,9 @@ pub enum Error {
 fn unproven(size: u64) -> String {
     match size {
         0 => "the ledger has no signed checkpoint, and a package proves that its records are under one".to_owned(),
-        size => format!("the newest checkpoint covers {size} ledger entries, and records that are asked for came after"),
+        size => {
+            format!("the newest checkpoint covers {size} ledger entries, and records that are asked for came after")
+        }
     }
 }
 
@@ -235,7 +234,12 @@ impl Writing<'_> {
     /// The sessions of a call, or what is in them.
     fn parts(&mut self, seq: Seq, report: &mut Report) -> Result<()> {
         let line = self.reader.document(seq)?;
-        row(&mut *self.sink, &Hit::of(&line.info.key, line.info.version, line.info.seq, &Derived::default()), line.json, report)?;
+        row(
+            &mut *self.sink,
+            &Hit::of(&line.info.key, line.info.version, line.info.seq, &Derived::default()),
+            line.json,
+            report,
+        )?;
         report.records += 1;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     ops::ControlFlow,
     path::Path,
+    sync::Arc,
 };
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
         report,
         write::{Output, Writer},
     },
+    proof::note::PrivateKey,
     query,
     tables::{self, set::Set},
 };
@@ -45,6 +47,8 @@ pub struct PackageAsk {
     /// Who asks, as the operating system calls them.
     pub user: String,
     pub retention: Retention,
+    /// The ledger's key, which signs the manifest; without it the checksums are nobody's word.
+    pub key: Option<Arc<PrivateKey>>,
 }
 
 /// Writes the package `folder`, which is there whole at the end or not at all. `on` is told after each version and may stop it.
@@ -73,11 +77,12 @@ pub fn export_package(
         let query = query_of(ask);
         let mut files = Files::open(&mut writer, &query, ask.redaction.profile())?;
         let mut reader = archive.version_reader();
+        let mut prover = archive.prover(evidence.size);
         let mut told = Report::default();
         for (n, seq) in (1..).zip(seqs) {
             let stored = reader.read(seq)?;
             let (_, entry) = archive.entries_after(Seq(seq.0 - 1), 1)?.pop().unwrap_or_default();
-            let path = archive.inclusion_proof(seq, evidence.size)?;
+            let path = prover.path(seq)?;
             files.version(&mut writer, n, &stored, entry, &path, &ask.redaction)?;
             told.versions += 1;
             if on(&told).is_break() {
@@ -104,7 +109,9 @@ pub fn export_package(
         writer.put(name::CERTIFICATE, certificate::text(&manifest, &coverage).as_bytes())?;
         manifest.files = manifest::files(writer.close()?);
         writer.put(name::MANIFEST, manifest.text().as_bytes())?;
-        writer.finish(time)?;
+        let key = ask.key.as_ref().filter(|key| key.public().is_same_key(&evidence.key));
+        let key = key.and_then(|key| key.named(&manifest.origin).ok());
+        writer.finish(time, key.as_ref())?;
         Ok(manifest)
     })
 }
@@ -167,9 +174,8 @@ struct Files<'a> {
 impl Files<'_> {
     fn open(writer: &mut Writer, query: &Query, profile: Profile) -> Result<Self> {
         let log = query.only_kind().and_then(log);
-        let tables = Set::new(log, &mut |file| {
-            writer.file(&format!("{}/{file}", name::TABLES)).map_err(io::Error::other)
-        });
+        let tables =
+            Set::new(log, &mut |file| writer.file(&format!("{}/{file}", name::TABLES)).map_err(io::Error::other));
         Ok(Self {
             tables: tables.map_err(Error::Write)?,
             records: writer.file(name::RECORDS)?,
@@ -196,7 +202,16 @@ impl Files<'_> {
         let json = redaction.document(&stored.json);
         let derived = derive::shown(&info.key, asked, &json);
         let hit = Hit::of(&info.key, info.version, info.seq, &derived);
-        let item = Item { n, key: &info.key, version: info.version, seq: info.seq, asked, json: &json, derived: &derived, hit: &hit };
+        let item = Item {
+            n,
+            key: &info.key,
+            version: info.version,
+            seq: info.seq,
+            asked,
+            json: &json,
+            derived: &derived,
+            hit: &hit,
+        };
         let proof = Proof {
             n,
             seq: info.seq,
@@ -209,7 +224,8 @@ impl Files<'_> {
         };
         let own = format!("{json}\n");
         writer.put(&item.native(), own.as_bytes())?;
-        let mut written = self.records.write_all(own.as_bytes()).and_then(|()| self.proofs.write_all(proof.line().as_bytes()));
+        let mut written =
+            self.records.write_all(own.as_bytes()).and_then(|()| self.proofs.write_all(proof.line().as_bytes()));
         let mut bodies = Vec::new();
         if let Some(parts) = &mut self.parts {
             let mut lines = Vec::new();

@@ -42,7 +42,12 @@ pub fn presences(derived: &Derived) -> HashMap<String, Presence> {
 pub fn who(identity: &Identity) -> String {
     let said = || {
         let Identity { set_key, display_name, user_principal_name, .. } = identity;
-        [set_key.as_str(), display_name.as_deref().unwrap_or_default(), user_principal_name.as_deref().unwrap_or_default()].join("\n")
+        [
+            set_key.as_str(),
+            display_name.as_deref().unwrap_or_default(),
+            user_principal_name.as_deref().unwrap_or_default(),
+        ]
+        .join("\n")
     };
     identity.id.as_ref().map_or_else(said, |id| id.to_lowercase())
 }

@@ -268,6 +268,12 @@ impl Serialize for Span {
     }
 }
 
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <(Timestamp, Timestamp)>::deserialize(deserializer).map(|(from, to)| Self { from, to })
+    }
+}
+
 /// Joins spans that touch or overlap; the result rises and its spans do not touch.
 #[must_use]
 pub fn union(mut spans: Vec<Span>) -> Vec<Span> {

@@ -8,6 +8,8 @@ pub const DECLARATION: &str = "bagit.txt";
 pub const INFO: &str = "bag-info.txt";
 pub const MANIFEST: &str = "manifest-sha256.txt";
 pub const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
+/// A signed note about the manifest.
+pub const SIGNATURE: &str = "signature.txt";
 /// Folder of the payload, with its slash.
 pub const PAYLOAD: &str = "data/";
 
@@ -43,6 +45,12 @@ pub fn manifest(sums: &Sums) -> String {
     sums.iter().map(|(path, sum)| format!("{}  {path}\n", sum.sha256)).collect()
 }
 
+/// The text of the signed note: that this is a package, and the hash of its manifest, which has those of all files.
+#[must_use]
+pub fn signed(manifest: &[u8]) -> String {
+    format!("callvault package\n{}\n", Sha256::of(manifest))
+}
+
 /// Reads a manifest.
 ///
 /// # Errors
@@ -67,13 +75,15 @@ mod tests {
     #[test]
     fn a_manifest_is_read_back_and_nothing_else_is_one() {
         let sum = |text: &str| Sum { bytes: text.len() as u64, sha256: Sha256::of(text.as_bytes()) };
-        let sums: Sums = [("data/a b.txt", sum("a")), ("data/é/c", sum("bc"))].map(|(path, sum)| (path.into(), sum)).into();
+        let sums: Sums =
+            [("data/a b.txt", sum("a")), ("data/é/c", sum("bc"))].map(|(path, sum)| (path.into(), sum)).into();
         let text = manifest(&sums);
         let read = read_manifest(&text).unwrap();
         assert!(read.iter().eq(sums.iter().map(|(path, sum)| (path, &sum.sha256)).collect::<Vec<_>>()));
         assert!(info(Timestamp(0), &sums).contains("\nBagging-Date: 1970-01-01\n"));
         assert!(info(Timestamp(0), &sums).ends_with("\nPayload-Oxum: 3.2\n"));
-        for bad in ["x", "\n", &text[..text.len() - 1], &text.to_uppercase(), &text.replace("  ", " "), &text.repeat(2)] {
+        for bad in ["x", "\n", &text[..text.len() - 1], &text.to_uppercase(), &text.replace("  ", " "), &text.repeat(2)]
+        {
             assert!(read_manifest(bad).is_err(), "{bad:?}");
         }
     }

@@ -6,8 +6,7 @@ use crate::package::{coverage::Statement, manifest::Manifest};
 #[must_use]
 pub fn text(manifest: &Manifest, coverage: &Statement) -> String {
     let Manifest { time, origin, size, root, contents, .. } = manifest;
-    let kinds: Vec<String> =
-        contents.kinds.iter().map(|(kind, of)| format!("{} of kind {kind}", of.records)).collect();
+    let kinds: Vec<String> = contents.kinds.iter().map(|(kind, of)| format!("{} of kind {kind}", of.records)).collect();
     let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
     let covered = if coverage.is_whole() {
         "The archive's coverage statement (data/coverage.json) shows no time in it that is missing."
@@ -39,8 +38,9 @@ I, ____________________________________, declare:
 
 3. The package that goes with this certificate was made by {program} for the user '{user}'.
    It shows the archive as of {time} and holds {records} records in {versions} versions
-   ({kinds}), found by the question in data/manifest.json.
-   The period asked for is {from} to {to}.
+   ({kinds}),
+   found by the question in data/manifest.json.
+   The period asked for: {period}.
    {covered}
 
 4. {left_out}
@@ -72,7 +72,7 @@ Name and title: ________________________________________
         user = manifest.user,
         records = contents.records,
         versions = contents.versions,
-        from = coverage.from,
-        to = coverage.to,
+        period = coverage.period(),
+        time = time.to_seconds_text(),
     )
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use self::{files::Files, items::Items};
 use crate::{
+    model::id::Sha256,
     package::{
         Error, Item, Result, bag, certificate,
         coverage::Statement,
@@ -23,7 +24,6 @@ use crate::{
         profile::Profile,
         report::Report,
     },
-    model::id::Sha256,
     proof::{
         Hash,
         checkpoint::Checkpoint,
@@ -64,6 +64,8 @@ pub struct Summary {
     pub root: Option<String>,
     /// The key that signed it.
     pub key: Option<String>,
+    /// Whether the manifest of all files is signed too.
+    pub is_signed: bool,
     /// Whether whoever asked said which key it has to be.
     pub key_was_given: bool,
 }
@@ -117,6 +119,7 @@ pub fn check(
         size: None,
         root: None,
         key: None,
+        is_signed: false,
         key_was_given: key.is_some(),
     };
     let files = files::check(folder, &mut summary)?;
@@ -179,8 +182,11 @@ fn checkpoint(files: &Files, given: Option<&PublicKey>, summary: &mut Summary) -
         }
         summary.key = Some(own.to_string());
     }
+    // A key may have been given under another name than that of the log.
+    let own_is_it =
+        |given: &PublicKey| own.as_ref().is_some_and(|own| own.is_same_key(given) && note.is_signed_by(own));
     match given {
-        Some(given) if !note.is_signed_by(given) => {
+        Some(given) if !note.is_signed_by(given) && !own_is_it(given) => {
             let own = own.as_ref().map_or_else(String::new, |own| format!("; the package brings {own}"));
             summary.find(name::CHECKPOINT, None, format!("it is not signed by the key that you gave, {given}{own}"));
         }
@@ -190,10 +196,39 @@ fn checkpoint(files: &Files, given: Option<&PublicKey>, summary: &mut Summary) -
                 .to_owned(),
         ),
     }
+    signature(files, own.as_ref(), summary)?;
     summary.origin = Some(checkpoint.origin.clone());
     summary.size = Some(checkpoint.size);
     summary.root = Some(Sha256(checkpoint.root).to_string());
     Ok(Some((checkpoint.size, checkpoint.root)))
+}
+
+/// Whether the manifest of all files is signed by the same key: then nothing of the package is anybody else's.
+fn signature(files: &Files, key: Option<&PublicKey>, summary: &mut Summary) -> Result<()> {
+    if !files.sums.contains_key(bag::SIGNATURE) {
+        summary.notes.push(
+            "the manifest is not signed: records and proofs are under the signed checkpoint, but whether records were left out, and what the \
+             manifest says of the question, is the word of whoever made the package"
+                .to_owned(),
+        );
+        return Ok(());
+    }
+    let (Some(note), Some(manifest)) = (files.text(bag::SIGNATURE, summary)?, files.text(bag::MANIFEST, summary)?)
+    else {
+        return Ok(());
+    };
+    match Note::parse(&note) {
+        Err(error) => summary.find(bag::SIGNATURE, None, error.to_string()),
+        Ok(read) => {
+            if read.text != bag::signed(manifest.as_bytes()) {
+                summary.find(bag::SIGNATURE, None, format!("it signs another {}", bag::MANIFEST));
+            } else if key.is_some_and(|key| !read.is_signed_by(key)) {
+                summary.find(bag::SIGNATURE, None, format!("it is not signed by the key in {}", name::KEY));
+            }
+            summary.is_signed = true;
+        }
+    }
+    Ok(())
 }
 
 /// A version's own file is the record's line.
@@ -210,8 +245,15 @@ fn native(files: &Files, control: &str, json: &str, summary: &mut Summary) {
 fn against(manifest: &Manifest, files: &Files, summary: &mut Summary) {
     if manifest.contents != summary.contents {
         let Contents { records, versions, bodies, .. } = manifest.contents;
-        let found = format!("{} records, {} versions, {} bodies", summary.contents.records, summary.contents.versions, summary.contents.bodies);
-        summary.find(name::MANIFEST, None, format!("it counts {records} records, {versions} versions, {bodies} bodies; found are {found}"));
+        let found = format!(
+            "{} records, {} versions, {} bodies",
+            summary.contents.records, summary.contents.versions, summary.contents.bodies
+        );
+        summary.find(
+            name::MANIFEST,
+            None,
+            format!("it counts {records} records, {versions} versions, {bodies} bodies; found are {found}"),
+        );
     }
     let said = (Some(&manifest.origin), Some(manifest.size), Some(&manifest.root));
     if said != (summary.origin.as_ref(), summary.size, summary.root.as_ref()) {
@@ -250,7 +292,13 @@ impl Making {
             ));
         }
         let others = manifest.filter(|_| is_ours).and_then(remaking);
-        Self { report: Report::default(), dat: Dat::new(Vec::new()).ok(), edrm: Edrm::new(Vec::new()).ok(), others, is_ours }
+        Self {
+            report: Report::default(),
+            dat: Dat::new(Vec::new()).ok(),
+            edrm: Edrm::new(Vec::new()).ok(),
+            others,
+            is_ours,
+        }
     }
 
     fn item(&mut self, item: &Item<'_>) {
@@ -272,7 +320,9 @@ impl Making {
         if !self.is_ours {
             return;
         }
-        let bytes = |made: Option<std::io::Result<Vec<u8>>>| Sha256::of(&made.and_then(std::io::Result::ok).unwrap_or_default());
+        let bytes = |made: Option<std::io::Result<Vec<u8>>>| {
+            Sha256::of(&made.and_then(std::io::Result::ok).unwrap_or_default())
+        };
         let mut made = vec![
             (name::MANIFEST.to_owned(), Sha256::of(manifest.text().as_bytes())),
             (name::COVERAGE.to_owned(), Sha256::of(coverage.text().as_bytes())),

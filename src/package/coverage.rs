@@ -3,19 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    id::Version,
-    time::{Age, Timestamp},
-};
+use crate::model::{id::Version, time::Timestamp};
 
 /// The document `data/coverage.json`. Spans are half-open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statement {
     /// As of when.
     pub time: Timestamp,
-    /// The period: from the first that was asked for, or that there is.
-    pub from: Timestamp,
-    pub to: Timestamp,
+    /// The period that was asked for; null where it was open.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
     /// One for each log that was searched.
     pub sources: Vec<SourceStatement>,
     /// Logs that nobody asked for by name and that the archive does not keep.
@@ -25,6 +22,9 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatement {
     pub source: String,
+    /// The period; where it was open, what the archive knows of.
+    pub from: Timestamp,
+    pub to: Timestamp,
     /// The whole period, in rising order, by what can be said of it.
     pub stretches: Vec<Stretch>,
     /// Records of the period that Microsoft Graph listed and no longer gave.
@@ -89,9 +89,15 @@ impl State {
     #[must_use]
     pub fn why(self) -> &'static str {
         match self {
-            State::Covered => "Listed to the end after records had stopped appearing, and every record of the list is archived.",
-            State::Settling => "Listed to the end and archived; so young that Microsoft Graph might still have added records.",
-            State::Gap => "Not listed to the end, or records of the list were not yet fetched; Microsoft Graph still had them.",
+            State::Covered => {
+                "Listed to the end after records had stopped appearing, and every record of the list is archived."
+            }
+            State::Settling => {
+                "Listed to the end and archived; so young that Microsoft Graph might still have added records."
+            }
+            State::Gap => {
+                "Not listed to the end, or records of the list were not yet fetched; Microsoft Graph still had them."
+            }
             State::AtRisk => "As a gap, and Microsoft Graph was soon to forget them.",
             State::Lost => "Not listed to the end, or listed and no longer given, before Microsoft Graph forgot them.",
             State::NotYet => "Microsoft Graph had not been asked about it yet.",
@@ -118,8 +124,14 @@ impl Statement {
         self.sources.iter().all(|source| source.stretches.iter().all(|stretch| stretch.state.is_covered()))
     }
 
+    /// The period in words.
     #[must_use]
-    pub fn length(&self) -> Age {
-        self.to - self.from
+    pub fn period(&self) -> String {
+        match (self.from, self.to) {
+            (None, None) => "all that the archive knows of".to_owned(),
+            (Some(from), None) => format!("from {} on", from.to_seconds_text()),
+            (None, Some(to)) => format!("before {}", to.to_seconds_text()),
+            (Some(from), Some(to)) => format!("{} to {}", from.to_seconds_text(), to.to_seconds_text()),
+        }
     }
 }

@@ -3,10 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    model::{
-        id::Sha256,
-        time::Timestamp,
-    },
+    model::{id::Sha256, time::Timestamp},
     package::{Item, report::escaped},
 };
 
@@ -98,15 +95,21 @@ impl<W: Write> Dat<W> {
                 line.push(SEPARATOR);
             }
             line.push(QUOTE);
-            line.extend(field.replace("\r\n", "\n").chars().map(|letter| match letter {
-                '\n' | '\r' => BREAK,
-                letter if letter.is_control() => ' ',
-                letter => letter,
-            }).flat_map(|letter| {
-                // The quote cannot be written within quotes: an Icelandic name is spelled as those do who lack the letter.
-                let spelled = if letter == QUOTE { ['t', 'h'] } else { [letter, '\0'] };
-                spelled.into_iter().filter(|letter| *letter != '\0')
-            }));
+            line.extend(
+                field
+                    .replace("\r\n", "\n")
+                    .chars()
+                    .map(|letter| match letter {
+                        '\n' | '\r' => BREAK,
+                        letter if letter.is_control() => ' ',
+                        letter => letter,
+                    })
+                    .flat_map(|letter| {
+                        // The quote cannot be written within quotes: an Icelandic name is spelled as those do who lack the letter.
+                        let spelled = if letter == QUOTE { ['t', 'h'] } else { [letter, '\0'] };
+                        spelled.into_iter().filter(|letter| *letter != '\0')
+                    }),
+            );
             line.push(QUOTE);
         }
         line.push_str("\r\n");
@@ -166,7 +169,8 @@ impl<W: Write> Edrm<W> {
             ("LedgerSeq", "LongInteger", Some(item.seq.to_string())),
             ("Sha256", "Text", Some(native_sha256(item).to_string())),
         ];
-        let mut text = format!("<Document DocID=\"{control}\" DocType=\"File\" MimeType=\"application/json\">\n<Tags>\n");
+        let mut text =
+            format!("<Document DocID=\"{control}\" DocType=\"File\" MimeType=\"application/json\">\n<Tags>\n");
         for (name, holds, value) in tags {
             let Some(value) = value else { continue };
             text += &format!("<Tag TagName=\"{name}\" TagDataType=\"{holds}\" TagValue=\"{}\"/>\n", escaped(&value));

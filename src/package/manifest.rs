@@ -82,7 +82,8 @@ impl Query {
     /// Its conditions in words, in the order of the flags.
     #[must_use]
     pub fn conditions(&self) -> Vec<(&'static str, String)> {
-        let list = |label, items: &[String], between: &str| (label, Some(items.join(between)).filter(|text| !text.is_empty()));
+        let list =
+            |label, items: &[String], between: &str| (label, Some(items.join(between)).filter(|text| !text.is_empty()));
         [
             ("all records about", self.person.clone()),
             ("text", self.text.clone()),

@@ -279,7 +279,16 @@ mod tests {
         for gone in ["Zofia", "zofia@x", "\"u1\"", "U1", "PC-7", "10.0.0.1", "fe80"] {
             assert!(!shown.contains(gone), "{gone}: {shown}");
         }
-        for kept in ["\"id\":\"c1\"", "groupCall", "\"audio\"", "2026-11-01T10:00:00Z", "PT0.01S", "0.010", "main-audio", "windows"] {
+        for kept in [
+            "\"id\":\"c1\"",
+            "groupCall",
+            "\"audio\"",
+            "2026-11-01T10:00:00Z",
+            "PT0.01S",
+            "0.010",
+            "main-audio",
+            "windows",
+        ] {
             assert!(shown.contains(kept), "{kept}: {shown}");
         }
         assert_eq!(shown.matches(&key().token("u1")).count(), 3, "one token for one id, whatever the case: {shown}");

@@ -62,7 +62,8 @@ impl Proof {
     /// # Errors
     /// A fragment that says what is wrong with it.
     pub fn said(&self) -> Result<Said, String> {
-        let said: Said = serde_json::from_str(&self.entry).map_err(|error| format!("its entry is unreadable: {error}"))?;
+        let said: Said =
+            serde_json::from_str(&self.entry).map_err(|error| format!("its entry is unreadable: {error}"))?;
         if said.op != "version" {
             return Err(format!("its entry is about '{}' and not about a version", said.op));
         }

@@ -16,6 +16,7 @@ use crate::{
         Error, Result,
         bag::{self, Sum, Sums},
     },
+    proof::note::{self, PrivateKey},
 };
 
 /// A package that is being written. Dropped before its end, it leaves nothing behind; killed, a folder called `NAME.partial-…`.
@@ -132,16 +133,20 @@ impl Writer {
         Ok(&self.sums)
     }
 
-    /// Writes the bag's own files, brings all to the disk and gives the folder its name.
+    /// Writes the bag's own files, its manifest signed by `key` where there is one, brings all to the disk and gives the folder its name.
     ///
     /// # Errors
     /// Where that fails; then there is no folder of that name.
-    pub fn finish(mut self, time: Timestamp) -> Result<Sums> {
+    pub fn finish(mut self, time: Timestamp, key: Option<&PrivateKey>) -> Result<Sums> {
         self.close()?;
         let payload = std::mem::take(&mut self.sums);
         self.put(bag::DECLARATION, bag::DECLARED.as_bytes())?;
         self.put(bag::INFO, bag::info(time, &payload).as_bytes())?;
-        self.put(bag::MANIFEST, bag::manifest(&payload).as_bytes())?;
+        let manifest = bag::manifest(&payload);
+        self.put(bag::MANIFEST, manifest.as_bytes())?;
+        if let Some(key) = key {
+            self.put(bag::SIGNATURE, note::sign(&bag::signed(manifest.as_bytes()), &[key]).as_bytes())?;
+        }
         let tags = bag::manifest(&self.sums);
         self.put(bag::TAG_MANIFEST, tags.as_bytes())?;
         let at_target = |source| Error::File { path: self.target.clone(), source };
@@ -185,7 +190,7 @@ mod tests {
         output.write_all(b"one ").unwrap();
         output.clone().write_all(b"two").unwrap();
         assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
-        let sums = writer.finish(Timestamp(0)).unwrap();
+        let sums = writer.finish(Timestamp(0), None).unwrap();
         assert_eq!(sums["data/c"], Sum { bytes: 7, sha256: Sha256::of(b"one two") });
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(fs::read(target.join("data/c")).unwrap(), b"one two");

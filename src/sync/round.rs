@@ -14,6 +14,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     archive::{
         self, Archive, ArchiveWriter, Folder,
+        checkpoints::Signing,
         coverage::{Facts, coverage},
         sealed::table::Sealed,
     },
@@ -26,6 +27,7 @@ use crate::{
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
+    proof::note::PrivateKey,
     sync::{
         self, Error, Lack, Reach, Result, Settings, SourceReport, due, outlook::Outlook, plan::Ask, scribe::Scribe,
     },
@@ -48,6 +50,8 @@ pub struct Setup {
     pub cloud: Cloud,
     pub graph: graph::Settings,
     pub settings: Settings,
+    /// Who signs the ledger.
+    pub ledger_key: Option<Arc<PrivateKey>>,
     /// This machine's time, which stands in until a server has told its own.
     pub local_now: Timestamp,
     /// Turns true when no new work is to begin.
@@ -71,6 +75,9 @@ pub struct Summary {
     /// Months that were sealed at its end; whoever has the writer does that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sealed: Vec<Sealed>,
+    /// Whether the ledger's checkpoint could not be put where it is to be kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint_kept_back: bool,
     /// How far Graph's clock is ahead of this machine's, where that is worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_off_s: Option<i64>,
@@ -101,6 +108,8 @@ pub struct Closing {
     now: Timestamp,
     rows_made: archive::Result<u64>,
     indexed: follow::Result<u64>,
+    signing: Signing,
+    retention: Retention,
 }
 
 impl Closing {
@@ -109,21 +118,22 @@ impl Closing {
         (&mut self.writer, self.now)
     }
 
-    /// Notes how the round ended and leaves the archive as one file.
+    /// Notes how the round ended and leaves the archive as one file. `after` gets the writer when all is entered.
     ///
     /// # Errors
     /// Also what was wrong with older records or the index all along: new records are safe all the same.
-    pub fn end(mut self, exit_code: u8, report: &str) -> Result<()> {
-        self.writer.end_run(self.run, exit_code, report, self.now)?;
+    pub fn end(mut self, exit_code: u8, report: &str, after: &mut dyn FnMut(&mut ArchiveWriter)) -> Result<()> {
+        self.writer.end_run(self.run, (exit_code, report), Some(&self.retention), self.now)?;
         match self.writer.train_dictionary(self.now) {
             Ok(Some(trial)) => tracing::debug!(?trial, "a dictionary was tried"),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "no dictionary could be trained; frames go on with the one in use"),
         }
+        after(&mut self.writer);
         self.writer.checkpoint()?;
         self.rows_made?;
         self.indexed?;
-        Ok(())
+        Ok(self.signing.trouble()?)
     }
 }
 
@@ -132,7 +142,7 @@ impl Closing {
 /// # Errors
 /// What keeps it from beginning: a host, a credential, another writer. What stops it later is in the outcome.
 pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Closing)> {
-    let Setup { folder, cloud, graph, settings, local_now, stop, observer } = setup;
+    let Setup { folder, cloud, graph, settings, ledger_key, local_now, stop, observer } = setup;
     let settings = Settings { reach: round.reach, ..settings };
     let begun = Instant::now();
     let client = graph::Client::new(graph, observer.clone())?;
@@ -148,6 +158,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
         Some(writer) => writer,
         None => ArchiveWriter::open_or_create(&folder, now)?,
     };
+    let signing = writer.sign_with(ledger_key.as_deref(), now)?;
     // Damage in what is stored must not keep new records out; it is told at the end.
     let rows_made = writer.derive_missing(&mut |_| if *stop.borrow() { Break(()) } else { Continue(()) });
     writer.ask_for(&round.asked_for)?;
@@ -185,12 +196,13 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
             newly_lost,
             outlook: Vec::new(),
             sealed: Vec::new(),
+            checkpoint_kept_back: false,
             clock_off_s: (Age(clock_off.0.abs()) > graph::CLOCK_TOLERANCE).then(|| clock_off.whole_seconds()),
             next_due,
             wait,
         })
     });
-    Ok((outcome, Closing { writer, run, now, rows_made, indexed }))
+    Ok((outcome, Closing { writer, run, now, rows_made, indexed, signing, retention: settings.policy.retention }))
 }
 
 /// Returns when a stop is asked for, and else never.

@@ -15,7 +15,11 @@ use std::{
 use crate::{
     archive::{self, Archive, Folder, inspect::VersionRow, rows_read::RowReader, versions::VersionReader},
     model::{id::Seq, kind::Kind},
-    verify::{Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows},
+    proof::{Hash, tree::leaf_hash},
+    verify::{
+        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows,
+        tree::{Said, Tree},
+    },
 };
 
 /// Ledger entries that are read in one transaction.
@@ -32,6 +36,10 @@ struct Tally {
     bytes: u64,
     rows: u64,
     rows_to_make: u64,
+    /// The number before the first entry, and the leaf of each.
+    after: Seq,
+    leaves: Vec<Hash>,
+    said: Said,
     findings: Vec<Finding>,
 }
 
@@ -41,12 +49,19 @@ struct Plan<'a> {
     head: Seq,
     /// Versions before this one are not read.
     read_from: Seq,
+    ask: &'a Ask,
     /// The last number of the stretch that was taken last.
     taken: Mutex<Seq>,
     stop: AtomicBool,
 }
 
-pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary, on: &mut dyn FnMut(Progress)) -> Result<()> {
+pub(super) fn check(
+    archive: &Archive,
+    ask: &Ask,
+    mut tree: Tree,
+    summary: &mut Summary,
+    on: &mut dyn FnMut(Progress),
+) -> Result<()> {
     let head = summary.head;
     cut_end(archive, summary)?;
     let read_from =
@@ -60,6 +75,7 @@ pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary, on: &mut
         folder: archive.folder(),
         head,
         read_from: read_from.unwrap_or_default(),
+        ask,
         taken: Mutex::new(Seq(0)),
         stop: AtomicBool::new(false),
     };
@@ -71,9 +87,11 @@ pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary, on: &mut
         summary.bytes += tally.bytes;
         summary.rows += tally.rows;
         rows_to_make += tally.rows_to_make;
+        tree.take(tally.after, tally.leaves, tally.said);
         tally.findings.into_iter().for_each(|finding| summary.add(finding));
         on(Progress { stage: Stage::Ledger, done: summary.entries, total: head.0.unsigned_abs() });
     })?;
+    tree.finish(ask, summary);
     if rows_to_make > 0 && are_current == Some(true) {
         summary.notes.push(Note::RowsToMake { records: rows_to_make });
     }
@@ -164,7 +182,7 @@ fn examine(
     (reader, row_reader): &mut (VersionReader<'_>, RowReader<'_>),
 ) -> Result<Tally> {
     archive.at_one_moment(|| {
-        let mut tally = Tally::default();
+        let mut tally = Tally { after, ..Tally::default() };
         let slice = match archive.slice(after, to) {
             Ok(slice) => slice,
             Err(error) => {
@@ -175,7 +193,9 @@ fn examine(
             }
         };
         tally.entries = slice.entries.len() as u64;
-        let readable = ledger::check(&slice, (after, to), &mut tally.findings);
+        let contiguous = slice.entries.iter().zip(after.0 + 1..).take_while(|((seq, _), expected)| seq.0 == *expected);
+        tally.leaves = contiguous.map(|((_, line), _)| leaf_hash(line.as_bytes())).collect();
+        let readable = ledger::check(&slice, (after, to), &mut tally.said, &mut tally.findings);
         let compare_rows = matches!(archive.rows_are_current(), Ok(true));
         if let Err(error) = row_reader.begin() {
             tally.findings.push(Finding::of_error(error, What::Database)?);
@@ -184,7 +204,12 @@ fn examine(
         let mut to_read: Vec<&VersionRow> = slice
             .versions
             .iter()
-            .filter(|row| row.seq >= plan.read_from && row.key.is_some() && readable.contains(&row.seq))
+            .filter(|row| {
+                row.seq >= plan.read_from
+                    && plan.ask.reads(row.seq.0)
+                    && row.key.is_some()
+                    && readable.contains(&row.seq)
+            })
             .collect();
         if let Err(error) = reader.sort(&mut to_read, |row| row.seq) {
             tally.findings.push(Finding::of_error(error, What::Database)?);

@@ -6,7 +6,10 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     archive,
-    model::id::{RecordKey, Seq, Version},
+    model::{
+        id::{RecordKey, Seq, Version},
+        time::Timestamp,
+    },
 };
 
 /// What is wrong; the order is that of a report.
@@ -23,6 +26,8 @@ pub enum What {
     Sealed,
     /// An entry is missing, unreadable, or out of place.
     Ledger,
+    /// What was signed is not what is here, or somebody else signed it.
+    Checkpoint,
     /// An entry names a version or a loss whose row is gone.
     Missing,
     /// A row of a version or a loss that no entry names.
@@ -49,6 +54,7 @@ impl What {
             What::Dictionary => "dictionary",
             What::Sealed => "sealed",
             What::Ledger => "ledger",
+            What::Checkpoint => "checkpoint",
             What::Missing => "missing",
             What::Unledgered => "unledgered",
             What::Content => "content",
@@ -163,6 +169,12 @@ fn record<S: Serializer>(record: &Option<RecordKey>, serializer: S) -> Result<S:
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "note", rename_all = "kebab-case")]
 pub enum Note {
+    /// Nobody signs the ledger: what is found altered is found by its hashes alone.
+    NotSigned,
+    /// Another key took over from one that was lost.
+    KeyReplaced { seq: Seq, time: Timestamp },
+    /// Entries were written without the key and signed later, by somebody's decision.
+    SignedLate { from: Seq, to: Seq, reason: String },
     /// There is no search index.
     IndexMissing,
     /// Another version of the program made the search index.
@@ -180,6 +192,14 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Note::NotSigned => f.write_str("nobody signs the ledger; the next sync begins to"),
+            Note::KeyReplaced { seq, time } => write!(
+                f,
+                "ledger entry {seq} ({time}): another key took over from one that was lost; the former has not signed that"
+            ),
+            Note::SignedLate { from, to, reason } => {
+                write!(f, "ledger entries {from} to {to} were written without the key and signed later: {reason}")
+            }
             Note::IndexMissing => f.write_str("there is no search index; the next sync or reindex makes it"),
             Note::IndexOfOtherSchema => f.write_str(
                 "another version of this program made the search index; the next sync or reindex makes it anew",

@@ -12,7 +12,7 @@ use crate::{
 /// A writer may merge segments away while their files are read; then the index is opened again, so often.
 const TRIES: usize = 3;
 
-pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary) -> Result<()> {
+pub(super) fn check(archive: &Archive, ask: &Ask, summary: &mut Summary) -> Result<()> {
     // The index is opened before the archive is read: the archive may then know more, never less.
     let Some(index) = open(archive, summary)? else { return Ok(()) };
     if !ask.quick {
@@ -33,7 +33,7 @@ pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary) -> Resul
     Ok(())
 }
 
-fn compare(archive: &Archive, ask: Ask, index: &Index, summary: &mut Summary) -> Result<()> {
+fn compare(archive: &Archive, ask: &Ask, index: &Index, summary: &mut Summary) -> Result<()> {
     let head = archive.head()?;
     if index.position() > head {
         let message = format!("it has followed the ledger to {}, the ledger ends at {head}", index.position());

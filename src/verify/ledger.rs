@@ -11,12 +11,17 @@ use crate::{
         id::{RecordKey, Seq},
         kind::Kind,
     },
-    verify::{Finding, What},
+    verify::{Finding, What, tree::Said},
 };
 
 /// Checks the stretch after `after` up to `to`. Returns the numbers of the entries that can be read: only with them can
 /// anything be compared.
-pub(super) fn check(slice: &Slice, (after, to): (Seq, Seq), findings: &mut Vec<Finding>) -> HashSet<Seq> {
+pub(super) fn check(
+    slice: &Slice,
+    (after, to): (Seq, Seq),
+    said: &mut Said,
+    findings: &mut Vec<Finding>,
+) -> HashSet<Seq> {
     gaps(slice, (after, to), findings);
     let mut readable = HashSet::with_capacity(slice.entries.len());
     let versions: HashMap<Seq, &VersionRow> = slice.versions.iter().map(|row| (row.seq, row)).collect();
@@ -28,12 +33,14 @@ pub(super) fn check(slice: &Slice, (after, to): (Seq, Seq), findings: &mut Vec<F
         readable.insert(*seq);
         match &entry {
             Entry::Created { .. } if *seq == Seq(1) => {}
-            Entry::Created { .. } => {
-                findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
-            }
             _ if *seq == Seq(1) => {
                 findings.push(Finding::new(What::Ledger, "the first entry is not the beginning").seq(*seq));
             }
+            Entry::Created { .. } => {
+                findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
+            }
+            Entry::Key { .. } | Entry::SignedLate { .. } => said.hear(*seq, &entry),
+            Entry::Run { .. } => {}
             Entry::Version { kind, id, version, .. } => {
                 let message = match versions.get(seq) {
                     Some(row) if row.key.is_some() => continue,

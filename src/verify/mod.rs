@@ -12,16 +12,21 @@ mod people;
 pub mod rows;
 mod sealed;
 mod structure;
+mod tree;
 
 use serde::Serialize;
+
+use self::tree::Tree;
 
 pub use self::{
     finding::{Finding, Note, What},
     package::package,
+    tree::Kept,
 };
 use crate::{
     archive::{self, Archive},
     model::id::Seq,
+    proof::note::PublicKey,
     search,
 };
 
@@ -42,10 +47,48 @@ pub enum Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
     /// The database's structure and the ledger, but only the 100 newest versions, and of the index only whether it opens.
     pub quick: bool,
+    /// Of the bodies, only this part.
+    pub subset: Option<Subset>,
+    /// Checkpoints that were kept elsewhere.
+    pub against: Vec<Kept>,
+    /// Who is to have signed last; without one the ledger's own word is taken.
+    pub key: Option<PublicKey>,
+}
+
+/// One part of so many, all of which together are the whole: a twelfth each month covers a year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Subset {
+    /// 1 to `of`.
+    pub part: u32,
+    pub of: u32,
+}
+
+impl Subset {
+    fn has(self, number: i64) -> bool {
+        number.rem_euclid(i64::from(self.of)) == i64::from(self.part) - 1
+    }
+}
+
+impl Ask {
+    fn reads(&self, number: i64) -> bool {
+        self.subset.is_none_or(|subset| subset.has(number))
+    }
+}
+
+impl std::str::FromStr for Subset {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let read = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match read {
+            Some((part, of)) if part >= 1 && part <= of => Ok(Self { part, of }),
+            _ => Err("expected PART/OF, such as 3/12".to_owned()),
+        }
+    }
 }
 
 /// What is being read, and how far.
@@ -70,9 +113,13 @@ pub enum Stage {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     pub quick: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
     /// The ledger entry up to which everything was looked at.
     pub head: Seq,
     pub entries: u64,
+    /// Signed checkpoints compared with the ledger.
+    pub checkpoints: u64,
     /// Records that have a version.
     pub records: u64,
     /// Versions read, decompressed and compared with their hashes.
@@ -118,20 +165,21 @@ impl Summary {
 ///
 /// # Errors
 /// Only what keeps it from going on: the archive cannot be opened again, the disk gives no more. Damage is a finding.
-pub fn verify(archive: &Archive, ask: Ask, on: &mut dyn FnMut(Progress)) -> Result<Summary> {
-    let mut summary = Summary { quick: ask.quick, ..Summary::default() };
+pub fn verify(archive: &Archive, ask: &Ask, on: &mut dyn FnMut(Progress)) -> Result<Summary> {
+    let mut summary = Summary { quick: ask.quick, subset: ask.subset, ..Summary::default() };
     on(Progress { stage: Stage::Structure, done: 0, total: 1 });
     structure::check(archive, ask, &mut summary)?;
-    match archive.head() {
-        Ok(head) => summary.head = head,
-        Err(error) => {
+    let tree = match Tree::begin(archive, ask, &mut summary) {
+        Ok(tree) => tree,
+        Err(Error::Archive(error)) => {
             summary.add(Finding::of_error(error, What::Ledger)?);
             return Ok(summary);
         }
-    }
+        Err(error) => return Err(error),
+    };
     sealed::check(archive, ask, &mut summary)?;
     archive.keep_few_pages()?;
-    content::check(archive, ask, &mut summary, on)?;
+    content::check(archive, ask, tree, &mut summary, on)?;
     on(Progress { stage: Stage::Index, done: 0, total: 1 });
     index::check(archive, ask, &mut summary)?;
     summary.findings.sort_by_key(|finding| (finding.what, finding.seq));

@@ -5,7 +5,7 @@ use crate::{
     verify::{Ask, FINDINGS_MAX, Finding, Result, Summary, What},
 };
 
-pub(super) fn check(archive: &Archive, ask: Ask, summary: &mut Summary) -> Result<()> {
+pub(super) fn check(archive: &Archive, ask: &Ask, summary: &mut Summary) -> Result<()> {
     texts(What::Database, archive.database_faults(ask.quick), summary)?;
     texts(What::Reference, archive.foreign_key_faults(FINDINGS_MAX), summary)?;
     texts(What::Dictionary, archive.dictionary_faults(), summary)?;

@@ -1,6 +1,7 @@
 //! Damage × place: each is found and named, and an archive that nobody touched has none.
 
 mod people;
+mod signed;
 
 use std::{fs, io::Write, path::Path};
 
@@ -103,7 +104,7 @@ impl Bench {
     }
 
     fn verify(&self, quick: bool) -> Summary {
-        verify(&self.archive(), Ask { quick }, &mut |_| {}).unwrap()
+        verify(&self.archive(), &Ask { quick, ..Ask::default() }, &mut |_| {}).unwrap()
     }
 
     fn sql(&self, sql: &str) {
@@ -135,7 +136,7 @@ fn an_untouched_archive_is_whole() {
         let summary = bench.verify(quick);
         assert_eq!(texts(&summary), Vec::<String>::new());
         assert!(summary.is_whole());
-        assert_eq!(summary.notes, []);
+        assert_eq!(summary.notes, [Note::NotSigned]);
         assert_eq!((summary.head, summary.entries, summary.records), (Seq(8), 8, 5));
         assert_eq!((summary.versions, summary.bodies, summary.rows), (6, 12, 5));
         assert_eq!(summary.documents, if quick { 0 } else { 5 });
@@ -332,7 +333,7 @@ fn a_page_of_the_database_that_was_overwritten_is_found() {
         overwrite(&path, &bytes);
         // A page of the schema may keep the archive from being opened at all: that is an error and no finding.
         if let Ok(archive) = Archive::open(&bench.folder())
-            && let Ok(summary) = verify(&archive, Ask::default(), &mut |_| {})
+            && let Ok(summary) = verify(&archive, &Ask::default(), &mut |_| {})
         {
             assert!(!summary.is_whole(), "page {page} of {pages}");
             found += 1;
@@ -349,10 +350,10 @@ fn a_missing_index_is_a_note_and_an_old_one_is_behind() {
     let mut frames = FrameWriter::new(None).unwrap();
     writer.keep(&[prepared(0, 2, &mut frames)]).unwrap();
     let summary = bench.verify(false);
-    assert_eq!((texts(&summary), summary.notes), (vec![], vec![Note::IndexBehind { versions: 1 }]));
+    assert_eq!((texts(&summary), summary.notes), (vec![], vec![Note::NotSigned, Note::IndexBehind { versions: 1 }]));
     fs::remove_dir_all(bench.folder().index()).unwrap();
     let summary = bench.verify(false);
-    assert_eq!((texts(&summary), summary.notes), (vec![], vec![Note::IndexMissing]));
+    assert_eq!((texts(&summary), summary.notes), (vec![], vec![Note::NotSigned, Note::IndexMissing]));
 }
 
 #[test]
@@ -417,10 +418,13 @@ fn rows_that_are_being_made_again_are_no_damage() {
     writer.derive_more(crate::model::id::RecordId(0), 2).unwrap();
     let summary = bench.verify(false);
     assert_eq!((texts(&summary), summary.rows), (vec![], 2));
-    assert_eq!(summary.notes, [Note::RowsToMake { records: 3 }]);
+    assert_eq!(summary.notes, [Note::NotSigned, Note::RowsToMake { records: 3 }]);
     bench.sql("UPDATE setting SET value = 0 WHERE name = 'derive_version'");
     let summary = bench.verify(false);
-    assert_eq!((texts(&summary), summary.rows, summary.notes), (vec![], 0, vec![Note::RowsOfOtherDerivation]));
+    assert_eq!(
+        (texts(&summary), summary.rows, summary.notes),
+        (vec![], 0, vec![Note::RowsOfOtherDerivation, Note::NotSigned])
+    );
 }
 
 #[test]

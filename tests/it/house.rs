@@ -10,10 +10,12 @@ use std::{
 use crate::support::files_under;
 
 /// Each room of `src/` and those it may use.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("model", &[]),
+    ("proof", &[]),
     ("httpd", &[]),
-    ("archive", &["model"]),
+    // Every commit ends with a signed checkpoint over the ledger.
+    ("archive", &["model", "proof"]),
     ("search", &["model"]),
     ("graph", &["model"]),
     // Follower: reads the ledger, feeds the index.
@@ -21,12 +23,15 @@ const ROOMS: [(&str, &[&str]); 16] = [
     // What the index has not read yet, a query reads from the ledger as a follower would.
     ("query", &["archive", "follow", "model", "search"]),
     ("tables", &["model"]),
-    ("sync", &["archive", "follow", "graph", "model"]),
+    // Whoever checks a package has no archive.
+    ("package", &["model", "proof"]),
+    ("sync", &["archive", "follow", "graph", "model", "proof"]),
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
-    ("export", &["archive", "model", "query", "tables"]),
+    ("export", &["archive", "model", "package", "proof", "query", "tables"]),
     // What the index should hold is what a follower would give it.
-    ("verify", &["archive", "follow", "model", "search"]),
+    // The tables of a package are made again to be compared.
+    ("verify", &["archive", "follow", "model", "package", "proof", "search", "tables"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),

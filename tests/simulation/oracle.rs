@@ -245,7 +245,7 @@ impl<'a> Oracle<'a> {
         if let Some((directory, telephony)) = self.directory.as_ref().zip(self.scenario.telephony.as_ref()) {
             self.versions += directory.judge(&archive, telephony, world);
         }
-        let found = verify::verify(&archive, verify::Ask::default(), &mut |_| ()).unwrap();
+        let found = verify::verify(&archive, &verify::Ask::default(), &mut |_| ()).unwrap();
         assert!(found.is_whole(), "{:?}", found.findings);
         self.lost = held.lost.len() as u64;
     }

@@ -20,6 +20,7 @@ use callvault::{
         source::Source,
         time::{Age, Timestamp},
     },
+    proof::note::PrivateKey,
     seal,
     simulate::{Settings, Simulator},
     sync::{
@@ -41,6 +42,9 @@ use crate::{
     telephony,
     wire::{Exchange, Wire},
 };
+
+/// Who signs every ledger of a simulation: a key from the documentation of Go's package note.
+const LEDGER_KEY: &str = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
 
 /// What was played.
 #[derive(Default)]
@@ -241,6 +245,7 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
 /// Seals months that are over, as `callvault seal` does; `stops_after` so many times that it told how far it is.
 fn seal_due(folder: &Folder, now: Timestamp, stops_after: Option<u64>) -> u64 {
     let mut writer = ArchiveWriter::open(folder, now).unwrap();
+    writer.sign_with(Some(&PrivateKey::parse(LEDGER_KEY).unwrap()), now).unwrap().trouble().unwrap();
     writer.derive_missing(&mut |_| ControlFlow::Continue(())).unwrap();
     let archive = Archive::open(folder).unwrap();
     let due = seal::due(&archive, seal::Ask::default(), now, &sync::Settings::default().policy).unwrap();
@@ -258,9 +263,10 @@ pub(crate) async fn calm_round(wire: &Arc<Wire>, folder: &Folder, graph: graph::
     let settings = sync::Settings { follows: false, in_place: true, ..sync::Settings::default() };
     let local_now = wire.simulator.now();
     let (folder, cloud, observer) = (folder.clone(), Cloud::Global, Arc::new(()));
-    let setup = Setup { folder, cloud, graph, settings, local_now, stop: stopped, observer };
+    let ledger_key = Some(Arc::new(PrivateKey::parse(LEDGER_KEY).unwrap()));
+    let setup = Setup { folder, cloud, graph, settings, ledger_key, local_now, stop: stopped, observer };
     let (outcome, closing) = round::round(setup, &round::Round::default()).await.unwrap();
-    closing.end(0, "").unwrap();
+    closing.end(0, "", &mut |_| {}).unwrap();
     outcome.unwrap()
 }
 
@@ -288,6 +294,7 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         cloud: Cloud::Global,
         graph: client(wire, begun),
         settings,
+        ledger_key: Some(Arc::new(PrivateKey::parse(LEDGER_KEY).unwrap())),
         local_now: begun + round.skew,
         stop: stopped,
         observer: watcher.clone(),
@@ -310,12 +317,12 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         }
         Some(Err(error)) => Some(Err(Failure::from(error).code)),
         Some(Ok((Ok(summary), closing))) => {
-            closing.end(Code::of_round(&summary) as u8, "").unwrap();
+            closing.end(Code::of_round(&summary) as u8, "", &mut |_| {}).unwrap();
             Some(Ok(summary))
         }
         Some(Ok((Err(error), closing))) => {
             let failure = Failure::from(error);
-            closing.end(failure.code as u8, &failure.message).unwrap();
+            closing.end(failure.code as u8, &failure.message, &mut |_| {}).unwrap();
             Some(Err(failure.code))
         }
     };

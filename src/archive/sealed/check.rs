@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-
 use aws_lc_rs::digest;
 
 use crate::{

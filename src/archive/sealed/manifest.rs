@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{
-        id::{RecordKey, Seq, Sha256},
-        line::Lines,
-        month::Month,
-        time::Timestamp,
-    },
+use crate::model::{
+    id::{RecordKey, Seq, Sha256},
+    line::Lines,
+    month::Month,
+    time::Timestamp,
 };
 
 /// The document `manifest.json`. Members may be added in later formats; none is renamed.

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_key_of_the_program_is_explained() {
-        for table in ["", "[graph]\n", "[sync]\n", "[retention]\n", "[seal]\n"] {
+        for table in ["", "[graph]\n", "[sync]\n", "[retention]\n", "[seal]\n", "[ledger]\n"] {
             let refusal =
                 toml::from_str::<File>(&format!("{table}no_such_key = 1\n")).unwrap_err().message().to_owned();
             let keys: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();

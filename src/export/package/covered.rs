@@ -28,34 +28,30 @@ pub(super) fn statement(archive: &Archive, ask: &PackageAsk, time: Timestamp) ->
             known.push((source, facts, found));
         }
     }
-    let period = period(archive, ask, time, &known)?;
     let mut sources = Vec::new();
     for (source, facts, coverage) in &known {
+        let period = period(ask, time, facts, coverage);
         let lost_records = archive.lost_records(*source)?.into_iter().filter(|lost| period.contains(lost.start));
         let lost_records: Vec<LostRecord> = lost_records
             .map(|lost| LostRecord { id: lost.id, version: lost.version, start: lost.start, lost: lost.lost })
             .collect();
         let stretches = stretches(period, facts, coverage, &lost_records);
-        sources.push(SourceStatement { source: source.name().to_owned(), stretches, lost_records });
+        let (source, Span { from, to }) = (source.name().to_owned(), period);
+        sources.push(SourceStatement { source, from, to, stretches, lost_records });
     }
-    Ok(Statement { time, from: period.from, to: period.to, sources, not_kept })
+    let filter = &ask.selection.filter;
+    Ok(Statement { time, from: filter.from, to: filter.to, sources, not_kept })
 }
 
-/// The period that was asked for; where that has no end, what the archive knows of.
-fn period(
-    archive: &Archive,
-    ask: &PackageAsk,
-    time: Timestamp,
-    known: &[(Source, Facts, Coverage)],
-) -> archive::Result<Span> {
+/// The period that was asked for; where that is open, what the archive knows of this log.
+fn period(ask: &PackageAsk, time: Timestamp, facts: &Facts, coverage: &Coverage) -> Span {
     let filter = &ask.selection.filter;
-    let covered = || known.iter().flat_map(|(_, _, coverage)| &coverage.covered);
-    let held = archive.extent()?;
-    let first = covered().map(|span| span.from).chain(held.map(|span| span.from)).min();
+    let known = || coverage.covered.iter().chain(&coverage.lost);
+    let listed = facts.listings.iter().map(|listing| listing.span.from).min();
+    let first = known().map(|span| span.from).min().or(listed);
     let from = filter.from.or(first).unwrap_or(time);
-    let last = covered().map(|span| span.to).max().unwrap_or(time);
-    let to = filter.to.unwrap_or(last).min(time.max(last)).max(from);
-    Ok(Span::new(from, to))
+    let last = known().map(|span| span.to).max().unwrap_or(time);
+    Span::new(from, filter.to.unwrap_or(last).min(time.max(last)).max(from))
 }
 
 /// The period divided, in rising order and without a hole.
@@ -72,7 +68,8 @@ fn stretches(period: Span, facts: &Facts, coverage: &Coverage, lost: &[LostRecor
     let unsaid = subtract(&[period], &said);
     // What nothing is said of comes before all that is said, or after it.
     let last = said.last().map_or(period.from, |span| span.to);
-    let (after, before): (Vec<Span>, Vec<Span>) = unsaid.into_iter().partition(|span| span.from >= last && !said.is_empty());
+    let (after, before): (Vec<Span>, Vec<Span>) =
+        unsaid.into_iter().partition(|span| span.from >= last && !said.is_empty());
     let rest = [(State::NotYet, after), (State::NotArchived, before)];
     let mut stretches: Vec<Stretch> = states
         .into_iter()
@@ -91,7 +88,9 @@ fn stretch(state: State, span: Span, facts: &Facts, coverage: &Coverage, lost: &
         _ => 0,
     };
     let deadline = (state == State::AtRisk)
-        .then(|| coverage.at_risk.iter().find(|risk| risk.from < span.to && span.from < risk.to).map(|risk| risk.deadline))
+        .then(|| {
+            coverage.at_risk.iter().find(|risk| risk.from < span.to && span.from < risk.to).map(|risk| risk.deadline)
+        })
         .flatten();
     let mut why = state.why().to_owned();
     match (known_missing, state) {

@@ -129,7 +129,8 @@ impl Items {
                     continue;
                 }
                 (None, Some(line)) => {
-                    let record = serde_json::from_str(&line).map_or_else(|_| format!("line {}", self.n), |proof| told(&proof));
+                    let record =
+                        serde_json::from_str(&line).map_or_else(|_| format!("line {}", self.n), |proof| told(&proof));
                     summary.find(name::RECORDS, Some(record), "there is a proof without its record");
                     continue;
                 }
@@ -187,7 +188,11 @@ impl Items {
                         summary.find(name::PARTS, record(), "the bodies in its place are another version's");
                     }
                     if lines.parts_sha256.to_string() != said.parts {
-                        summary.find(name::PARTS, record(), "the bodies are not those whose SHA-256 its ledger entry names");
+                        summary.find(
+                            name::PARTS,
+                            record(),
+                            "the bodies are not those whose SHA-256 its ledger entry names",
+                        );
                     }
                     bodies = lines.parts.iter().map(|part| part.body.len()).collect();
                     let document = Document { key: key.clone(), version: proof.version, parts: lines.parts };

@@ -56,7 +56,10 @@ fn participants(page: &mut String, item: &Item<'_>) {
         let presence = presences.get(&who(&party.identity)).copied().unwrap_or_default();
         page.push_str("<tr>");
         cell(page, party.identity.display_name.as_deref().or(party.identity.id.as_deref()).unwrap_or_default());
-        cell(page, party.identity.user_principal_name.as_deref().or_else(|| party.identity.phone()).unwrap_or_default());
+        cell(
+            page,
+            party.identity.user_principal_name.as_deref().or_else(|| party.identity.phone()).unwrap_or_default(),
+        );
         cell(page, &parts(party));
         cell(page, &presence.joined.map(|time| clock(time, start)).unwrap_or_default());
         cell(page, &presence.left.map(|time| clock(time, start)).unwrap_or_default());
@@ -68,7 +71,12 @@ fn participants(page: &mut String, item: &Item<'_>) {
 }
 
 fn parts(party: &Party) -> String {
-    let parts = [(Roles::ORGANIZER, "organizer"), (Roles::PARTICIPANT, "participant"), (Roles::CALLER, "caller"), (Roles::CALLEE, "callee")];
+    let parts = [
+        (Roles::ORGANIZER, "organizer"),
+        (Roles::PARTICIPANT, "participant"),
+        (Roles::CALLER, "caller"),
+        (Roles::CALLEE, "callee"),
+    ];
     let parts: Vec<&str> =
         parts.into_iter().filter(|(role, _)| party.roles.contains(*role)).map(|(_, name)| name).collect();
     parts.join(", ")

@@ -50,7 +50,9 @@ impl Report {
     pub fn finish(self, manifest: &Manifest, coverage: &Statement) -> String {
         let mut page = String::with_capacity(self.list.len() + self.details.len() + 20_000);
         page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-        page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
+        page.push_str(
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
+        );
         page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Call records: audit package</title>\n<style>\n");
         page.push_str(STYLE);
         page.push_str("</style>\n</head>\n<body>\n");

@@ -74,7 +74,14 @@ fn row(page: &mut String, span: Span, y: f64, session: &Session) {
     let _ = write!(page, "<text x=\"0\" y=\"{:.1}\">{}</text>", y + 14.0, escaped(&short));
     bar(page, span, (y + 3.0, 14.0), ("session", session.failure.is_some()), (session.start, session.end), &name);
     for segment in &session.segments {
-        bar(page, span, (y + 7.0, 6.0), ("segment", segment.failure.is_some()), (segment.start, segment.end), "segment");
+        bar(
+            page,
+            span,
+            (y + 7.0, 6.0),
+            ("segment", segment.failure.is_some()),
+            (segment.start, segment.end),
+            "segment",
+        );
     }
     page.push('\n');
 }
@@ -112,5 +119,7 @@ pub(super) fn end(end: Option<&Endpoint>) -> String {
         [&identity.display_name, &identity.user_principal_name, &identity.id].into_iter().flatten().next().cloned()
     });
     let role = || end.user_agent.as_ref().and_then(|agent| agent.role.clone());
-    named.or_else(role).unwrap_or_else(|| if end.endpoint_type == "serviceEndpoint" { "service".into() } else { "?".into() })
+    named
+        .or_else(role)
+        .unwrap_or_else(|| if end.endpoint_type == "serviceEndpoint" { "service".into() } else { "?".into() })
 }

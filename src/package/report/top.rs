@@ -33,7 +33,8 @@ pub(super) fn page(page: &mut String, manifest: &Manifest, coverage: &Statement)
     } else {
         facts(page, conditions.into_iter().map(|(label, value)| (label, Some(value))));
     }
-    let versions = if manifest.versions == "all" { "every version of each record" } else { "the newest version of each record" };
+    let versions =
+        if manifest.versions == "all" { "every version of each record" } else { "the newest version of each record" };
     facts(page, [("versions", Some(versions.to_owned())), ("profile", Some(manifest.profile.name().to_owned()))]);
     found(page, manifest);
     if !manifest.left_out.is_empty() {
@@ -94,9 +95,8 @@ fn covered(page: &mut String, coverage: &Statement) {
     page.push_str("<h2>What the archive can vouch for</h2>\n");
     let _ = writeln!(
         page,
-        "<p>Period: {} to {}. As of {}. That nothing was found means that there was nothing only where the time is covered.</p>",
-        at(coverage.from),
-        at(coverage.to),
+        "<p>Period: {}. As of {}. That nothing was found means that there was nothing only where the time is covered.</p>",
+        coverage.period().replace('T', " ").replace('Z', ""),
         at(coverage.time)
     );
     let verdict = if coverage.is_whole() {
@@ -119,16 +119,17 @@ fn covered(page: &mut String, coverage: &Statement) {
     }
     page.push_str("</p>\n");
     for source in &coverage.sources {
-        of_source(page, coverage, source);
+        of_source(page, source);
     }
     if !coverage.not_kept.is_empty() {
-        let _ = writeln!(page, "<p>Logs that the archive does not keep: {}.</p>", escaped(&coverage.not_kept.join(", ")));
+        let _ =
+            writeln!(page, "<p>Logs that the archive does not keep: {}.</p>", escaped(&coverage.not_kept.join(", ")));
     }
 }
 
-fn of_source(page: &mut String, coverage: &Statement, source: &SourceStatement) {
-    let _ = writeln!(page, "<h4>{}</h4>", escaped(&source.source));
-    bar(page, Span::new(coverage.from, coverage.to), &source.stretches);
+fn of_source(page: &mut String, source: &SourceStatement) {
+    let _ = writeln!(page, "<h4>{}: {} to {}</h4>", escaped(&source.source), at(source.from), at(source.to));
+    bar(page, Span::new(source.from, source.to), &source.stretches);
     let uncovered: Vec<&Stretch> = source.stretches.iter().filter(|stretch| stretch.state != State::Covered).collect();
     if !uncovered.is_empty() {
         head(page, &["from", "to", "state", "why"]);
@@ -142,7 +143,12 @@ fn of_source(page: &mut String, coverage: &Statement, source: &SourceStatement) 
         }
         foot(page);
         if uncovered.len() > STRETCHES_MAX {
-            let _ = writeln!(page, "<p class=\"soft\">… and {} more: {}</p>", uncovered.len() - STRETCHES_MAX, name::COVERAGE);
+            let _ = writeln!(
+                page,
+                "<p class=\"soft\">… and {} more: {}</p>",
+                uncovered.len() - STRETCHES_MAX,
+                name::COVERAGE
+            );
         }
     }
     if !source.lost_records.is_empty() {
@@ -225,7 +231,8 @@ pub(super) fn list(page: &mut String, list: &str, items: u64, shown: u64) {
     }
     page.push_str("<h2>Records</h2>\n");
     if shown < items {
-        let _ = writeln!(page, "<p>The first {shown} are shown in full below; the tables and files have all {items}.</p>");
+        let _ =
+            writeln!(page, "<p>The first {shown} are shown in full below; the tables and files have all {items}.</p>");
     }
     page.push_str(
         "<table>\n<thead><tr><th>no.</th><th>start</th><th class=\"n\">length</th><th>kind</th><th>people</th><th></th></tr></thead>\n<tbody>\n",

@@ -1,0 +1,88 @@
+//! Where checkpoints go: a file, a folder, a program, a time-stamp authority. Only what lies elsewhere proves that an end was not cut off.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    archive::{ArchiveWriter, checkpoints::Stored},
+    cli::{Context, exit::Result, to_stdout},
+};
+
+/// Gives the newest checkpoint to whoever is to have it by the config file. What could not be done is told, and done with the next one.
+/// Returns whether all was done.
+pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<bool> {
+    let settings = context.config.ledger();
+    let Some(newest) = writer.newest_checkpoint()? else { return Ok(true) };
+    let mut failed = Vec::new();
+    if let Some(path) = &settings.checkpoint_file
+        && let Err(error) = to_file(path, &newest)
+    {
+        failed.push(format!("{}: {error}", path.display()));
+    }
+    if !settings.checkpoint_command.is_empty()
+        && let Err(why) = to_command(&settings.checkpoint_command, &newest.note)
+    {
+        failed.push(why);
+    }
+    if settings.checkpoint_stdout {
+        to_stdout(|out| write!(out, "{}", newest.note))?;
+    }
+    for why in &failed {
+        context.note(&format!("the checkpoint over {} entries could not be given out: {why}", newest.size));
+    }
+    Ok(failed.is_empty())
+}
+
+/// Into a folder each under its own name, never over another; else into one file, the newest.
+fn to_file(path: &Path, newest: &Stored) -> io::Result<()> {
+    let is_folder = path.is_dir();
+    let target = if is_folder { path.join(name(newest.size)) } else { path.to_path_buf() };
+    if is_folder && target.exists() {
+        return Ok(());
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?;
+    file.write_all(newest.note.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+fn name(size: u64) -> String {
+    format!("checkpoint-{size:012}.txt")
+}
+
+/// The files that [`give_out`] has put there.
+pub(crate) fn put(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return if path.is_file() { vec![path.to_path_buf()] } else { Vec::new() };
+    };
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("checkpoint-") && name.ends_with(".txt")
+    };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_one).collect();
+    files.sort();
+    files
+}
+
+fn to_command(words: &[String], note: &str) -> std::result::Result<(), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let trouble = |error: io::Error| format!("{program}: {error}");
+    let mut child =
+        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(trouble)?;
+    // One that ends without reading it all may have what it wants.
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(note.as_bytes()));
+    let status = child.wait().map_err(trouble)?;
+    if !status.success() {
+        return Err(format!("{program}: it ended with {status}"));
+    }
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(trouble(error)),
+        _ => Ok(()),
+    }
+}

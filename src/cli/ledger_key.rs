@@ -1,0 +1,132 @@
+//! The key that signs the ledger: a file outside the archive, so that who can write the one cannot pass for the other.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    archive::{Archive, ArchiveWriter, checkpoints::Signing},
+    cli::{
+        Context,
+        exit::{Failure, Result},
+        usage,
+    },
+    model::time::Timestamp,
+    proof::note::{PrivateKey, PublicKey},
+};
+
+/// What the key is called in its file. Signatures carry the name of the log.
+const NAME: &str = "callvault";
+
+/// The key for a command that writes; made where there is none and nobody signs the ledger yet. `None` where there is none and one is
+/// needed, or none can be made: what is archived is then not signed, and nothing is kept out for it.
+///
+/// # Errors
+/// A file that holds no key, or that others can read.
+pub(super) fn of_writer(context: &Context) -> Result<Option<Arc<PrivateKey>>> {
+    let Some(path) = context.config.ledger_key() else {
+        context.note(
+            "the ledger is not signed: there is no place for its key; name one as [ledger] key in the config file",
+        );
+        return Ok(None);
+    };
+    let known = key_of_archive(context);
+    // A change of keys that was cut short after the archive knew of it.
+    if let Some(new) = read(&next_to(&path))?
+        && known.as_ref().is_some_and(|known| known.is_same_key(&new.public()))
+    {
+        put_in_place(&path)?;
+        return Ok(Some(Arc::new(new)));
+    }
+    if let Some(key) = read(&path)? {
+        return Ok(Some(Arc::new(key)));
+    }
+    if known.is_some() {
+        // The writer says what that means.
+        return Ok(None);
+    }
+    match make(&path) {
+        Ok(key) => {
+            context.note(&format!(
+                "made {}, the key that signs the ledger; keep a copy where nobody has the archive too",
+                path.display()
+            ));
+            Ok(Some(Arc::new(key)))
+        }
+        Err(failure) => {
+            context.note(&format!("the ledger is not signed: {}", failure.message));
+            Ok(None)
+        }
+    }
+}
+
+/// Opens what `open` opens, and has it signed; what is wrong with that is told at the command's end.
+pub(super) fn signed(context: &Context, writer: &mut ArchiveWriter, now: Timestamp) -> Result<Signing> {
+    let key = of_writer(context)?;
+    Ok(writer.sign_with(key.as_deref(), now)?)
+}
+
+/// Whom the archive's ledger names; damage is told by others.
+fn key_of_archive(context: &Context) -> Option<PublicKey> {
+    Archive::open(&context.folder()).and_then(|archive| archive.ledger_key()).ok().flatten().map(|ledger| ledger.key)
+}
+
+/// Reads a key; `None` where there is no file.
+pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>> {
+    let trouble = |what: String| usage(format!("the ledger's key {}: {what}", path.display()));
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(trouble(error.to_string())),
+    };
+    let mode = fs::metadata(path).map_err(|error| trouble(error.to_string()))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(trouble("others can read it".into()).hint(format!("chmod 600 {}", path.display())));
+    }
+    PrivateKey::parse(&text).map(Some).map_err(|error| trouble(error.to_string()))
+}
+
+/// Makes a key in a file that is not there yet.
+pub(super) fn make(path: &Path) -> Result<PrivateKey> {
+    let trouble = |what: String| usage(format!("the key {} cannot be made: {what}", path.display()));
+    let key = PrivateKey::generate(NAME).map_err(|error| trouble(error.to_string()))?;
+    write_new(path, &key).map_err(|error| trouble(error.to_string()))?;
+    Ok(key)
+}
+
+/// Whole or not at all, and never over another.
+fn write_new(path: &Path, key: &PrivateKey) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // Temporary files are made with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(".ledger-key-").tempfile_in(folder)?;
+    file.write_all(key.to_text().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// The place of a key that is to replace the one at `path`, until it has.
+pub(super) fn next_to(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// Puts the new key in the place of the former, which is kept beside it.
+pub(super) fn put_in_place(path: &Path) -> Result<()> {
+    let trouble = |error: io::Error| Failure::from(error);
+    let mut former = path.as_os_str().to_owned();
+    former.push(".former");
+    if path.exists() {
+        fs::rename(path, &former).map_err(trouble)?;
+    }
+    fs::rename(next_to(path), path).map_err(trouble)
+}
