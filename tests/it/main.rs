@@ -28,6 +28,7 @@ mod links;
 mod logs;
 mod moved;
 mod names;
+mod package;
 mod paging;
 mod people;
 mod query;

@@ -16,7 +16,9 @@ const NAMES: f64 = 250.0;
 const ROW: f64 = 20.0;
 const TOP: f64 = 20.0;
 /// Letters of a name that fit.
-const NAME_LETTERS: usize = 40;
+const NAME_LETTERS: usize = 32;
+/// Sessions of one drawing: a page of paper has room for them.
+const ROWS_MAX: usize = 36;
 /// Steps between marks of the axis, the first that gives few enough.
 const STEPS_S: [i64; 13] = [1, 5, 15, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400];
 const MARKS_MAX: i64 = 8;
@@ -30,6 +32,12 @@ pub(super) fn draw(page: &mut String, sessions: &[Session]) {
     };
     let (Some(from), Some(to)) = (times().flatten().min(), times().flatten().max()) else { return };
     let span = Span::new(from, to.max(from + Age::seconds(1)));
+    for rows in sessions.chunks(ROWS_MAX) {
+        drawing(page, span, rows);
+    }
+}
+
+fn drawing(page: &mut String, span: Span, sessions: &[Session]) {
     #[expect(clippy::cast_precision_loss, reason = "a place on a drawing")]
     let height = TOP + ROW * sessions.len() as f64 + 4.0;
     let _ = writeln!(page, "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"sessions over time\">");
