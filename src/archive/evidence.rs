@@ -1,5 +1,7 @@
 //! The newest checkpoint of the ledger, and proofs that entries are under it.
 
+use std::collections::HashMap;
+
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -14,9 +16,10 @@ use crate::{
         time::Timestamp,
     },
     proof::{
+        Hash,
         checkpoint::Checkpoint,
         note::{Note, PublicKey},
-        tree,
+        tree::{self, Node},
     },
 };
 
@@ -90,12 +93,14 @@ pub(crate) fn evidence(connection: &Connection) -> Result<Option<Evidence>> {
 /// Proves entries to be under one checkpoint. Neighbours are best asked about together.
 pub struct Prover<'a> {
     nodes: Nodes<'a>,
+    /// Above the leaves: neighbours share them.
+    known: HashMap<Node, Hash>,
     size: u64,
 }
 
 impl<'a> Prover<'a> {
     pub(crate) fn new(connection: &'a Connection, size: u64) -> Self {
-        Self { nodes: Nodes::new(connection), size }
+        Self { nodes: Nodes::new(connection), known: HashMap::new(), size }
     }
 
     /// Hashes from the leaf upwards (RFC 6962, section 2.1.1) that prove an entry to be one of the first `size`.
@@ -104,7 +109,16 @@ impl<'a> Prover<'a> {
     /// [`Error::DamagedLedger`] where an entry or a node is missing.
     pub fn path(&mut self, seq: Seq) -> Result<Vec<Sha256>> {
         let index = seq.0.unsigned_abs().saturating_sub(1);
-        let path = tree::inclusion_path(index, self.size, &mut |node| self.nodes.whole(node))?;
+        let path = tree::inclusion_path(index, self.size, &mut |node| {
+            if let Some(hash) = self.known.get(&node) {
+                return Ok(*hash);
+            }
+            let hash = self.nodes.whole(node)?;
+            if node.0 > 0 {
+                self.known.insert(node, hash);
+            }
+            Ok::<_, Error>(hash)
+        })?;
         Ok(path.into_iter().map(Sha256).collect())
     }
 }

@@ -191,3 +191,37 @@ impl<W: Write> Edrm<W> {
         Ok(self.out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        derive,
+        hit::Hit,
+        id::{RecordKey, Seq, Version},
+    };
+
+    #[test]
+    fn no_text_of_a_record_breaks_a_line_or_a_field() {
+        let json = r#"{"id":"x","startDateTime":"2026-11-01T10:00:00.5Z","organizer_v2":{"id":"o","identity":{"user":{"id":"o","displayName":"Þór þ\r\n\u0014<&\""}}},"sessions":[]}"#;
+        let key = RecordKey::call("x");
+        let derived = derive::shown(&key, None, json);
+        let hit = Hit::of(&key, Version(3), Seq(7), &derived);
+        let item =
+            Item { n: 1, key: &key, version: Version(3), seq: Seq(7), asked: None, json, derived: &derived, hit: &hit };
+        let mut dat = Dat::new(Vec::new()).unwrap();
+        dat.item(&item).unwrap();
+        let text = String::from_utf8(dat.finish().unwrap()).unwrap();
+        let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap().split_terminator("\r\n").collect();
+        assert_eq!(lines.len(), 2);
+        let fields: Vec<&str> = lines[1].split('\u{14}').collect();
+        assert_eq!(fields.len(), FIELDS.len());
+        assert_eq!(fields[..4], ["þCV00000001þ", "þCV00000001þ", "þCV00000001þ", "þÞór th® <&\"þ"]);
+        assert_eq!(fields[7..9], ["þ20261101þ", "þ10:00:00þ"]);
+        assert_eq!(fields[21], "þnatives\\CV00000001.jsonþ");
+        let mut edrm = Edrm::new(Vec::new()).unwrap();
+        edrm.item(&item).unwrap();
+        let text = String::from_utf8(edrm.finish().unwrap()).unwrap();
+        assert!(text.contains("TagName=\"#From\" TagDataType=\"Text\" TagValue=\"Þór þ   &lt;&amp;&quot;\""), "{text}");
+    }
+}

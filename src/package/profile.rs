@@ -3,7 +3,7 @@
 //! What is taken out is taken out of the assembled document, member by member: null stands in its place, or a token. Bodies as received
 //! cannot be cut so, for their hashes are in the ledger: a package with less than all goes without them.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{borrow::Cow, net::IpAddr, str::FromStr};
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -206,18 +206,23 @@ impl Redaction {
 
     fn text(&self, place: Place<'_>, json: &str, out: &mut String) {
         let text = serde_json::from_str::<String>(json).unwrap_or_default();
-        // An address under a name that is not known yet is one all the same.
+        // An address under a name that is not known yet is one all the same, and so is that in an id of SIP.
         if is_address(&text) {
             out.push_str("null");
             return;
         }
+        let of_sip = text.rsplit_once('@').filter(|(_, host)| is_address(host));
+        let (text, json) = match of_sip {
+            Some((id, _)) => (id.to_owned(), serde_json::to_string(id).unwrap_or_default().into()),
+            None => (text, Cow::Borrowed(json)),
+        };
         match self {
             Redaction::Pseudonymised(key) if !stays(place, &text) => {
                 out.push('"');
                 out.push_str(&key.token(&text));
                 out.push('"');
             }
-            _ => out.push_str(json),
+            _ => out.push_str(&json),
         }
     }
 }
@@ -254,7 +259,7 @@ fn is_address(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const CALL: &str = r#"{"id":"c1","type":"groupCall","startDateTime":"2026-11-01T10:00:00Z","modalities":["audio"],"organizer_v2":{"id":"u1","identity":{"user":{"id":"U1","displayName":"Zofia \"Z\" Nowak","userPrincipalName":"zofia@x"}}},"sessions":[{"id":"s","caller":{"name":"PC-7","cpuName":"Intel","userAgent":{"headerValue":"Phone 7","platform":"windows"},"associatedIdentity":{"id":"u1","name":null}},"segments":[{"media":[{"label":"main-audio","callerNetwork":{"ipAddress":"10.0.0.1"},"new":"fe80::1","streams":[{"averageJitter":"PT0.01S","streamId":"99","wasMediaBypassed":null,"averagePacketLossRate":0.010}]}]}]}]}"#;
+    const CALL: &str = r#"{"id":"c1","type":"groupCall","startDateTime":"2026-11-01T10:00:00Z","modalities":["audio"],"organizer_v2":{"id":"u1","identity":{"user":{"id":"U1","displayName":"Zofia \"Z\" Nowak","userPrincipalName":"zofia@x"}}},"sessions":[{"id":"s","caller":{"name":"PC-7","cpuName":"Intel","userAgent":{"headerValue":"Phone 7","platform":"windows"},"associatedIdentity":{"id":"u1","name":null}},"segments":[{"media":[{"label":"main-audio","callerNetwork":{"ipAddress":"10.0.0.1"},"new":"fe80::1","sip":"77_1@203.0.113.7","streams":[{"averageJitter":"PT0.01S","streamId":"99","wasMediaBypassed":null,"averagePacketLossRate":0.010}]}]}]}]}"#;
 
     fn key() -> TokenKey {
         TokenKey::new(b"0123456789abcdef\n").unwrap()
@@ -268,7 +273,8 @@ mod tests {
             .replace(r#""PC-7""#, "null")
             .replace(r#""Intel""#, "null")
             .replace(r#""Phone 7""#, "null")
-            .replace(r#""fe80::1""#, "null");
+            .replace(r#""fe80::1""#, "null")
+            .replace("@203.0.113.7", "");
         assert_eq!(shown, expected);
         assert_eq!(Redaction::None.document(CALL), CALL);
     }
@@ -276,7 +282,7 @@ mod tests {
     #[test]
     fn tokens_stand_for_whoever_is_named_and_are_the_same_for_the_same() {
         let shown = Redaction::Pseudonymised(key()).document(CALL);
-        for gone in ["Zofia", "zofia@x", "\"u1\"", "U1", "PC-7", "10.0.0.1", "fe80"] {
+        for gone in ["Zofia", "zofia@x", "\"u1\"", "U1", "PC-7", "10.0.0.1", "fe80", "77_1", "203.0.113.7"] {
             assert!(!shown.contains(gone), "{gone}: {shown}");
         }
         for kept in [

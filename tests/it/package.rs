@@ -50,6 +50,11 @@ fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
+/// All that a package says.
+fn everything(folder: &Path) -> Vec<u8> {
+    bytes_of(folder).into_values().collect::<Vec<_>>().concat()
+}
+
 fn text(folder: &Path, path: &str) -> String {
     fs::read_to_string(folder.join(path)).unwrap()
 }
@@ -126,14 +131,18 @@ fn a_package_holds_what_was_asked_and_is_checked_without_the_archive() {
         .strip_prefix('\u{feff}')
         .unwrap()
         .split_terminator("\r\n")
-        .map(|line| line.split('\u{14}').map(|field| field.strip_prefix('þ').unwrap().strip_suffix('þ').unwrap()).collect())
+        .map(|line| {
+            line.split('\u{14}').map(|field| field.strip_prefix('þ').unwrap().strip_suffix('þ').unwrap()).collect()
+        })
         .collect();
     assert_eq!(rows.len() as u64, count + 1);
     assert!(rows.iter().all(|row| row.len() == rows[0].len()));
     let column = |title: &str| rows[0].iter().position(|field| *field == title).unwrap();
-    let hashes: BTreeSet<String> = lines.lines().map(|line| Sha256::of(format!("{line}\n").as_bytes()).to_string()).collect();
+    let hashes: BTreeSet<String> =
+        lines.lines().map(|line| Sha256::of(format!("{line}\n").as_bytes()).to_string()).collect();
     assert!(rows[1..].iter().all(|row| hashes.contains(row[column("SHA256")])));
-    let xml = "import sys, xml.etree.ElementTree as tree; print(len(tree.parse(sys.argv[1]).findall('.//ExternalFile')))";
+    let xml =
+        "import sys, xml.etree.ElementTree as tree; print(len(tree.parse(sys.argv[1]).findall('.//ExternalFile')))";
     let edrm = Command::new("python3").args(["-c", xml]).arg(folder.join("data/load/edrm.xml")).output().unwrap();
     assert_eq!(String::from_utf8(edrm.stdout).unwrap().trim(), count.to_string());
 
@@ -167,7 +176,11 @@ fn each_of_two_hundred_mutations_is_found_and_an_untouched_copy_is_whole() {
     let bench = Bench::new(company(2, 5));
     bench.sync();
     let whole = files(&package(&bench, "--participant a", "audit"));
-    let whole = if whole.contains_key("data/load/natives/CV00000002.json") { whole } else { files(&package(&bench, "", "all")) };
+    let whole = if whole.contains_key("data/load/natives/CV00000002.json") {
+        whole
+    } else {
+        files(&package(&bench, "", "all"))
+    };
     let copy = bench.beside("copy");
     write(&copy, &whole);
     assert!(verify::package(&copy, None).unwrap().is_whole());
@@ -240,15 +253,17 @@ fn checksums_written_anew_hide_nothing() {
         files.insert(path.into(), text.replacen(from, to, 1).into_bytes());
         files
     };
-    let first: Value = serde_json::from_slice(whole["data/records.ndjson"].split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let first: Value =
+        serde_json::from_slice(whole["data/records.ndjson"].split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     let id = first["id"].as_str().unwrap();
-    let proof: Value = serde_json::from_slice(whole["data/proofs.ndjson"].split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let proof: Value =
+        serde_json::from_slice(whole["data/proofs.ndjson"].split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     let hash = proof["path"][0].as_str().unwrap();
     let manifest: Value = serde_json::from_slice(&whole["data/manifest.json"]).unwrap();
     let versions = format!("\"versions\": {}", manifest["contents"]["versions"]);
     let forged = [
-        ("data/records.ndjson", "\"peerToPeer\"", "\"groupCall\"", "the record is not"),
-        ("data/parts.ndjson", "\"peerToPeer\"", "\"groupCall\"", "does not match its SHA-256"),
+        ("data/records.ndjson", "\"peerToPeer\"", "\"peerToPair\"", "the record is not"),
+        ("data/parts.ndjson", "\"peerToPeer\"", "\"peerToPair\"", "does not match its SHA-256"),
         ("data/parts.ndjson", "\"received\":\"20", "\"received\":\"21", "the bodies are not those"),
         ("data/proofs.ndjson", id, "00000000-0000-0000-0000-000000000000", "its entry is about another"),
         ("data/proofs.ndjson", hash, &"0".repeat(64), "does not lead from entry"),
@@ -266,7 +281,8 @@ fn checksums_written_anew_hide_nothing() {
     for (path, from, to, finding) in forged {
         write(&copy, &unsigned(changed(path, from, to)));
         let summary = verify::package(&copy, None).unwrap();
-        let told: Vec<String> = summary.findings.iter().map(|found| format!("{}: {}", found.file, found.message)).collect();
+        let told: Vec<String> =
+            summary.findings.iter().map(|found| format!("{}: {}", found.file, found.message)).collect();
         assert!(told.iter().any(|told| told.contains(finding)), "{path}: {told:?}");
         // With the signature left in place, that alone tells.
         write(&copy, &with_new_sums(changed(path, from, to)));
@@ -299,7 +315,8 @@ fn a_package_that_somebody_else_signed_is_told_by_the_auditors_key() {
     assert!(summary["findings"][0]["message"].as_str().unwrap().contains("not signed by the key that you gave"));
     assert!(!script(&forged, Some(&key)).status.success());
     assert!(script(&forged, None).status.success());
-    ours.run(&format!("verify --package {} --key {}", forged.display(), forged.join("bagit.txt").display())).ends_with(2);
+    ours.run(&format!("verify --package {} --key {}", forged.display(), forged.join("bagit.txt").display()))
+        .ends_with(2);
 }
 
 #[test]
@@ -339,7 +356,7 @@ fn profiles_leave_out_what_they_say_and_the_package_still_proves_its_records() {
     let bench = Bench::new(telephoning_small());
     bench.sync();
     let full = package(&bench, "", "full");
-    let everything = bytes_of(&full).into_values().flatten().collect::<Vec<u8>>();
+    let all = everything(&full);
     let has = |bytes: &[u8], text: &str| memchr::memmem::find(bytes, text.as_bytes()).is_some();
     let records: Vec<Value> =
         text(&full, "data/records.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -347,12 +364,12 @@ fn profiles_leave_out_what_they_say_and_the_package_still_proves_its_records() {
     let mut people = BTreeSet::new();
     records.iter().for_each(|record| gather(record, &mut addresses, &mut people));
     assert!(addresses.len() > 20 && people.len() > 20, "{} addresses, {} people", addresses.len(), people.len());
-    assert!(addresses.iter().chain(&people).all(|text| has(&everything, text)));
+    assert!(addresses.iter().chain(&people).all(|text| has(&all, text)));
 
     let without = package(&bench, "--profile no-network", "without");
     let shown = check(&bench, &without).ends_with(0);
     assert!(shown.text().contains("whole"));
-    let bytes = bytes_of(&without).into_values().flatten().collect::<Vec<u8>>();
+    let bytes = everything(&without);
     let left: Vec<_> = addresses.iter().filter(|address| has(&bytes, address)).collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(people.iter().all(|person| has(&bytes, person)));
@@ -360,27 +377,34 @@ fn profiles_leave_out_what_they_say_and_the_package_still_proves_its_records() {
     assert!(text(&without, "data/report.html").contains("Left out of this package"));
     assert!(script(&without, None).status.success());
 
-    bench.run(&format!("export --profile pseudonymised --package {}", bench.beside("x").display())).ends_with(2).telling("--token-key");
+    bench
+        .run(&format!("export --profile pseudonymised --package {}", bench.beside("x").display()))
+        .ends_with(2)
+        .telling("--token-key");
     let key = bench.beside("token.key");
     fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
     let flags = format!("--profile pseudonymised --token-key {}", key.display());
     let hidden = package(&bench, &flags, "hidden");
     check(&bench, &hidden).ends_with(0);
-    let bytes = bytes_of(&hidden).into_values().flatten().collect::<Vec<u8>>();
+    let bytes = everything(&hidden);
     let left: Vec<_> = addresses.iter().chain(&people).filter(|text| has(&bytes, text)).collect();
     assert!(left.is_empty(), "{left:?}");
     // Whoever asks by name does not name them in what comes out.
     let name = people.iter().find(|person| person.contains('@')).unwrap();
     let asked = package(&bench, &format!("{flags} --participant {name}"), "asked");
-    let bytes = bytes_of(&asked).into_values().flatten().collect::<Vec<u8>>();
+    let bytes = everything(&asked);
     assert!(!has(&bytes, name));
-    let token = serde_json::from_str::<Value>(&text(&asked, "data/manifest.json")).unwrap()["query"]["participants"][0].clone();
-    assert!(has(&bytes_of(&hidden).into_values().flatten().collect::<Vec<u8>>(), token.as_str().unwrap()), "tokens are the same everywhere");
+    let token =
+        serde_json::from_str::<Value>(&text(&asked, "data/manifest.json")).unwrap()["query"]["participants"][0].clone();
+    assert!(has(&everything(&hidden), token.as_str().unwrap()), "tokens are the same everywhere");
 
     let inside = bench.archive().join("token.key");
     fs::copy(&key, &inside).unwrap();
     let flags = format!("--profile pseudonymised --token-key {}", inside.display());
-    bench.run(&format!("export {flags} --package {}", bench.beside("x").display())).ends_with(2).telling("lies in the archive");
+    bench
+        .run(&format!("export {flags} --package {}", bench.beside("x").display()))
+        .ends_with(2)
+        .telling("lies in the archive");
 }
 
 /// Calls and rows of all logs, few of each.
@@ -395,9 +419,14 @@ fn gather(value: &Value, addresses: &mut BTreeSet<String>, people: &mut BTreeSet
             for (name, value) in members {
                 match (name.as_str(), value.as_str()) {
                     // A number of few digits stands in other numbers too.
-                    ("ipAddress" | "reflexiveIPAddress" | "macAddress" | "clientLocalIpV4Address" | "clientPublicIpV4Address", Some(text))
-                        if text.len() > 9 =>
-                    {
+                    (
+                        "ipAddress"
+                        | "reflexiveIPAddress"
+                        | "macAddress"
+                        | "clientLocalIpV4Address"
+                        | "clientPublicIpV4Address",
+                        Some(text),
+                    ) if text.len() > 9 => {
                         addresses.insert(text.to_owned());
                     }
                     ("userPrincipalName", Some(text)) if !text.is_empty() => {
@@ -424,7 +453,8 @@ fn an_access_request_gets_all_records_about_a_person_of_every_kind() {
     let kinds = manifest["contents"]["kinds"].as_object().unwrap();
     assert_eq!(kinds["person"]["records"], 1);
     for (kind, count) in kinds.iter().filter(|(kind, _)| *kind != "person") {
-        let counted = bench.run(&format!("query --participant {} --kind {kind} --count", person.upn)).ends_with(0).line();
+        let counted =
+            bench.run(&format!("query --participant {} --kind {kind} --count", person.upn)).ends_with(0).line();
         assert_eq!(count["records"].to_string(), counted, "{kind}");
     }
     assert!(kinds.len() > 2, "{kinds:?}");

@@ -101,3 +101,48 @@ fn stretch(state: State, span: Span, facts: &Facts, coverage: &Coverage, lost: &
     let missing = (known_missing > 0).then_some(known_missing as u64);
     Stretch { state, from: span.from, to: span.to, missing, deadline, why }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::coverage::AtRisk;
+
+    #[test]
+    fn a_period_is_divided_without_a_hole_and_each_stretch_says_why() {
+        let at = Timestamp::from_second;
+        let span = |from, to| Span::new(at(from), at(to));
+        let coverage = Coverage {
+            covered: vec![span(20, 30), span(40, 60), span(80, 90)],
+            settling: vec![span(85, 90)],
+            gaps: vec![span(60, 80)],
+            at_risk: vec![AtRisk { from: at(60), to: at(65), deadline: at(99) }],
+            lost: vec![span(30, 40)],
+        };
+        let facts = Facts { missing: vec![at(61), at(62), at(70)], ..Facts::default() };
+        let lost = [LostRecord { id: "x".into(), version: crate::model::id::Version(1), start: at(35), lost: at(99) }];
+        let found = stretches(span(10, 100), &facts, &coverage, &lost);
+        let told: Vec<_> = found
+            .iter()
+            .map(|stretch| (stretch.state, stretch.from.as_second(), stretch.to.as_second(), stretch.missing))
+            .collect();
+        let expected = [
+            (State::NotArchived, 10, 20, None),
+            (State::Covered, 20, 30, None),
+            (State::Lost, 30, 40, Some(1)),
+            (State::Covered, 40, 60, None),
+            (State::AtRisk, 60, 65, Some(2)),
+            (State::Gap, 65, 80, Some(1)),
+            (State::Covered, 80, 85, None),
+            (State::Settling, 85, 90, None),
+            (State::NotYet, 90, 100, None),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(found[4].deadline, Some(at(99)));
+        assert!(found[2].why.ends_with("Records that were listed and lost: 1."));
+        assert!(
+            stretches(span(10, 20), &Facts::default(), &Coverage::default(), &[])
+                .iter()
+                .all(|stretch| stretch.state == State::NotArchived)
+        );
+    }
+}
