@@ -89,5 +89,8 @@ for record, proof in zip(records, map(json.loads, proofs)):
     if "data/parts.ndjson" in there:
         check(sha256(record).hex() == entry["json"], f"{which}: the record is another one")
         check(seq in envelopes and envelopes[seq].hexdigest() == entry["parts"], f"{which}: the answers are others")
+for other in map(json.loads, read("data/ledger.ndjson").splitlines()):
+    is_under = climbed(other["entry"].encode(), other["seq"] - 1, map(bytes.fromhex, other["path"])) == root
+    check(is_under, f"ledger entry {other['seq']}: is not under the root")
 print(*faults, f"{'FAULTS' if faults else 'whole'}: {len(records)} records, {len(there)} files; ledger {origin}, {size} entries", sep="\n")
 sys.exit(6 if faults else 0)

@@ -9,7 +9,7 @@ use crate::{
     archive::{
         checkpoints::{self, LedgerKey, Nodes},
         error::{Error, Result},
-        ledger,
+        ledger::{self, Covered, Entry},
     },
     model::{
         id::{Seq, Sha256},
@@ -36,8 +36,8 @@ pub struct Evidence {
     pub root: Sha256,
 }
 
-/// Entries that are looked at together for one that has a time.
-const TIMED_AMONG: i64 = 512;
+/// Entries that are read together on the way back.
+const READ_AT_ONCE: i64 = 512;
 
 /// What of an entry may say when it was made.
 #[derive(Deserialize)]
@@ -50,21 +50,48 @@ struct Timed {
 
 /// The time of the last of the first `size` entries that has one.
 pub(crate) fn time_of(connection: &Connection, size: u64) -> Result<Timestamp> {
+    let found = last_that(connection, size, &mut |seq, line| {
+        let timed: Timed = serde_json::from_str(line)
+            .map_err(|error| Error::DamagedLedger { seq, what: format!("is unreadable: {error}") })?;
+        Ok(timed.ended.or(timed.time).or(timed.sealed).or(timed.lost))
+    })?;
+    found.ok_or_else(|| Error::DamagedLedger { seq: Seq(1), what: "says no time".into() })
+}
+
+/// A run, and what could be vouched for at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    pub seq: Seq,
+    pub ended: Timestamp,
+    pub coverage: Vec<Covered>,
+}
+
+/// The last of the first `size` entries that says what is covered; `None` where no run has said it yet.
+pub(crate) fn vouched(connection: &Connection, size: u64) -> Result<Option<Vouched>> {
+    last_that(connection, size, &mut |seq, line| match ledger::parse(seq, line)? {
+        Entry::Run { ended, coverage, .. } if !coverage.is_empty() => Ok(Some(Vouched { seq, ended, coverage })),
+        _ => Ok(None),
+    })
+}
+
+/// What `read` makes of the last of the first `size` entries that it makes something of; those about versions are passed over.
+fn last_that<T>(
+    connection: &Connection,
+    size: u64,
+    read: &mut dyn FnMut(Seq, &str) -> Result<Option<T>>,
+) -> Result<Option<T>> {
     let mut to = i64::try_from(size).unwrap_or(i64::MAX);
     while to > 0 {
-        let from = (to - TIMED_AMONG).max(0);
+        let from = (to - READ_AT_ONCE).max(0);
         let entries = ledger::entries_between(connection, Seq(from), Seq(to), usize::MAX)?;
-        let others = entries.iter().rev().filter(|(_, line)| !line.starts_with("{\"op\":\"version\""));
-        for (seq, line) in others {
-            let timed: Timed = serde_json::from_str(line)
-                .map_err(|error| Error::DamagedLedger { seq: *seq, what: format!("is unreadable: {error}") })?;
-            if let Some(time) = timed.ended.or(timed.time).or(timed.sealed).or(timed.lost) {
-                return Ok(time);
+        for (seq, line) in entries.iter().rev().filter(|(_, line)| !line.starts_with("{\"op\":\"version\"")) {
+            if let Some(found) = read(*seq, line)? {
+                return Ok(Some(found));
             }
         }
         to = from;
     }
-    Err(Error::DamagedLedger { seq: Seq(1), what: "says no time".into() })
+    Ok(None)
 }
 
 /// The newest checkpoint and who signed it; `None` where nobody signs the ledger.

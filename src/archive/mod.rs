@@ -52,7 +52,7 @@ use crate::{
         checkpoints::LedgerKey,
         coverage::{Coverage, Facts},
         delta::Delta,
-        evidence::{Evidence, Prover},
+        evidence::{Evidence, Prover, Vouched},
         frame::Dictionary,
         group::Groups,
         ledger::Entry,
@@ -173,6 +173,11 @@ impl Archive {
     #[must_use]
     pub fn prover(&self, size: u64) -> Prover<'_> {
         Prover::new(&self.connection, size)
+    }
+
+    /// What could be vouched for by the last of the first `size` entries that says it; `None` where no run has said it yet.
+    pub fn vouched(&self, size: u64) -> Result<Option<Vouched>> {
+        evidence::vouched(&self.connection, size)
     }
 
     /// When the last of the first `size` entries was made that says it.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    archive::{Archive, versions::Stored},
+    archive::{Archive, evidence::Prover, versions::Stored},
     export::{Error, Report, Result, Versions},
     model::{
         derive,
@@ -23,11 +23,12 @@ use crate::{
     },
     package::{
         self, Item, certificate,
+        coverage::Statement,
         load::{Dat, Edrm},
         manifest::{self, Contents, Counting, Manifest, PROGRAM, Query},
         name,
         profile::{Profile, Redaction},
-        proofs::Proof,
+        proofs::{Other, Proof},
         report,
         write::{Output, Writer},
     },
@@ -69,7 +70,7 @@ pub fn export_package(
             return Err(Error::Unproven { size: evidence.size });
         }
         let time = archive.time_of(evidence.size)?;
-        let coverage = covered::statement(archive, ask, time)?;
+        let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, time)?;
         let mut writer = Writer::new(folder)?;
         writer.put(name::CHECKPOINT, evidence.checkpoint.as_bytes())?;
         writer.put(name::KEY, format!("{}\n", evidence.key).as_bytes())?;
@@ -78,10 +79,11 @@ pub fn export_package(
         let mut files = Files::open(&mut writer, &query, ask.redaction.profile())?;
         let mut reader = archive.version_reader();
         let mut prover = archive.prover(evidence.size);
+        writer.put(name::LEDGER, others(archive, &coverage, &mut prover)?.as_bytes())?;
         let mut told = Report::default();
         for (n, seq) in (1..).zip(seqs) {
             let stored = reader.read(seq)?;
-            let (_, entry) = archive.entries_after(Seq(seq.0 - 1), 1)?.pop().unwrap_or_default();
+            let entry = entry(archive, seq)?;
             let path = prover.path(seq)?;
             files.version(&mut writer, n, &stored, entry, &path, &ask.redaction)?;
             told.versions += 1;
@@ -114,6 +116,23 @@ pub fn export_package(
         writer.finish(time, key.as_ref())?;
         Ok(manifest)
     })
+}
+
+/// The entries that the coverage statement rests on, with their proofs.
+fn others(archive: &Archive, coverage: &Statement, prover: &mut Prover<'_>) -> Result<String> {
+    let lost = coverage.sources.iter().flat_map(|source| &source.lost_records).map(|lost| lost.seq);
+    let mut lines = String::new();
+    for seq in coverage.seq.into_iter().chain(lost) {
+        let path = prover.path(seq)?.iter().map(ToString::to_string).collect();
+        lines += &Other { seq, entry: entry(archive, seq)?, path }.line();
+    }
+    Ok(lines)
+}
+
+/// The line of an entry.
+fn entry(archive: &Archive, seq: Seq) -> Result<String> {
+    let found = archive.entries_after(Seq(seq.0 - 1), 1)?.pop();
+    Ok(found.map(|(_, line)| line).unwrap_or_default())
 }
 
 /// The question as the package tells it.

@@ -151,7 +151,13 @@ fn a_hit_made_from_the_document_is_the_hit_that_a_query_gives() {
         .for_each(&Selection::default(), &mut |hit| {
             let stored = reader.read(hit.seq).unwrap();
             let derived = derive::derive(&stored.document, &stored.json);
-            assert_eq!(Hit { record_id: hit.record_id, ..Hit::of(&stored.info.key, stored.info.version, stored.info.seq, &derived) }, hit);
+            assert_eq!(
+                Hit {
+                    record_id: hit.record_id,
+                    ..Hit::of(&stored.info.key, stored.info.version, stored.info.seq, &derived)
+                },
+                hit
+            );
             ControlFlow::Continue(())
         })
         .unwrap();

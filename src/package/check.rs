@@ -8,13 +8,16 @@
 mod files;
 mod items;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
 use self::{files::Files, items::Items};
 use crate::{
-    model::id::Sha256,
+    model::id::{Seq, Sha256},
     package::{
         Error, Item, Result, bag, certificate,
         coverage::Statement,
@@ -22,6 +25,7 @@ use crate::{
         manifest::{Contents, Counting, Manifest, PROGRAM},
         name,
         profile::Profile,
+        proofs::Other,
         report::Report,
     },
     proof::{
@@ -142,6 +146,12 @@ pub fn check(
             making.finish(manifest, coverage, &files, &mut summary);
         }
     }
+    if let Some(coverage) = &coverage {
+        let entries = others(&files, root, &mut summary)?;
+        for fault in coverage.faults(&entries) {
+            summary.find(name::COVERAGE, None, fault);
+        }
+    }
     Ok(summary)
 }
 
@@ -229,6 +239,26 @@ fn signature(files: &Files, key: Option<&PublicKey>, summary: &mut Summary) -> R
         }
     }
     Ok(())
+}
+
+/// Entries that are about no version, and are under the root.
+fn others(files: &Files, root: Option<(u64, Hash)>, summary: &mut Summary) -> Result<BTreeMap<Seq, String>> {
+    let mut entries = BTreeMap::new();
+    let Some(text) = files.text(name::LEDGER, summary)? else { return Ok(entries) };
+    for (n, line) in (1..).zip(text.split_inclusive('\n')) {
+        let read = serde_json::from_str::<Other>(line).ok().filter(|other| other.line() == line);
+        match read {
+            Some(other) if root.is_none_or(|(size, root)| other.holds(size, &root)) => {
+                entries.insert(other.seq, other.entry);
+            }
+            _ => summary.find(
+                name::LEDGER,
+                Some(format!("line {n}")),
+                "it is no entry with a proof that leads to the root",
+            ),
+        }
+    }
+    Ok(entries)
 }
 
 /// A version's own file is the record's line.

@@ -1,13 +1,20 @@
 //! What the archive can vouch for in the period that was asked for, and what it cannot: no record found means no record only where the
 //! time is covered.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{id::Version, time::Timestamp};
+use crate::model::{
+    id::{Seq, Version},
+    time::{Span, Timestamp, intersect, subtract, union},
+};
 
 /// The document `data/coverage.json`. Spans are half-open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statement {
+    /// The ledger's entry that says what was covered: a run that ended then. Null where none has said it yet.
+    pub seq: Option<Seq>,
     /// As of when.
     pub time: Timestamp,
     /// The period that was asked for; null where it was open.
@@ -36,10 +43,10 @@ pub struct Stretch {
     pub state: State,
     pub from: Timestamp,
     pub to: Timestamp,
-    /// Records that are known to be missing in it.
+    /// Records that were listed in it and lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<u64>,
-    /// Until when the missing could still be had.
+    /// Until when its first record could still be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     pub why: String,
@@ -53,6 +60,24 @@ pub struct LostRecord {
     pub start: Timestamp,
     /// When it was found to be gone.
     pub lost: Timestamp,
+    /// The ledger's entry about it.
+    pub seq: Seq,
+}
+
+/// What the entry of a run says.
+#[derive(Debug, Deserialize)]
+struct Ran {
+    op: String,
+    ended: Timestamp,
+    coverage: Vec<Covered>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Covered {
+    source: String,
+    covered: Vec<Span>,
+    #[serde(default)]
+    lost: Vec<Span>,
 }
 
 /// What can be said of a stretch of time.
@@ -116,6 +141,42 @@ impl Statement {
     #[must_use]
     pub fn text(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// What of it the ledger's entries, given by their numbers, do not say.
+    #[must_use]
+    pub fn faults(&self, entries: &BTreeMap<Seq, String>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let ran = self.seq.and_then(|seq| serde_json::from_str::<Ran>(entries.get(&seq)?).ok());
+        match &ran {
+            Some(ran) if ran.op == "run" && ran.ended == self.time => {}
+            None if self.seq.is_none() => {}
+            _ => faults.push("it names no entry of a run that ended at its time".to_owned()),
+        }
+        for source in &self.sources {
+            let said = ran.iter().flat_map(|ran| &ran.coverage).find(|said| said.source == source.source);
+            let (covered, lost) = said.map_or((&[][..], &[][..]), |said| (&said.covered[..], &said.lost[..]));
+            let period = [Span::new(source.from, source.to)];
+            let of = |is_it: fn(State) -> bool| {
+                let spans = source.stretches.iter().filter(|stretch| is_it(stretch.state));
+                union(spans.map(|stretch| Span::new(stretch.from, stretch.to)).collect())
+            };
+            if of(State::is_covered) != intersect(covered, &period)
+                || of(|state| state == State::Lost) != intersect(&subtract(lost, covered), &period)
+            {
+                faults.push(format!("of {} it says other times than the ledger's entry", source.source));
+            }
+            for record in &source.lost_records {
+                let is_entered = entries.get(&record.seq).is_some_and(|entry| {
+                    entry.starts_with("{\"op\":\"lost\"")
+                        && entry.contains(&serde_json::to_string(&record.id).unwrap_or_default())
+                });
+                if !is_entered {
+                    faults.push(format!("that {} was lost is not what ledger entry {} says", record.id, record.seq));
+                }
+            }
+        }
+        faults
     }
 
     /// Whether nothing is missing, as far as anybody can know.

@@ -38,6 +38,7 @@ pub mod name {
     pub const CHECKPOINT: &str = "data/checkpoint.txt";
     pub const KEY: &str = "data/key.txt";
     pub const COVERAGE: &str = "data/coverage.json";
+    pub const LEDGER: &str = "data/ledger.ndjson";
     pub const REPORT: &str = "data/report.html";
     pub const CERTIFICATE: &str = "data/certificate.txt";
     pub const DAT: &str = "data/load/records.dat";

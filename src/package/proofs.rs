@@ -40,6 +40,35 @@ pub struct Said {
     pub parts: String,
 }
 
+/// A line of `data/ledger.ndjson`: another entry, with its proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    pub seq: Seq,
+    pub entry: String,
+    pub path: Vec<String>,
+}
+
+impl Other {
+    #[must_use]
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// As [`Proof::holds`].
+    #[must_use]
+    pub fn holds(&self, size: u64, root: &Hash) -> bool {
+        is_under(&self.entry, self.seq, &self.path, (size, root))
+    }
+}
+
+/// Whether an entry stands at its number under the root over so many entries.
+fn is_under(entry: &str, seq: Seq, path: &[String], (size, root): (u64, &Hash)) -> bool {
+    let path: Option<Vec<Hash>> = path.iter().map(|hash| Some(Sha256::parse(hash)?.0)).collect();
+    let index = u64::try_from(seq.0).ok().and_then(|seq| seq.checked_sub(1));
+    let (Some(path), Some(index)) = (path, index) else { return false };
+    tree::is_included(&tree::leaf_hash(entry.as_bytes()), (index, size), &path, root)
+}
+
 impl Proof {
     #[must_use]
     pub fn line(&self) -> String {
@@ -76,9 +105,6 @@ impl Proof {
     /// Whether the entry stands at its number under `root`, the root over `size` entries.
     #[must_use]
     pub fn holds(&self, size: u64, root: &Hash) -> bool {
-        let path: Option<Vec<Hash>> = self.path.iter().map(|hash| Some(Sha256::parse(hash)?.0)).collect();
-        let index = u64::try_from(self.seq.0).ok().and_then(|seq| seq.checked_sub(1));
-        let (Some(path), Some(index)) = (path, index) else { return false };
-        tree::is_included(&tree::leaf_hash(self.entry.as_bytes()), (index, size), &path, root)
+        is_under(&self.entry, self.seq, &self.path, (size, root))
     }
 }
