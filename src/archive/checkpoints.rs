@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Nodes of every so many heights are kept.
-const KEPT_HEIGHTS: u32 = 8;
+pub const KEPT_HEIGHTS: u32 = 8;
 /// Entries read at a time.
 const CHUNK: usize = 4096;
 
@@ -55,6 +55,8 @@ pub enum Signing {
     Signed,
     /// The ledger is signed, and the key is not at hand.
     NoKey(PublicKey),
+    /// There is a key that cannot be used.
+    Unusable(String),
     /// The ledger names another key.
     OtherKey(PublicKey),
     /// Entries after the first number up to the second were written by whoever had not the key.
@@ -74,6 +76,7 @@ impl Signing {
     pub fn trouble(self) -> Result<()> {
         match self {
             Signing::Nobody | Signing::Signed => Ok(()),
+            Signing::Unusable(what) => Err(Error::Key(format!("{what}; nothing new is signed"))),
             Signing::NoKey(key) => Err(Error::Key(format!("the key of {key} is not there, so nothing new is signed"))),
             Signing::OtherKey(key) => Err(Error::Key(format!("it is not that of {key}, so nothing new is signed"))),
             Signing::Unsigned { after, to } => Err(Error::Unsigned(format!(
@@ -129,12 +132,13 @@ impl Signer {
             }
         }
         let mut signer = Self { key: named, former: None, origin, edge: Edge::default() };
-        signer.edge = if is_new { signer.advance(connection)? } else { edge(connection)? };
+        signer.edge = if is_new { signer.advance(connection, Some(now))? } else { edge(connection)? };
         Ok((Some(signer), Signing::Signed))
     }
 
     /// Signs what was appended since, in the caller's transaction. The edge returned is that of the ledger once it is committed.
-    pub(super) fn advance(&self, connection: &Connection) -> Result<Edge> {
+    /// With `kept`, the checkpoint is kept for good.
+    pub(super) fn advance(&self, connection: &Connection, kept: Option<Timestamp>) -> Result<Edge> {
         let mut edge = self.edge.clone();
         let head = number(ledger::head(connection)?);
         if edge.size() == head {
@@ -145,8 +149,8 @@ impl Signer {
         let keys: Vec<_> = [&self.key].into_iter().chain(&self.former).collect();
         connection.prepare_cached("DELETE FROM checkpoint WHERE kept_ns IS NULL")?.execute([])?;
         connection
-            .prepare_cached("INSERT INTO checkpoint (size, note) VALUES (?1, ?2)")?
-            .execute(params![sql(edge.size()), checkpoint.sign(&keys)])?;
+            .prepare_cached("INSERT INTO checkpoint (size, note, kept_ns) VALUES (?1, ?2, ?3)")?
+            .execute(params![sql(edge.size()), checkpoint.sign(&keys), kept.map(|kept| kept.0)])?;
         Ok(edge)
     }
 
@@ -358,12 +362,6 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Stored>> {
     }
     let mut statement = connection.prepare_cached(&format!("{COLUMNS} ORDER BY size"))?;
     Ok(statement.query_map([], stored)?.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Keeps the newest checkpoint for good.
-pub(crate) fn keep_newest(connection: &Connection, now: Timestamp) -> Result<()> {
-    connection.execute("UPDATE checkpoint SET kept_ns = ?1 WHERE kept_ns IS NULL", [now.0])?;
-    Ok(())
 }
 
 /// Puts a time-stamp authority's answer to the checkpoint that it is about.

@@ -46,13 +46,8 @@ pub(crate) fn end(connection: &Connection, run: RunId, exit_code: u8, report: &s
 const ENTERED_EVERY: Age = Age::hours(6);
 
 /// Enters a run that has ended into the ledger, in the caller's transaction: one that stored something, one that did not end well, and of
-/// others one every few hours. Returns whether it was.
-pub(crate) fn enter(
-    connection: &Connection,
-    run: RunId,
-    retention: Option<&Retention>,
-    now: Timestamp,
-) -> Result<bool> {
+/// others one every few hours.
+pub(crate) fn enter(connection: &Connection, run: RunId, retention: Option<&Retention>, now: Timestamp) -> Result<()> {
     let sql = "SELECT command, begun_ns, ended_ns, exit_code, head FROM run WHERE run_id = ?1";
     let (command, begun, ended, exit_code, head): (String, i64, i64, u8, i64) =
         connection
@@ -62,13 +57,12 @@ pub(crate) fn enter(
     let is_quiet = exit_code == 0 && ledger::head(connection)? == Seq(head);
     let before = schema::setting(connection, "run_entered_ns")?.map(Timestamp);
     if is_quiet && before.is_some_and(|before| before <= now && now < before + ENTERED_EVERY) {
-        return Ok(false);
+        return Ok(());
     }
     let coverage = retention.map_or(Ok(Vec::new()), |retention| covered(connection, retention, now))?;
     let (begun, ended, versions) = (Timestamp(begun), Timestamp(ended), versions.unsigned_abs());
     ledger::append(connection, &Entry::Run { command, begun, ended, exit_code, versions, coverage })?;
-    schema::set(connection, "run_entered_ns", now.0)?;
-    Ok(true)
+    schema::set(connection, "run_entered_ns", now.0)
 }
 
 /// What can be vouched for, of each source of which there is anything.

@@ -124,8 +124,7 @@ impl ArchiveWriter {
     fn sign_by(&mut self, begin: impl FnOnce(&Transaction<'_>) -> Result<Signer>, now: Timestamp) -> Result<()> {
         let (mut signer, edge) = self.transaction(|transaction, _| {
             let signer = begin(transaction)?;
-            let edge = signer.advance(transaction)?;
-            checkpoints::keep_newest(transaction, now)?;
+            let edge = signer.advance(transaction, Some(now))?;
             Ok((signer, edge))
         })?;
         signer.committed(edge);
@@ -182,14 +181,10 @@ impl ArchiveWriter {
         retention: Option<&Retention>,
         now: Timestamp,
     ) -> Result<()> {
-        let is_entered = self.transaction(|transaction, _| {
+        self.transaction_kept(Some(now), |transaction, _| {
             runs::end(transaction, run, exit_code, report, now)?;
             runs::enter(transaction, run, retention, now)
         })?;
-        // Were it not kept for a crash, no more were lost than a root on the way: it can be computed again.
-        if is_entered {
-            checkpoints::keep_newest(&self.connection, now)?;
-        }
         Ok(())
     }
 
@@ -377,9 +372,18 @@ impl ArchiveWriter {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
     ) -> Result<T> {
+        self.transaction_kept(None, work)
+    }
+
+    /// The same; where it appends to the ledger, the checkpoint over it is `kept` for good.
+    fn transaction_kept<T>(
+        &mut self,
+        kept: Option<Timestamp>,
+        work: impl FnOnce(&Transaction<'_>, &mut RowWriter) -> Result<T>,
+    ) -> Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = work(&transaction, &mut self.rows).and_then(|value| {
-            let edge = self.signer.as_ref().map(|signer| signer.advance(&transaction)).transpose()?;
+            let edge = self.signer.as_ref().map(|signer| signer.advance(&transaction, kept)).transpose()?;
             transaction.commit()?;
             if let Some((signer, edge)) = self.signer.as_mut().zip(edge) {
                 signer.committed(edge);

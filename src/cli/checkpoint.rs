@@ -97,7 +97,8 @@ fn sign(reason: &str, context: &Context) -> Result<Code> {
         return Err(usage("--reason: say why the entries are to be trusted"));
     }
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
-    let key = ledger_key::of_writer(context)?.ok_or_else(|| {
+    let known = writer.ledger_key()?.map(|ledger| ledger.key);
+    let key = ledger_key::at_hand(context, known.as_ref())?.ok_or_else(|| {
         usage("the ledger's key is not there").hint("put it back, or let another sign: callvault key replace --lost")
     })?;
     match writer.sign_with(Some(&key), context.now)? {

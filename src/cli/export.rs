@@ -102,6 +102,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let ask = Ask { selection, format, rows, versions, person: args.person.clone() };
     let archive = context.archive()?;
     archive.require_rows()?;
+    package::who_is_meant(&archive, args.person.as_deref(), context)?;
     let mut on = |_: &Report| ControlFlow::Continue(());
     let report = match &args.output {
         Some(path) => export::export_to_file(&archive, &ask, path, &mut on)?,

@@ -54,7 +54,8 @@ fn replace(lost: Option<&str>, context: &Context) -> Result<Code> {
     })?;
     let mut writer = ArchiveWriter::open(&context.folder(), context.now)?;
     // Ends a change that was cut short.
-    let present = ledger_key::of_writer(context)?;
+    let known = writer.ledger_key()?.map(|ledger| ledger.key);
+    let present = ledger_key::at_hand(context, known.as_ref())?;
     // One that a replacing left behind that was cut short before the archive knew of it.
     let new_path = ledger_key::next_to(&path);
     let key = match ledger_key::read(&new_path)? {
@@ -63,13 +64,13 @@ fn replace(lost: Option<&str>, context: &Context) -> Result<Code> {
     };
     match lost {
         Some(reason) => {
-            if present.is_some_and(|present| is_of(&writer, &present.public()).unwrap_or(false)) {
+            if present.zip(known).is_some_and(|(present, known)| present.public().is_same_key(&known)) {
                 return Err(usage(format!("the key is not lost: {}", path.display()))
                     .hint("replace it without --lost, so that both sign"));
             }
             writer.sign_late(&key, reason, context.now)?;
         }
-        None => match writer.sign_with(present.as_deref(), context.now)? {
+        None => match writer.sign_with(present.as_ref(), context.now)? {
             Signing::Signed => writer.replace_key(&key, context.now)?,
             Signing::Nobody => return Err(usage("nobody signs this ledger yet")),
             other => other.trouble()?,
@@ -78,8 +79,4 @@ fn replace(lost: Option<&str>, context: &Context) -> Result<Code> {
     writer.checkpoint()?;
     ledger_key::put_in_place(&path)?;
     show(context)
-}
-
-fn is_of(writer: &ArchiveWriter, key: &crate::proof::note::PublicKey) -> Result<bool> {
-    Ok(writer.ledger_key()?.is_some_and(|known| known.key.is_same_key(key)))
 }

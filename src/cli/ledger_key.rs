@@ -5,13 +5,12 @@ use std::{
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use zeroize::Zeroizing;
 
 use crate::{
-    archive::{Archive, ArchiveWriter, checkpoints::Signing},
+    archive::{self, ArchiveWriter, checkpoints::Signing},
     cli::{
         Context,
         exit::{Failure, Result},
@@ -24,28 +23,34 @@ use crate::{
 /// What the key is called in its file. Signatures carry the name of the log.
 const NAME: &str = "callvault";
 
-/// The key for a command that writes; made where there is none and nobody signs the ledger yet. `None` where there is none and one is
-/// needed, or none can be made: what is archived is then not signed, and nothing is kept out for it.
-///
-/// # Errors
-/// A file that holds no key, or that others can read.
-pub(super) fn of_writer(context: &Context) -> Result<Option<Arc<PrivateKey>>> {
+/// Has `writer` sign; its key is made where there is none and nobody signs the ledger yet. Where that is not possible nothing is kept out for
+/// it: what is wrong is told at the command's end ([`Signing::trouble`]).
+pub(super) fn signed(context: &Context, writer: &mut ArchiveWriter, now: Timestamp) -> archive::Result<Signing> {
+    let known = writer.ledger_key()?.map(|ledger| ledger.key);
+    match at_hand(context, known.as_ref()) {
+        Ok(key) => writer.sign_with(key.as_ref(), now),
+        Err(failure) => Ok(Signing::Unusable(failure.message)),
+    }
+}
+
+/// The key of a command that writes, where the ledger is signed by `known`; `None` where there is none and one is needed, or none can be
+/// made.
+pub(super) fn at_hand(context: &Context, known: Option<&PublicKey>) -> Result<Option<PrivateKey>> {
     let Some(path) = context.config.ledger_key() else {
         context.note(
             "the ledger is not signed: there is no place for its key; name one as [ledger] key in the config file",
         );
         return Ok(None);
     };
-    let known = key_of_archive(context);
     // A change of keys that was cut short after the archive knew of it.
     if let Some(new) = read(&next_to(&path))?
-        && known.as_ref().is_some_and(|known| known.is_same_key(&new.public()))
+        && known.is_some_and(|known| known.is_same_key(&new.public()))
     {
         put_in_place(&path)?;
-        return Ok(Some(Arc::new(new)));
+        return Ok(Some(new));
     }
     if let Some(key) = read(&path)? {
-        return Ok(Some(Arc::new(key)));
+        return Ok(Some(key));
     }
     if known.is_some() {
         // The writer says what that means.
@@ -53,28 +58,17 @@ pub(super) fn of_writer(context: &Context) -> Result<Option<Arc<PrivateKey>>> {
     }
     match make(&path) {
         Ok(key) => {
+            let path = path.display();
             context.note(&format!(
-                "made {}, the key that signs the ledger; keep a copy where nobody has the archive too",
-                path.display()
+                "made {path}, the key that signs the ledger; keep a copy where nobody has the archive too"
             ));
-            Ok(Some(Arc::new(key)))
+            Ok(Some(key))
         }
         Err(failure) => {
             context.note(&format!("the ledger is not signed: {}", failure.message));
             Ok(None)
         }
     }
-}
-
-/// Opens what `open` opens, and has it signed; what is wrong with that is told at the command's end.
-pub(super) fn signed(context: &Context, writer: &mut ArchiveWriter, now: Timestamp) -> Result<Signing> {
-    let key = of_writer(context)?;
-    Ok(writer.sign_with(key.as_deref(), now)?)
-}
-
-/// Whom the archive's ledger names; damage is told by others.
-fn key_of_archive(context: &Context) -> Option<PublicKey> {
-    Archive::open(&context.folder()).and_then(|archive| archive.ledger_key()).ok().flatten().map(|ledger| ledger.key)
 }
 
 /// Reads a key; `None` where there is no file.

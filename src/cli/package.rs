@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    archive::Archive,
     cli::{
         Context,
         exit::{Code, Failure, Result},
@@ -62,6 +63,7 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
         retention: context.config.retention()?,
         key: key(context),
     };
+    who_is_meant(&archive, asked.person, context)?;
     let mut on = |_: &Report| ControlFlow::Continue(());
     let made = export::export_package(&archive, &ask, asked.folder, &mut on)?;
     let contents = &made.contents;
@@ -73,6 +75,21 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
         asked.folder.display()
     ));
     Ok(Code::Done)
+}
+
+/// Says so where a name is that of several: what is about one of them is not to be handed to another.
+pub(super) fn who_is_meant(archive: &Archive, person: Option<&str>, context: &Context) -> Result<()> {
+    let Some(person) = person else { return Ok(()) };
+    let people = archive.people_named(person)?;
+    if people.len() > 1 {
+        let ids: Vec<&str> = people.iter().map(|key| key.id.as_str()).collect();
+        context.note(&format!(
+            "{person} may be {} people of the directory, and records of all are taken; to have one name an id: {}",
+            people.len(),
+            ids.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// The ledger's key, where whoever asks may read it.

@@ -96,8 +96,9 @@ pub(super) fn setup(
     let mut settings = sync::Settings { policy: context.config.policy()?, ..sync::Settings::default() };
     settings.concurrency = context.config.concurrency().unwrap_or(settings.concurrency);
     let (folder, cloud) = (context.folder(), context.config.cloud()?);
-    let ledger_key = ledger_key::of_writer(context)?;
-    Ok(Setup { folder, cloud, graph, settings, ledger_key, local_now: context.now, stop, observer })
+    let own = context.with(context.config.clone());
+    let sign = Box::new(move |writer: &mut _, now| ledger_key::signed(&own, writer, now));
+    Ok(Setup { folder, cloud, graph, settings, sign, local_now: context.now, stop, observer })
 }
 
 /// One round, noted in the archive with its exit code.

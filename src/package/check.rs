@@ -361,6 +361,9 @@ impl Making {
             (name::DAT.to_owned(), bytes(self.dat.map(Dat::finish))),
             (name::EDRM.to_owned(), bytes(self.edrm.map(Edrm::finish))),
         ];
+        let payload = files.sums.iter().filter(|(path, _)| path.starts_with(bag::PAYLOAD));
+        let info = bag::info(manifest.time, &payload.map(|(path, sum)| (path.clone(), *sum)).collect());
+        made.push((bag::INFO.to_owned(), Sha256::of(info.as_bytes())));
         made.extend(self.others.map(Remaking::finish).unwrap_or_default());
         for (path, sha256) in made {
             match files.sums.get(&path) {

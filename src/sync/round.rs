@@ -27,7 +27,6 @@ use crate::{
         source::Source,
         time::{Age, Span, Timestamp, subtract},
     },
-    proof::note::PrivateKey,
     sync::{
         self, Error, Lack, Reach, Result, Settings, SourceReport, due, outlook::Outlook, plan::Ask, scribe::Scribe,
     },
@@ -44,14 +43,17 @@ pub struct Round {
     pub asked_for: Vec<RecordKey>,
 }
 
+/// Has a writer sign the ledger, or says why it does not.
+pub type Sign = Box<dyn FnOnce(&mut ArchiveWriter, Timestamp) -> archive::Result<Signing> + Send>;
+
 /// Where a round works and with what.
 pub struct Setup {
     pub folder: Folder,
     pub cloud: Cloud,
     pub graph: graph::Settings,
     pub settings: Settings,
-    /// Who signs the ledger.
-    pub ledger_key: Option<Arc<PrivateKey>>,
+    /// Has the writer sign the ledger.
+    pub sign: Sign,
     /// This machine's time, which stands in until a server has told its own.
     pub local_now: Timestamp,
     /// Turns true when no new work is to begin.
@@ -142,7 +144,7 @@ impl Closing {
 /// # Errors
 /// What keeps it from beginning: a host, a credential, another writer. What stops it later is in the outcome.
 pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Closing)> {
-    let Setup { folder, cloud, graph, settings, ledger_key, local_now, stop, observer } = setup;
+    let Setup { folder, cloud, graph, settings, sign, local_now, stop, observer } = setup;
     let settings = Settings { reach: round.reach, ..settings };
     let begun = Instant::now();
     let client = graph::Client::new(graph, observer.clone())?;
@@ -158,7 +160,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
         Some(writer) => writer,
         None => ArchiveWriter::open_or_create(&folder, now)?,
     };
-    let signing = writer.sign_with(ledger_key.as_deref(), now)?;
+    let signing = sign(&mut writer, now)?;
     // Damage in what is stored must not keep new records out; it is told at the end.
     let rows_made = writer.derive_missing(&mut |_| if *stop.borrow() { Break(()) } else { Continue(()) });
     writer.ask_for(&round.asked_for)?;

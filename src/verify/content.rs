@@ -17,7 +17,8 @@ use crate::{
     model::{id::Seq, kind::Kind},
     proof::{Hash, tree::leaf_hash},
     verify::{
-        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, ledger, people, rows,
+        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, coverage, ledger, people,
+        rows,
         tree::{Said, Tree},
     },
 };
@@ -91,7 +92,9 @@ pub(super) fn check(
         tally.findings.into_iter().for_each(|finding| summary.add(finding));
         on(Progress { stage: Stage::Ledger, done: summary.entries, total: head.0.unsigned_abs() });
     })?;
-    tree.finish(ask, summary);
+    if let Some((seq, entry)) = tree.finish(ask, summary) {
+        coverage::check(archive, seq, &entry, summary)?;
+    }
     if rows_to_make > 0 && are_current == Some(true) {
         summary.notes.push(Note::RowsToMake { records: rows_to_make });
     }

@@ -4,6 +4,7 @@
 //! adds meanwhile is not looked at. Every comparison happens inside one read transaction, so no writer is caught halfway.
 
 pub mod content;
+mod coverage;
 pub mod finding;
 pub mod index;
 pub mod ledger;

@@ -5,7 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    archive::{Archive, checkpoints::Stored, ledger::Entry},
+    archive::{
+        Archive,
+        checkpoints::{KEPT_HEIGHTS, Stored},
+        ledger::Entry,
+    },
     model::id::Seq,
     proof::{
         Hash,
@@ -30,6 +34,9 @@ pub struct Kept {
 pub(super) struct Said {
     pub(super) keys: Vec<(Seq, Entry)>,
     pub(super) late: Vec<(Seq, Entry)>,
+    /// Runs that were entered, and the last that says what was covered.
+    pub(super) runs: Vec<Seq>,
+    pub(super) coverage: Option<(Seq, Entry)>,
 }
 
 impl Said {
@@ -37,7 +44,23 @@ impl Said {
         match entry {
             Entry::Key { .. } => self.keys.push((seq, entry.clone())),
             Entry::SignedLate { .. } => self.late.push((seq, entry.clone())),
+            Entry::Run { coverage, .. } => {
+                self.runs.push(seq);
+                if !coverage.is_empty() {
+                    self.coverage = Some((seq, entry.clone()));
+                }
+            }
             _ => {}
+        }
+    }
+
+    fn add(&mut self, other: Said) {
+        self.keys.extend(other.keys);
+        self.late.extend(other.late);
+        self.runs.extend(other.runs);
+        let latest = |coverage: &Option<(Seq, Entry)>| coverage.as_ref().map(|(seq, _)| *seq);
+        if latest(&other.coverage) > latest(&self.coverage) {
+            self.coverage = other.coverage;
         }
     }
 }
@@ -92,8 +115,7 @@ impl Tree {
 
     /// Takes in the leaves of a stretch and what it says of keys, in whatever order stretches come.
     pub(super) fn take(&mut self, after: Seq, leaves: Vec<Hash>, said: Said) {
-        self.said.keys.extend(said.keys);
-        self.said.late.extend(said.late);
+        self.said.add(said);
         self.waiting.insert(after, leaves);
         while let Some(leaves) = self.waiting.remove(&Seq(i64::try_from(self.edge.size()).unwrap_or(i64::MAX))) {
             if leaves.is_empty() {
@@ -107,8 +129,10 @@ impl Tree {
 
     fn push(&mut self, leaf: Hash) {
         let Self { nodes, faulty_nodes, edge, .. } = self;
+        let signed = self.stored.last().map_or(0, |stored| stored.size);
         edge.push(leaf, &mut |place, hash| {
-            if nodes.remove(&place).is_some_and(|stored| stored != hash) {
+            let is_kept = place.0.is_multiple_of(KEPT_HEIGHTS) && (place.1 + 1) << place.0 <= signed;
+            if is_kept && nodes.remove(&place).is_none_or(|stored| stored != hash) {
                 faulty_nodes.push(place);
             }
         });
@@ -122,7 +146,9 @@ impl Tree {
     }
 
     /// Compares what was made with what is signed.
-    pub(super) fn finish(mut self, ask: &Ask, summary: &mut Summary) {
+    ///
+    /// Returns the last statement of what was covered.
+    pub(super) fn finish(mut self, ask: &Ask, summary: &mut Summary) -> Option<(Seq, Entry)> {
         let head = summary.head.0.unsigned_abs();
         if self.edge.size() < head && !self.stored.is_empty() {
             // Entries are missing, which was told: nothing after them has the root that was signed.
@@ -132,12 +158,19 @@ impl Tree {
             summary.add(Finding::new(What::Checkpoint, message).seq(seq(from)));
         }
         for place in &self.faulty_nodes {
-            let message = format!("the node of height {} over the entries from here is not theirs", place.0);
+            let message =
+                format!("the node of height {} over the entries from here is not theirs, or not there", place.0);
             summary.add(Finding::new(What::Checkpoint, message).seq(seq((place.1 << place.0) + 1)));
+        }
+        for place in self.nodes.keys() {
+            let message =
+                format!("there is a node of the tree where none belongs: height {}, number {}", place.0, place.1);
+            summary.add(Finding::new(What::Checkpoint, message));
         }
         self.said.keys.sort_by_key(|(seq, _)| *seq);
         let signers = self.signers(summary);
         self.late(&signers, summary);
+        self.kept_at_ends_of_runs(&signers, summary);
         summary.checkpoints = self.stored.len() as u64;
         match (self.stored.last(), signers.last()) {
             (None, None) => summary.notes.push(Note::NotSigned),
@@ -192,6 +225,7 @@ impl Tree {
         if ask.key.is_some() && signers.is_empty() && !self.stored.is_empty() {
             summary.add(Finding::new(What::Checkpoint, "there are checkpoints, and the ledger names no key"));
         }
+        self.said.coverage
     }
 
     /// One checkpoint against the root and against who signed then.
@@ -249,6 +283,23 @@ impl Tree {
             signers.push(Signer { from, origin: origin.clone(), key });
         }
         signers
+    }
+
+    /// With each run that was entered goes a checkpoint over all up to it.
+    fn kept_at_ends_of_runs(&self, signers: &[Signer], summary: &mut Summary) {
+        let is_signed = |at: Seq| {
+            let is_late = |(_, entry): &(Seq, Entry)| matches!(entry, Entry::SignedLate { from, to, .. } if (*from..=*to).contains(&at));
+            signers.first().is_some_and(|signer| signer.from <= at.0.unsigned_abs())
+                && !self.said.late.iter().any(is_late)
+        };
+        let newest = self.stored.last().map_or(0, |stored| stored.size);
+        for at in self.said.runs.iter().filter(|at| is_signed(**at) && at.0.unsigned_abs() <= newest) {
+            let size = at.0.unsigned_abs();
+            if self.stored.binary_search_by_key(&size, |stored| stored.size).is_err() {
+                summary
+                    .add(Finding::new(What::Checkpoint, "the checkpoint at the end of this run is missing").seq(*at));
+            }
+        }
     }
 
     fn late(&self, signers: &[Signer], summary: &mut Summary) {

@@ -27,7 +27,7 @@ fn second(bench: &Bench) -> (i64, String) {
         let versions = bench.run(&format!("show {id} --versions --format json")).ends_with(0).json();
         (versions[0]["seq"].as_i64().unwrap(), id.to_owned())
     };
-    ["first", "second", "third"].map(listed).into_iter().find(|(seq, _)| *seq == 2).unwrap()
+    ["first", "second", "third"].map(listed).into_iter().find(|(seq, _)| *seq == 4).unwrap()
 }
 
 #[test]
@@ -67,13 +67,16 @@ fn a_reindex_that_meets_damage_names_it_and_answers_go_on() {
 #[test]
 fn each_kept_table_is_guarded() {
     for sql in [
-        "UPDATE version SET frame = NULL WHERE seq = 2",
-        "UPDATE version SET frame = (SELECT frame FROM version WHERE seq = 1) WHERE seq = 2",
-        "UPDATE version SET version = 7 WHERE seq = 2",
-        "DELETE FROM version WHERE seq = 2",
+        "UPDATE version SET frame = NULL WHERE seq = 4",
+        "UPDATE version SET frame = (SELECT frame FROM version WHERE seq = 3) WHERE seq = 4",
+        "UPDATE version SET version = 7 WHERE seq = 4",
+        "DELETE FROM version WHERE seq = 4",
+        "DELETE FROM ledger WHERE seq = 1",
         "DELETE FROM ledger WHERE seq = 2",
-        "DELETE FROM ledger WHERE seq = 3",
-        "DELETE FROM version WHERE seq = 3; DELETE FROM ledger WHERE seq = 3",
+        "DELETE FROM ledger WHERE seq = 4",
+        "DELETE FROM version WHERE seq = 5; DELETE FROM ledger WHERE seq = 5",
+        "DELETE FROM checkpoint",
+        "UPDATE checkpoint SET note = replace(note, 'callvault', 'callvoult')",
     ] {
         let bench = bench();
         tamper(&bench, sql);

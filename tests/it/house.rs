@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("tables", &["model"]),
     // Whoever checks a package has no archive.
     ("package", &["model", "proof"]),
-    ("sync", &["archive", "follow", "graph", "model", "proof"]),
+    ("sync", &["archive", "follow", "graph", "model"]),
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
     ("export", &["archive", "model", "package", "proof", "query", "tables"]),

@@ -27,6 +27,7 @@ mod letters;
 mod links;
 mod logs;
 mod moved;
+mod mutations;
 mod names;
 mod package;
 mod paging;

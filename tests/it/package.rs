@@ -12,7 +12,7 @@ use std::{
 
 use callvault::{
     model::{id::Sha256, time::Age},
-    simulate::Settings,
+    simulate::{Planted, Settings},
     verify,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     logs::telephoning,
-    support::{Bench, Ran, bytes_of, company, files_under},
+    support::{Bench, Ran, ago, bytes_of, company, empty, files_under},
 };
 
 fn package(bench: &Bench, flags: &str, name: &str) -> PathBuf {
@@ -488,6 +488,44 @@ fn a_package_says_what_the_archive_lacks_and_why() {
     let report = text(&folder, "data/report.html");
     assert!(report.contains("Parts of the period are not covered") && report.contains("<td>lost</td>"));
     assert!(text(&folder, "data/certificate.txt").contains("names times in it of which records may be missing"));
+}
+
+#[test]
+fn whatever_a_record_says_is_text_in_every_file() {
+    let bench = Bench::new(empty());
+    let odd = r#"=HYPERLINK(\"http://x\",\"<script>alert(1)</script>&amp;\")þ\u0014]]>"#;
+    let identity = format!(r#"{{"id":"p1","identity":{{"user":{{"id":"p1","displayName":"{odd}"}}}}}}"#);
+    let call = Planted::meeting("odd", ago(Age::days(2))).sessions(1);
+    bench.simulator.plant(call.raw_participants([identity]));
+    bench.sync();
+    let folder = package(&bench, "", "audit");
+    check(&bench, &folder).ends_with(0);
+    assert!(text(&folder, "data/records.ndjson").contains(odd));
+    let report = text(&folder, "data/report.html");
+    assert!(!report.contains("<script") && report.contains("=HYPERLINK(&quot;http://x&quot;,&quot;&lt;script&gt;"));
+    assert!(text(&folder, "data/tables/records.csv").contains("'=HYPERLINK"));
+    let lines = text(&folder, "data/load/records.dat");
+    assert!(
+        lines
+            .split_terminator("\r\n")
+            .all(|line| line.split('\u{14}').count() == 22 && line.matches('þ').count() == 44)
+    );
+    let xml = "import sys, xml.etree.ElementTree as tree; tree.parse(sys.argv[1])";
+    let read = Command::new("python3").args(["-c", xml]).arg(folder.join("data/load/edrm.xml")).output().unwrap();
+    assert!(read.status.success(), "{read:?}");
+}
+
+#[test]
+fn without_a_checkpoint_there_is_no_package() {
+    let bench = Bench::new(company(2, 3));
+    let ran = bench.program().env_remove("HOME").args(["sync"]).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let folder = bench.beside("audit");
+    bench.run(&format!("export --package {}", folder.display())).ends_with(3).telling("no signed checkpoint");
+    assert!(!folder.exists());
+    // The next sync has a place for a key, and signs all that there is.
+    bench.sync();
+    check(&bench, &package(&bench, "", "audit")).ends_with(0);
 }
 
 #[test]

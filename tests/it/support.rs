@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Budgets that nobody waits for: the pace has tests of its own, beside the code.
-const CONFIG: &str =
+pub(crate) const CONFIG: &str =
     "[graph]\nrequests_per_20s = 30000\nrecord_requests_per_20s = 1000\nrecord_pages_per_5min = 1000\n";
 
 /// A simulator and an archive beside it.

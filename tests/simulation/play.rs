@@ -11,7 +11,7 @@ use std::{
 };
 
 use callvault::{
-    archive::{Archive, ArchiveWriter, Folder},
+    archive::{self, Archive, ArchiveWriter, Folder, checkpoints::Signing},
     cli::exit::{Code, Failure},
     follow,
     graph::{self, Cloud, Credential},
@@ -242,10 +242,14 @@ async fn weeks(scenario: &Scenario, folder: &Path, aloud: bool) -> Played {
     played
 }
 
+fn sign(writer: &mut ArchiveWriter, now: Timestamp) -> archive::Result<Signing> {
+    writer.sign_with(Some(&PrivateKey::parse(LEDGER_KEY).unwrap()), now)
+}
+
 /// Seals months that are over, as `callvault seal` does; `stops_after` so many times that it told how far it is.
 fn seal_due(folder: &Folder, now: Timestamp, stops_after: Option<u64>) -> u64 {
     let mut writer = ArchiveWriter::open(folder, now).unwrap();
-    writer.sign_with(Some(&PrivateKey::parse(LEDGER_KEY).unwrap()), now).unwrap().trouble().unwrap();
+    sign(&mut writer, now).unwrap().trouble().unwrap();
     writer.derive_missing(&mut |_| ControlFlow::Continue(())).unwrap();
     let archive = Archive::open(folder).unwrap();
     let due = seal::due(&archive, seal::Ask::default(), now, &sync::Settings::default().policy).unwrap();
@@ -263,8 +267,7 @@ pub(crate) async fn calm_round(wire: &Arc<Wire>, folder: &Folder, graph: graph::
     let settings = sync::Settings { follows: false, in_place: true, ..sync::Settings::default() };
     let local_now = wire.simulator.now();
     let (folder, cloud, observer) = (folder.clone(), Cloud::Global, Arc::new(()));
-    let ledger_key = Some(Arc::new(PrivateKey::parse(LEDGER_KEY).unwrap()));
-    let setup = Setup { folder, cloud, graph, settings, ledger_key, local_now, stop: stopped, observer };
+    let setup = Setup { folder, cloud, graph, settings, sign: Box::new(sign), local_now, stop: stopped, observer };
     let (outcome, closing) = round::round(setup, &round::Round::default()).await.unwrap();
     closing.end(0, "", &mut |_| {}).unwrap();
     outcome.unwrap()
@@ -294,7 +297,7 @@ async fn one(scenario: &Scenario, round: Round, wire: &Arc<Wire>, folder: &Folde
         cloud: Cloud::Global,
         graph: client(wire, begun),
         settings,
-        ledger_key: Some(Arc::new(PrivateKey::parse(LEDGER_KEY).unwrap())),
+        sign: Box::new(sign),
         local_now: begun + round.skew,
         stop: stopped,
         observer: watcher.clone(),

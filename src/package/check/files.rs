@@ -65,7 +65,7 @@ impl Files {
         Ok(())
     }
 
-    /// Compares a manifest with the files that it should list.
+    /// Compares a manifest with the files that it should list, in rising order.
     fn listed(&self, manifest: &str, files: &[String], summary: &mut Summary) -> Result<()> {
         let Some(text) = self.text(manifest, summary)? else { return Ok(()) };
         let listed = match bag::read_manifest(&text) {
@@ -82,7 +82,7 @@ impl Files {
                 Some(_) => summary.find(file, None, format!("it has not the SHA-256 that {manifest} lists")),
             }
         }
-        for path in listed.keys().filter(|path| !files.contains(path)) {
+        for path in listed.keys().filter(|path| files.binary_search(path).is_err()) {
             summary.find(path, None, format!("{manifest} lists it, and it is missing"));
         }
         Ok(())
