@@ -172,6 +172,8 @@ mod tests {
     use super::*;
     use crate::model::{
         document::What,
+        id::{RecordKey, Seq, Version},
+        line,
         time::{Span, Timestamp},
     };
 
@@ -196,6 +198,14 @@ mod tests {
         assert_eq!(read, parts());
         assert_eq!(parts_sha256, frame.parts_sha256);
         assert_eq!(frame.raw_bytes, 23);
+    }
+
+    #[test]
+    fn lines_have_the_hash_over_the_envelopes_that_the_frame_has() {
+        let frame = FrameWriter::new(None).unwrap().write(&parts()).unwrap();
+        let mut lines = Vec::new();
+        line::write(&mut lines, Seq(1), &RecordKey::call("c"), Version(1), &parts());
+        assert_eq!(line::read(&lines).unwrap().parts_sha256, frame.parts_sha256);
     }
 
     #[test]

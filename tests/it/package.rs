@@ -495,7 +495,8 @@ fn whatever_a_record_says_is_text_in_every_file() {
     let bench = Bench::new(empty());
     let odd = r#"=HYPERLINK(\"http://x\",\"<script>alert(1)</script>&amp;\")þ\u0014]]>"#;
     let identity = format!(r#"{{"id":"p1","identity":{{"user":{{"id":"p1","displayName":"{odd}"}}}}}}"#);
-    let call = Planted::meeting("odd", ago(Age::days(2))).sessions(1);
+    let mut call = Planted::meeting("odd", ago(Age::days(2))).sessions(1);
+    call.organizer.clone_from(&identity);
     bench.simulator.plant(call.raw_participants([identity]));
     bench.sync();
     let folder = package(&bench, "", "audit");
@@ -518,12 +519,15 @@ fn whatever_a_record_says_is_text_in_every_file() {
 #[test]
 fn without_a_checkpoint_there_is_no_package() {
     let bench = Bench::new(company(2, 3));
-    let ran = bench.program().env_remove("HOME").args(["sync"]).output().unwrap();
-    assert!(ran.status.success(), "{ran:?}");
+    let config = fs::read_to_string(bench.beside("config.toml")).unwrap();
+    // No file can be made there.
+    fs::write(bench.beside("config.toml"), format!("{config}[ledger]\nkey = \"/proc/ledger.key\"\n")).unwrap();
+    bench.sync();
     let folder = bench.beside("audit");
     bench.run(&format!("export --package {}", folder.display())).ends_with(3).telling("no signed checkpoint");
     assert!(!folder.exists());
     // The next sync has a place for a key, and signs all that there is.
+    fs::write(bench.beside("config.toml"), config).unwrap();
     bench.sync();
     check(&bench, &package(&bench, "", "audit")).ends_with(0);
 }
