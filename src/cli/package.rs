@@ -118,7 +118,7 @@ fn redaction(asked: &Asked<'_>, context: &Context) -> Result<Redaction> {
             })?;
             let key =
                 TokenKey::new(&content).map_err(|fault| usage(format!("--token-key: {}: {fault}", path.display())))?;
-            Ok(Redaction::Pseudonymised(key))
+            Ok(Redaction::Pseudonymised(key.into()))
         }
         (ProfileArg::Pseudonymised, None) => {
             Err(usage("--profile pseudonymised: name the file with the secret key of its tokens with --token-key FILE")

@@ -42,7 +42,7 @@ pub fn info(time: Timestamp, payload: &Sums) -> String {
 /// The text of a manifest; `sha256sum -c` reads it.
 #[must_use]
 pub fn manifest(sums: &Sums) -> String {
-    sums.iter().map(|(path, sum)| format!("{}  {path}\n", sum.sha256)).collect()
+    sums.iter().fold(String::new(), |text, (path, sum)| text + &format!("{}  {path}\n", sum.sha256))
 }
 
 /// The text of the signed note: that this is a package, and the hash of its manifest, which has those of all files.

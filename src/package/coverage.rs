@@ -69,11 +69,11 @@ pub struct LostRecord {
 struct Ran {
     op: String,
     ended: Timestamp,
-    coverage: Vec<Covered>,
+    coverage: Vec<Vouched>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Covered {
+struct Vouched {
     source: String,
     covered: Vec<Span>,
     #[serde(default)]

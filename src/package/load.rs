@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    model::{id::Sha256, time::Timestamp},
+    model::{hit::Person, id::Sha256, time::Timestamp},
     package::{Item, report::escaped},
 };
 
@@ -56,7 +56,7 @@ impl<W: Write> Dat<W> {
 
     pub fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
         let hit = item.hit;
-        let people = |of: fn(&crate::model::hit::Person) -> Option<&str>| {
+        let people = |of: fn(&Person) -> Option<&str>| {
             hit.participants.iter().map(|person| of(person).unwrap_or_default()).collect::<Vec<_>>().join(VALUES)
         };
         let organizer = hit.organizer.as_ref().and_then(|person| person.known_as()).unwrap_or_default().to_owned();
@@ -78,7 +78,7 @@ impl<W: Write> Dat<W> {
             hit.call_type.clone().unwrap_or_default(),
             hit.modalities.as_ref().map(|all| all.join(VALUES)).unwrap_or_default(),
             organizer,
-            people(|person| person.known_as()),
+            people(Person::known_as),
             people(|person| person.id.as_deref()),
             (if hit.failed { "Y" } else { "N" }).to_owned(),
             item.seq.to_string(),

@@ -213,7 +213,7 @@ pub(super) fn line(list: &mut String, item: &Item<'_>, is_shown: bool) {
     }
     let _ = write!(list, "<td class=\"t\">{}</td>", maybe_at(hit.start));
     number_cell(list, &item.derived.record.duration().map(length).unwrap_or_default());
-    cell(list, &[item.key.kind.name(), hit.call_type.as_deref().unwrap_or_default()].join(" ").trim_end().to_owned());
+    cell(list, [item.key.kind.name(), hit.call_type.as_deref().unwrap_or_default()].join(" ").trim_end());
     let organizer = hit.organizer.as_ref().and_then(|person| person.known_as());
     let others = hit.participants.iter().filter_map(|person| person.known_as()).filter(|name| Some(*name) != organizer);
     let mut names: Vec<&str> = organizer.into_iter().chain(others).collect();
