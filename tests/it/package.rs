@@ -82,7 +82,7 @@ fn with_new_sums(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u
     files.insert("data/manifest.json".into(), read.text().into_bytes());
     let sums = |files: &BTreeMap<String, Vec<u8>>, wanted: &dyn Fn(&String) -> bool| {
         let lines = files.iter().filter(|(path, _)| wanted(path));
-        lines.map(|(path, bytes)| format!("{}  {path}\n", Sha256::of(bytes))).collect::<String>().into_bytes()
+        lines.fold(String::new(), |text, (path, bytes)| text + &format!("{}  {path}\n", Sha256::of(bytes))).into_bytes()
     };
     let manifest = sums(&files, &payload);
     files.insert("manifest-sha256.txt".into(), manifest);
