@@ -39,6 +39,7 @@ fn main() -> Result<()> {
     };
     let rounds: usize = env::var("CALLVAULT_ROUNDS").map_or(Ok(1000), |text| text.parse())?;
     let archive = Archive::open(&Folder::new(Path::new(&folder)))?;
+    let reader = query::Reader::new(&archive);
     let families: BTreeMap<String, Vec<Question>> = serde_json::from_slice(&fs::read(file)?)?;
     println!("| family | questions | hits | p50 ms | p99 ms | CPU ms |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -47,7 +48,7 @@ fn main() -> Result<()> {
         for question in questions.iter().cycle().take(rounds) {
             let selection = selection(family, question)?;
             let began = Instant::now();
-            query::for_each(&archive, &selection, &mut |_| {
+            reader.for_each(&selection, &mut |_| {
                 hits += 1;
                 ControlFlow::Continue(())
             })?;

@@ -180,7 +180,7 @@ pub(crate) fn verdicts(looks: &[Look]) -> Vec<String> {
 }
 
 fn ask(archive: &Archive, selections: &[Selection]) -> Result<Asked> {
-    let answer = |selection| query::for_each(archive, selection, &mut |_| ControlFlow::Continue(()));
+    let answer = |selection| query::Reader::new(archive).for_each(selection, &mut |_| ControlFlow::Continue(()));
     for selection in selections.iter().take(3) {
         answer(selection)?;
     }

@@ -7,6 +7,7 @@ use crate::{
         Archive,
         error::Result,
         guid, ledger,
+        page::{self, Taken},
         people::{self, PersonRow},
         rows::{self, kind_code, kind_of},
         rows_read::RowReader,
@@ -15,11 +16,12 @@ use crate::{
         stats, versions,
     },
     model::{
+        document::Part,
         id::{RecordId, RecordKey, Seq, Version},
         kind::Kind,
         rows::DERIVE_VERSION,
         source::Source,
-        time::Timestamp,
+        time::{Span, Timestamp},
     },
 };
 
@@ -161,6 +163,33 @@ impl Archive {
         Ok(faults)
     }
 
+    /// Calls that started in `span`, with the version that answers are given by.
+    pub fn calls_within(&self, span: Span) -> Result<Vec<(String, Version)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT record.id, version.version FROM hit JOIN record USING (record_id) JOIN version ON version.seq = newest_seq
+             WHERE record.kind = ?1 AND hit.start_ns >= ?2 AND hit.start_ns < ?3",
+        )?;
+        let rows = statement.query_map(params![kind_code(Kind::Call), span.from.0, span.to.0], |row| {
+            Ok((guid::from_sql(row.get_ref(0)?).unwrap_or_default(), Version(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Whether a record is on the to-do list.
+    pub fn is_to_fetch(&self, key: &RecordKey) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM todo WHERE kind = ?1 AND id = ?2)";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| row.get(0))?;
+        Ok(found)
+    }
+
+    /// Where a row of a log that Graph gave belongs, and whether it is there as it is; `None` of what is no row.
+    pub fn held_row(&self, kind: Kind, part: Part, taken: &mut Taken) -> Result<Option<(RecordKey, bool)>> {
+        page::held(&self.connection, &self.folder, kind, part, taken)
+    }
+
     /// Dictionaries that do not match their SHA-256 or cannot be used.
     pub fn dictionary_faults(&self) -> Result<Vec<String>> {
         let mut statement = self.connection.prepare("SELECT dictionary_id FROM dictionary")?;
@@ -210,9 +239,10 @@ impl Archive {
         RowReader::new(&self.connection)
     }
 
-    /// Keeps few pages of the database in memory: for one of several connections that read on and on.
-    pub fn keep_few_pages(&self) -> Result<()> {
-        Ok(self.connection.pragma_update(None, "cache_size", -2048)?)
+    /// Keeps so few pages of the database in memory: for one of several connections that read on and on; and for a question that is
+    /// soon answered, to which memory that it has not used before costs more than to read a page again.
+    pub fn keep_few_pages(&self, kib: u16) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "cache_size", -i64::from(kib))?)
     }
 
     /// The rows of a person, oldest version first.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use crate::{
     archive::{
@@ -77,6 +77,23 @@ pub(crate) fn keep(
     Ok(outcome)
 }
 
+/// Where a row belongs that Graph gave again, and whether it is held as it is; `None` of what is no row.
+pub(crate) fn held(
+    connection: &Connection,
+    folder: &Folder,
+    kind: Kind,
+    part: Part,
+    taken: &mut Taken,
+) -> Result<Option<(RecordKey, bool)>> {
+    let Some(row) = Incoming::read(kind, part) else { return Ok(None) };
+    let (key, is_held) = match row.place(connection, folder, taken)? {
+        Place::Held(id) => (RecordKey { kind, id }, true),
+        Place::Version(key, _) => (key, false),
+    };
+    taken.insert(key.id.clone());
+    Ok(Some((key, is_held)))
+}
+
 /// A row just read.
 struct Incoming {
     kind: Kind,
@@ -105,7 +122,7 @@ impl Incoming {
         Some(Self { kind, keys, part, json, sha256 })
     }
 
-    fn place(&self, transaction: &Transaction<'_>, folder: &Folder, taken: &Taken) -> Result<Place> {
+    fn place(&self, transaction: &Connection, folder: &Folder, taken: &Taken) -> Result<Place> {
         let keys = [&self.keys.first, &self.keys.twin].map(|id| RecordKey { kind: self.kind, id: id.clone() });
         let newest = [newest(transaction, &keys[0])?, newest(transaction, &keys[1])?];
         // The very same bytes under either key: nothing has happened.
@@ -143,7 +160,7 @@ struct Newest {
     sha256: String,
 }
 
-fn newest(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Option<Newest>> {
+fn newest(transaction: &Connection, key: &RecordKey) -> Result<Option<Newest>> {
     let Some((seq, version)) = versions::newest(transaction, key)? else { return Ok(None) };
     match ledger::entry(transaction, seq)? {
         Entry::Version { json, .. } => Ok(Some(Newest { seq, version, sha256: json })),

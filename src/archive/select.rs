@@ -202,7 +202,7 @@ fn for_each_wanted(
         ),
         None => format!("{HIT_COLUMNS} FROM hit {HIT_JOINS} WHERE {clause} ORDER BY {order}"),
     };
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
         if on(hit(connection, row, wanted)?).is_break() {
@@ -293,9 +293,17 @@ fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
     let modalities: Option<String> = row.get(8)?;
     let organizer: Option<i64> = row.get(9)?;
     let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
-    let organizer =
-        organizer.map(|id| Ok::<_, Error>((id, person(connection, id)?.unwrap_or_default()))).transpose()?;
     let participants = participants(connection, RecordId(row.get(0)?))?;
+    // As a rule among them, and the first.
+    let known = |id: i64| participants.iter().find(|(party, _)| *party == id).map(|(_, person)| person.clone());
+    let organizer = organizer
+        .map(|id| {
+            Ok::<_, Error>((
+                id,
+                known(id).map_or_else(|| person(connection, id), |known| Ok(Some(known)))?.unwrap_or_default(),
+            ))
+        })
+        .transpose()?;
     Ok(Hit {
         next: None,
         matched: matched(wanted, &participants, organizer.as_ref()),
@@ -357,7 +365,7 @@ pub(crate) fn person(connection: &Connection, identity_id: i64) -> Result<Option
 fn person_of(row: &Row<'_>) -> rusqlite::Result<Person> {
     let id = guid::from_sql(row.get_ref(0)?);
     let is_phone = row.get_ref(3)?.as_str()? == "phone" || id.as_deref().is_some_and(|id| id.starts_with('+'));
-    Ok(Person { phone: id.clone().filter(|_| is_phone), id, name: row.get(1)?, upn: row.get(2)? })
+    Ok(Person { phone: if is_phone { id.clone() } else { None }, id, name: row.get(1)?, upn: row.get(2)? })
 }
 
 fn conditions(connection: &Connection, filter: &Filter, wanted: &Wanted) -> Result<Conditions> {

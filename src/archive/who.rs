@@ -7,9 +7,10 @@
 //!
 //! Every step is a look-up in an index; nothing reads all identities.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 use crate::{
     archive::{
@@ -87,9 +88,7 @@ fn named(connection: &Connection, asked: &str) -> Result<(Who, People)> {
         by_name(connection, text, &mut who, &mut people)?;
     }
     also_in_records(connection, &who, &mut people)?;
-    for (object_id, (by, through)) in &people {
-        add_person(connection, object_id, *by, through.as_ref(), &mut who)?;
-    }
+    add_people(connection, &people, &mut who)?;
     Ok((who, people))
 }
 
@@ -271,62 +270,91 @@ fn add_known(
 
 /// Adds the object ids under which records name somebody as asked.
 fn also_in_records(connection: &Connection, who: &Who, people: &mut People) -> Result<()> {
-    let sql = "SELECT id, display_name, user_principal_name FROM identity WHERE identity_id = ?1";
+    let sql = "SELECT identity_id, id, display_name, user_principal_name FROM identity
+               WHERE identity_id IN (SELECT value FROM json_each(?1)) ORDER BY identity_id";
     let mut statement = connection.prepare_cached(sql)?;
-    for (identity_id, why) in &who.found {
-        let (id, name, upn) = statement.query_row([identity_id], |row| {
-            let id = guid::from_sql(row.get_ref(0)?);
-            Ok((id, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?))
-        })?;
+    let mut rows = statement.query([json(who.found.keys())])?;
+    while let Some(row) = rows.next()? {
+        let Some(why) = who.found.get(&row.get(0)?) else { continue };
+        let id = guid::from_sql(row.get_ref(1)?);
         let Some(object_id) = id.as_deref().and_then(guid::object_id) else { continue };
+        let (name, upn): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let known_as = if why.by == By::Upn { upn.or(name) } else { name.or(upn) };
         people.entry(object_id).or_insert((why.by, known_as.map(|known_as| Through::Records { known_as })));
     }
     Ok(())
 }
 
-/// Adds the identities of an object id, and those of its numbers.
-fn add_person(
-    connection: &Connection,
-    object_id: &str,
-    by: By,
-    through: Option<&Through>,
-    who: &mut Who,
-) -> Result<()> {
-    let upper = object_id.to_uppercase();
-    let sql = "SELECT identity_id FROM identity WHERE id = ?1 OR id = ?2";
-    for identity_id in column(connection, sql, params![guid::to_sql(object_id), guid::to_sql(&upper)])? {
-        who.add(identity_id, by, through);
+/// Adds the identities of object ids, and those of their numbers. All in a few statements: a first name may mean hundreds of people.
+fn add_people(connection: &Connection, people: &People, who: &mut Who) -> Result<()> {
+    if people.is_empty() {
+        return Ok(());
     }
-    let (numbers, name) = own_numbers(connection, object_id)?;
-    let of = Through::NumberOf(name.unwrap_or_else(|| object_id.to_owned()));
-    for number in numbers.into_values() {
-        for identity_id in numbered(connection, &number)? {
-            who.add(identity_id, by, Some(&of));
+    // In capitals they stand as text.
+    let object_ids = json(people.keys().flat_map(|object_id| [object_id.clone(), object_id.to_uppercase()]));
+    let sql = "SELECT identity_id, id FROM identity
+               WHERE id IN (SELECT iif(value = lower(value), unhex(value, '-'), value) FROM json_each(?1))
+               ORDER BY identity_id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([&object_ids])?;
+    while let Some(row) = rows.next()? {
+        let object_id = guid::from_sql(row.get_ref(1)?).as_deref().and_then(guid::object_id);
+        if let Some((by, through)) = object_id.and_then(|object_id| people.get(&object_id)) {
+            who.add(row.get(0)?, *by, through.as_ref());
+        }
+    }
+    for (object_id, own) in own_numbers(connection, &object_ids)? {
+        let Some((by, _)) = people.get(&object_id) else { continue };
+        let of = Through::NumberOf(own.name.unwrap_or(object_id));
+        for number in own.texts.iter().filter_map(|text| PhoneQuery::parse(text)).filter(is_own) {
+            for identity_id in numbered(connection, &number)? {
+                who.add(identity_id, *by, Some(&of));
+            }
         }
     }
     Ok(())
 }
 
-/// The numbers that were ever somebody's, by their spelling, and what they are called at last.
-fn own_numbers(connection: &Connection, object_id: &str) -> Result<(HashMap<String, PhoneQuery>, Option<String>)> {
-    let sql = format!("SELECT {} FROM person WHERE id = ?1 ORDER BY version", people::COLUMNS);
+/// The numbers that were ever somebody's, in all their spellings, and what they are called at last.
+#[derive(Default)]
+struct Own {
+    texts: BTreeSet<String>,
+    name: Option<String>,
+}
+
+/// Of those among `object_ids` who have numbers or stand in the directory, by object id.
+fn own_numbers(connection: &Connection, object_ids: &str) -> Result<BTreeMap<String, Own>> {
+    let mut owners: BTreeMap<String, Own> = BTreeMap::new();
+    let sql = format!(
+        "SELECT {} FROM person WHERE id IN (SELECT unhex(value, '-') FROM json_each(?1)) ORDER BY version",
+        people::COLUMNS
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    let versions: Vec<Person> =
-        statement.query_map([guid::to_sql(object_id)], people::person_of)?.collect::<rusqlite::Result<_>>()?;
-    let mut texts: BTreeSet<String> = versions.iter().flat_map(Person::numbers).map(str::to_owned).collect();
-    let sql = "SELECT user_telephone_number FROM blocked_user WHERE user_id IN (?1, ?2) AND user_telephone_number IS NOT NULL";
-    let mut statement = connection.prepare_cached(sql)?;
-    for number in statement.query_map([object_id, &object_id.to_uppercase()], |row| row.get(0))? {
-        texts.insert(number?);
+    for person in statement.query_map([object_ids], people::person_of)? {
+        let person = person?;
+        let Some(object_id) = person.id.as_deref().and_then(guid::object_id) else { continue };
+        let own = owners.entry(object_id).or_default();
+        own.texts.extend(person.numbers().map(str::to_owned));
+        own.name = person.display_name.or(person.user_principal_name).or(own.name.take());
     }
-    let numbers = texts.iter().filter_map(|text| PhoneQuery::parse(text)).filter(is_own);
-    let name = versions.into_iter().rev().find_map(|person| person.display_name.or(person.user_principal_name));
-    Ok((numbers.map(|number| (number.plain(), number)).collect(), name))
+    let sql = "SELECT user_id, user_telephone_number FROM blocked_user
+               WHERE user_id IN (SELECT value FROM json_each(?1)) AND user_telephone_number IS NOT NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([object_ids])?;
+    while let Some(row) = rows.next()? {
+        let Some(object_id) = guid::object_id(&row.get::<_, String>(0)?) else { continue };
+        owners.entry(object_id).or_default().texts.insert(row.get(1)?);
+    }
+    Ok(owners)
 }
 
 fn is_own(number: &PhoneQuery) -> bool {
     !number.digits.contains('*') && (number.exact || number.digits.len() >= OWN_DIGITS_MIN)
+}
+
+/// A JSON array, as which a statement takes any number of values.
+fn json<T: Serialize>(values: impl Iterator<Item = T>) -> String {
+    serde_json::to_string(&values.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 fn column(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<i64>> {

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Which records.
+// Which records. (No doc comment: it would become the help of the command.)
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct FilterArgs {
     /// Words to look for, in the query language: words, "phrases", field:value, ranges, AND, OR, NOT, ali*

@@ -103,7 +103,7 @@ pub(super) fn run(arg: ByArg, args: &Args, selection: &Selection, context: &Cont
     let order = Order::of(args.sort, arg)?;
     let archive = context.archive()?;
     archive.require_rows()?;
-    let (mut groups, reach) = query::groups(&archive, selection, arg.by())?;
+    let (mut groups, reach) = query::Reader::new(&archive).groups(selection, arg.by())?;
     let n_groups = groups.len();
     order.sort(&mut groups);
     groups.truncate(selection.limit.unwrap_or(usize::MAX));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-pub(super) use self::put::{give_out, put};
+pub(super) use self::put::{Given, give_out, put};
 use crate::{
     archive::{ArchiveWriter, checkpoints::Signing},
     cli::{
@@ -17,7 +17,6 @@ use crate::{
     proof::{checkpoint::Checkpoint, note::Note},
 };
 
-/// Print the newest signed checkpoint of the ledger: kept elsewhere, it proves that nothing was changed or left out since
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {

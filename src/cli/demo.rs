@@ -28,7 +28,6 @@ use crate::{
     sync::round::Round,
 };
 
-/// Try the whole round on a simulated month of a small company
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The same seed gives the same company

@@ -18,7 +18,6 @@ use crate::{
     model::{retention::Retention, time::Age},
 };
 
-/// Check the set-up: settings, sign-in, permissions, clock, archive; say how to mend what is wrong
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Format of the answer

@@ -168,6 +168,12 @@ impl From<archive::Error> for Failure {
             Error::InUse(_) => {
                 Self::new(Code::InUse, message).hint("wait until it ends; reading commands work meanwhile")
             }
+            Error::Key(_) => Self::new(Code::Usage, message).hint(
+                "put the ledger's key where [ledger] key in the config file says; one that is lost for good is replaced with: callvault key replace --lost --reason TEXT",
+            ),
+            Error::Unsigned(_) => Self::new(Code::Integrity, message).hint(
+                "callvault verify names each; what somebody has looked at and answers for is signed with: callvault checkpoint sign --reason TEXT",
+            ),
             Error::DiskFull => Self::new(Code::Unexpected, message)
                 .hint("make room where the archive is, then run the same command again to go on"),
             Error::WriteRefused(_) => Self::new(Code::Unexpected, message).hint(LIMITS),

@@ -19,7 +19,6 @@ use crate::{
     tables::Rows,
 };
 
-/// Export records
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -25,9 +25,6 @@ use crate::{
     },
 };
 
-/// List the records that are still to fetch, with attempts, last error, next try and deadline
-///
-/// Ends with 3 when there are any.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only of these sources, separated by commas; only calls are fetched one by one

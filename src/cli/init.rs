@@ -26,7 +26,6 @@ use crate::{
     model::{retention::Retention, source::Source},
 };
 
-/// Write a config file, and print the commands that register the app
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Tenant: its id or one of its domain names

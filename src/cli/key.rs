@@ -11,7 +11,6 @@ use crate::{
     },
 };
 
-/// Show the public key that the ledger's signatures are checked with; give it to whoever is to check
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {

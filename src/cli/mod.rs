@@ -1,4 +1,4 @@
-//! The command line: one file a command, its arguments' doc comments are the help. Results go to stdout, all else to stderr.
+//! The command line: one file a command; the doc comments of commands and arguments are the help. Results go to stdout, all else to stderr.
 
 mod checkpoint;
 pub mod config;
@@ -38,18 +38,16 @@ mod verify;
 mod watch;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     thread,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use indicatif::MultiProgress;
-use tokio::{
-    runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     archive::{Archive, Folder},
@@ -88,26 +86,54 @@ struct Args {
     command: Command,
 }
 
+/// Each with its line of help. What a command takes is made when it is the one asked for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
+    /// Write a config file, and print the commands that register the app
     Init(init::Args),
+    /// Check the set-up: settings, sign-in, permissions, clock, archive; say how to mend what is wrong
     Doctor(doctor::Args),
+    /// Pull whatever is due and not yet covered
     Sync(sync::Args),
+    /// Search the archive
     Query(query::Args),
+    /// Show one record
     Show(show::Args),
+    /// Ask the archive in SQL, for reading only
+    ///
+    /// The tables and views are those of docs/schema.md; raw(ID) and raw(ID, VERSION) give the archived JSON of any version. Without
+    /// QUERY, statements come from stdin; on a terminal, .help tells what else there is
     Sql(sql::Args),
+    /// Export records
     Export(export::Args),
+    /// Check that what is stored is what was archived: bodies, ledger, rows, index
     Verify(verify::Args),
+    /// Show coverage, counts, sizes and the last runs
     Status(status::Args),
+    /// List the records that are still to fetch, with attempts, last error, next try and deadline
+    ///
+    /// Ends with 3 when there are any.
     Failures(failures::Args),
+    /// Fetch what is still to fetch, now: all of it, or the records named
+    ///
+    /// Lists nothing. Prints and ends as sync does.
     Retry(retry::Args),
+    /// Make rows and search index again from the raw records
     Reindex(reindex::Args),
+    /// Move the bodies of months that cannot change any more into files of their own, far smaller
     Seal(seal::Args),
+    /// Print the newest signed checkpoint of the ledger: kept elsewhere, it proves that nothing was changed or left out since
     Checkpoint(checkpoint::Args),
+    /// Show the public key that the ledger's signatures are checked with; give it to whoever is to check
     Key(key::Args),
+    /// Serve a simulated Microsoft Graph on loopback, for trying things out
     Simulate(simulate::Args),
+    /// Try the whole round on a simulated month of a small company
     Demo(demo::Args),
+    /// Print a completion script for a shell
     Completions(paper::CompletionsArgs),
+    /// Print the manual page
     Man(paper::ManArgs),
 }
 
@@ -199,16 +225,19 @@ fn keep_memory_private() {
 }
 
 /// A write beyond the limit on file sizes is to fail with an error that can be told: left alone, its signal ends the program
-/// without a word. Being listened to for a moment is enough, for tokio never hands a signal back.
+/// without a word. That somebody takes note of it is enough.
 fn outlive_the_file_size_limit() {
     // Where that is not possible the program still works, and dies at the limit as others do.
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-    let _entered = runtime.enter();
-    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default());
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    if error.use_stderr() || io::stdout().is_terminal() {
+        let _ = error.print();
+    } else {
+        // Without colours, and in one piece: clap writes line by line.
+        let _ = to_stdout(|out| write!(out, "{error}"));
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Done.into(),
         _ => Code::Usage.into(),
@@ -264,4 +293,26 @@ pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 /// A failure of usage: exit code 2.
 pub(crate) fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Code::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_command_says_what_the_list_of_commands_says() {
+        let about = |command: &clap::Command| {
+            let texts = [command.get_about(), command.get_long_about()];
+            texts.map(|text| text.map(ToString::to_string))
+        };
+        let mut whole = Args::command();
+        whole.build();
+        for listed in Args::command().get_subcommands() {
+            let command = whole.find_subcommand(listed.get_name()).unwrap();
+            assert!(listed.get_about().is_some(), "{}", listed.get_name());
+            assert_eq!(about(command), about(listed), "{}", listed.get_name());
+        }
+    }
 }

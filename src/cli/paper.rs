@@ -9,13 +9,11 @@ use crate::cli::{
     to_stdout,
 };
 
-/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual page
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {}
 

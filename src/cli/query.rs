@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    mem::ManuallyDrop,
     ops::ControlFlow,
 };
 
@@ -23,7 +24,6 @@ use crate::{
     tables::{Row, Shape, Sink, Table, csv::Csv},
 };
 
-/// Search the archive
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -90,6 +90,11 @@ impl SortArg {
     }
 }
 
+/// So many records at most are read with a small memory for pages.
+const FEW: usize = 500;
+/// 50 calls of somebody took 5.7 ms so, and 7.5 with 8 MiB.
+const FEW_PAGES_KIB: u16 = 512;
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let mut selection = args.filter.selection(Sort::Newest, limit, context.now)?;
@@ -98,10 +103,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
     selection.sort = SortArg::of_records(args.sort, selection.text.is_some())?;
     selection.after = after(args.after, selection.sort)?;
-    let archive = context.archive()?;
+    // The program ends with the answer: to take apart what SQLite holds in memory would be a twentieth of its time.
+    let archive = ManuallyDrop::new(context.archive()?);
+    if !args.count && limit.is_some_and(|limit| limit <= FEW) {
+        archive.keep_few_pages(FEW_PAGES_KIB)?;
+    }
     archive.require_rows()?;
     let reach = if args.count {
-        let (count, reach) = query::count(&archive, &selection)?;
+        let (count, reach) = query::Reader::new(&archive).count(&selection)?;
         to_stdout(|out| writeln!(out, "{count}"))?;
         reach
     } else {
@@ -187,7 +196,9 @@ fn each(
     on: &mut dyn FnMut(&Hit) -> io::Result<()>,
 ) -> Result<Page> {
     let mut failed = None;
-    let page = query::page(archive, selection, &mut |hit| match on(&hit) {
+    // As its archive, it ends with the program.
+    let reader = ManuallyDrop::new(query::Reader::new(archive));
+    let page = reader.page(selection, &mut |hit| match on(&hit) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);

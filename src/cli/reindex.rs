@@ -15,7 +15,6 @@ use crate::{
     reindex::{self, Error},
 };
 
-/// Make rows and search index again from the raw records
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

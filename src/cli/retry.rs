@@ -15,9 +15,6 @@ use crate::{
     sync::{Reach, round::Round},
 };
 
-/// Fetch what is still to fetch, now: all of it, or the records named
-///
-/// Lists nothing. Prints and ends as sync does.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only these records, by the ids that `failures` prints

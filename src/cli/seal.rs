@@ -29,7 +29,6 @@ use crate::{
     seal::{self, Ask, Due, LEVELS},
 };
 
-/// Move the bodies of months that cannot change any more into files of their own, far smaller
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this month, such as 2026-09
@@ -50,6 +49,8 @@ pub(super) struct Args {
 struct Summary<'a> {
     due: &'a [Due],
     sealed: &'a [Sealed],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<&'a str>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         archive.require_rows()?;
         let now = context.graph_now(&archive)?;
         let due = due(&archive, ask, now, &policy)?;
-        print(&due, &[], args, context)?;
+        print(&due, &[], None, args, context)?;
         return Ok(Code::Done);
     }
     // As a second writer, it touches nothing.
@@ -83,7 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let (code, report) = match &outcome {
         Ok(sealed) => {
             let code = if is_stopped { Code::Incomplete } else { Code::Done };
-            (code, serde_json::to_string(&Summary { due: &due, sealed }).unwrap_or_default())
+            (code, serde_json::to_string(&Summary { due: &due, sealed, checkpoint: None }).unwrap_or_default())
         }
         Err(failure) => (failure.code, failure.message.clone()),
     };
@@ -93,8 +94,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let noted = noted.and_then(|()| writer.checkpoint());
     let sealed = outcome?;
     noted?;
-    let code = if given? { code } else { code.max(Code::Incomplete) };
-    print(&due, &sealed, args, context)?;
+    let given = given?;
+    let code = if given.kept_back { code.max(Code::Incomplete) } else { code };
+    print(&due, &sealed, given.for_stdout.as_deref(), args, context)?;
     if is_stopped {
         context.note("stopped before all was done; run the same command again to go on");
     }
@@ -115,10 +117,10 @@ fn due(archive: &Archive, ask: Ask, now: Timestamp, policy: &Policy) -> Result<V
     Ok(due)
 }
 
-fn print(due: &[Due], sealed: &[Sealed], args: &Args, context: &Context) -> Result<()> {
+fn print(due: &[Due], sealed: &[Sealed], checkpoint: Option<&str>, args: &Args, context: &Context) -> Result<()> {
     to_stdout(|out| {
         if args.format == super::show::Format::Json {
-            serde_json::to_writer(&mut *out, &Summary { due, sealed })?;
+            serde_json::to_writer(&mut *out, &Summary { due, sealed, checkpoint })?;
             return writeln!(out);
         }
         if args.dry_run {
@@ -127,7 +129,8 @@ fn print(due: &[Due], sealed: &[Sealed], args: &Args, context: &Context) -> Resu
                 writeln!(out, "{}: {} versions, {} of bodies", due.month, amount.versions, size(amount.raw_bytes))?;
             }
         }
-        text(sealed, out)
+        text(sealed, out)?;
+        checkpoint.iter().try_for_each(|note| write!(out, "{note}"))
     })?;
     if due.is_empty() {
         context.note("nothing is to be sealed: every month that is over is sealed already");

@@ -19,7 +19,6 @@ use crate::{
     },
 };
 
-/// Show one record
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The record's id, as `query` prints it

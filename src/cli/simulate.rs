@@ -11,7 +11,6 @@ use crate::{
     simulate::{CALL_RECORDS_ROLE, Settings, Simulator, USERS_ROLE, Weather},
 };
 
-/// Serve a simulated Microsoft Graph on loopback, for trying things out
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Port; 0 takes a free one

@@ -20,10 +20,6 @@ use crate::{
     },
 };
 
-/// Ask the archive in SQL, for reading only
-///
-/// The tables and views are those of docs/schema.md; raw(ID) and raw(ID, VERSION) give the archived JSON of any version. Without
-/// QUERY, statements come from stdin; on a terminal, .help tells what else there is
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Statements, each but the last ended by a semicolon

@@ -26,7 +26,6 @@ use crate::{
     },
 };
 
-/// Pull whatever is due and not yet covered
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Only these sources, separated by commas: calls, pstn, direct-routing, blocked-users, dial-out, sms, people
@@ -131,9 +130,10 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             }
             let report = serde_json::to_string(&summary).unwrap_or_default();
             let code = sealed.as_ref().map_or_else(|failure| failure.code, |_| Code::of_round(&summary));
-            let mut given = Ok(true);
+            let mut given = Ok(checkpoint::Given::default());
             closing.end(code as u8, &report, &mut |writer| given = checkpoint::give_out(writer, context))?;
-            summary.checkpoint_kept_back = !given?;
+            let given = given?;
+            (summary.checkpoint_kept_back, summary.checkpoint) = (given.kept_back, given.for_stdout);
             sealed.map(|_| summary)
         }
         Err(error) => {
@@ -240,5 +240,6 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
         out,
         "{} requests, {} of them again, {:.1} s stopped by throttling, {:.1} s in all",
         summary.requests, summary.retries, summary.throttled_s, summary.elapsed_s
-    )
+    )?;
+    summary.checkpoint.iter().try_for_each(|note| write!(out, "{note}"))
 }

@@ -4,15 +4,19 @@ use std::{
     fs,
     io::IsTerminal,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::{
-    archive::sealed::{
-        check::{self, Checked},
-        manifest::Manifest,
+    archive::{
+        Archive,
+        sealed::{
+            check::{self, Checked},
+            manifest::Manifest,
+        },
     },
     cli::{
         Context, checkpoint,
@@ -21,11 +25,12 @@ use crate::{
         render::plain,
         to_stdout, usage,
     },
+    graph,
     proof::note::{Note, PublicKey},
+    sync,
     verify::{self, Ask, Error, Kept, Subset, Summary},
 };
 
-/// Check that what is stored is what was archived: bodies, ledger, rows, index
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
@@ -46,6 +51,9 @@ pub(super) struct Args {
     /// The public key of who signs the ledger, as `callvault key` shows it [default: that of the key in the config; of a package, its own]
     #[arg(long, value_name = "FILE", conflicts_with = "sealed")]
     pub key: Option<PathBuf>,
+    /// List Graph again and look for all that it still has
+    #[arg(long, conflicts_with = "sealed")]
+    pub against_source: bool,
     /// Format of the summary
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: super::show::Format,
@@ -63,11 +71,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let bar = if shown { context.bars.add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
     let ask =
         Ask { quick: args.quick, subset: args.subset, against: against(args, context)?, key: key(args, context)? };
-    let summary = verify::verify(&archive, &ask, &mut |progress| {
+    let mut summary = verify::verify(&archive, &ask, &mut |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     })?;
     bar.finish_and_clear();
+    if args.against_source {
+        against_source(&archive, &mut summary, context)?;
+    }
     to_stdout(|out| {
         if args.format == super::show::Format::Json {
             serde_json::to_writer(&mut *out, &summary)?;
@@ -76,6 +87,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         text(&summary, out)
     })?;
     Ok(if summary.is_whole() { Code::Done } else { Code::Integrity })
+}
+
+fn against_source(archive: &Archive, summary: &mut Summary, context: &Context) -> Result<()> {
+    let client = graph::Client::new(context.config.graph()?, Arc::new(())).map_err(sync::Error::from)?;
+    super::runtime()?.block_on(async {
+        client.sign_in().await.map_err(sync::Error::from)?;
+        let now = client.server_time().unwrap_or(context.now);
+        Ok(verify::against_source(archive, &client, now, &context.config.retention()?, summary).await?)
+    })
 }
 
 /// Checkpoints kept elsewhere: those that are named, and the one that the config file has put somewhere.
@@ -161,6 +181,13 @@ fn text(summary: &Summary, out: &mut dyn std::io::Write) -> std::io::Result<()> 
     for note in &summary.notes {
         writeln!(out, "note: {note}")?;
     }
+    for compared in &summary.sources {
+        writeln!(
+            out,
+            "{}: Graph lists {} rows of what is covered, {} are held, {} are due to be fetched, {} held are not listed",
+            compared.source, compared.listed, compared.held, compared.due, compared.not_listed
+        )?;
+    }
     let verdict = if summary.is_whole() { "whole" } else { "DAMAGED" };
     writeln!(
         out,
@@ -181,6 +208,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Archive(error) => error.into(),
+            Error::Graph(error) => sync::Error::from(error).into(),
             other => Failure::new(Code::Unexpected, other.to_string()),
         }
     }

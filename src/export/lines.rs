@@ -31,7 +31,7 @@ pub(super) fn export(
     let mut out = Vec::with_capacity(2 * WRITE_BYTES);
     let mut report = Report::default();
     let mut failure = None;
-    let reach = query::for_each_seq(archive, &ask.selection, &mut |seq| {
+    let reach = query::Reader::new(archive).for_each_seq(&ask.selection, &mut |seq| {
         let before = out.len();
         let read = reader.append_document(seq, &mut out).inspect_err(|_| out.truncate(before));
         let outcome = read.map_err(Error::from).and_then(|()| {

@@ -162,12 +162,12 @@ pub fn export(
         )
     };
     let reach = if parts_suffice(ask) {
-        query::for_each_seq(archive, selection, &mut |seq| {
+        query::Reader::new(archive).for_each_seq(selection, &mut |seq| {
             let outcome = writing.parts(seq, &mut report);
             told(outcome, &mut report)
         })?
     } else {
-        query::for_each(archive, selection, &mut |hit| {
+        query::Reader::new(archive).for_each(selection, &mut |hit| {
             let outcome = writing.record(&hit, &mut report);
             told(outcome, &mut report)
         })?

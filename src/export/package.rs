@@ -151,12 +151,13 @@ fn selected(archive: &Archive, ask: &PackageAsk) -> Result<Vec<Seq>> {
     let mut seqs = Vec::new();
     let mut keys: Vec<RecordKey> = Vec::new();
     let selection = &super::of_person(&ask.selection, ask.person.as_deref());
+    let reader = query::Reader::new(archive);
     let reach = match ask.versions {
-        Versions::Latest if selection.text.is_none() => query::for_each_seq(archive, selection, &mut |seq| {
+        Versions::Latest if selection.text.is_none() => reader.for_each_seq(selection, &mut |seq| {
             seqs.push(seq);
             ControlFlow::Continue(())
         })?,
-        versions => query::for_each(archive, selection, &mut |hit| {
+        versions => reader.for_each(selection, &mut |hit| {
             match versions {
                 Versions::Latest => seqs.push(hit.seq),
                 Versions::All => keys.push(RecordKey { kind: hit.kind, id: hit.id }),

@@ -118,7 +118,7 @@ fn bench(calls: &[Made], n_indexed: usize) -> Bench {
 
 fn one_page(archive: &Archive, selection: &Selection) -> (Vec<Hit>, Page) {
     let mut hits = Vec::new();
-    let page = page(archive, selection, &mut |hit| {
+    let page = Reader::new(archive).page(selection, &mut |hit| {
         hits.push(hit);
         ControlFlow::Continue(())
     });
@@ -168,7 +168,7 @@ proptest! {
         for selection in selections(sort) {
             let (whole, last) = one_page(&archive, &selection);
             prop_assert!(!last.has_more);
-            prop_assert_eq!(count(&archive, &selection).unwrap().0, whole.len() as u64);
+            prop_assert_eq!(Reader::new(&archive).count(&selection).unwrap().0, whole.len() as u64);
             let mut pieces = Vec::new();
             let mut after = None;
             loop {
@@ -241,7 +241,7 @@ proptest! {
                         sum.failures += u64::from(hit.failed);
                     }
                 }
-                let (groups, reach) = groups(&archive, &selection, by).unwrap();
+                let (groups, reach) = Reader::new(&archive).groups(&selection, by).unwrap();
                 prop_assert!(reach.is_whole());
                 let key = |group: &Group| match &group.person {
                     Some(person) => person.id.clone(),
@@ -277,7 +277,7 @@ fn somebody_who_changed_their_name_is_one_group_under_the_last_name() {
     let call =
         |hour| Made { start_h: Some(hour), minutes: Some(3), people: vec![1, 2], modalities: vec![], reason: None };
     let bench = bench(&[call(1), call(2), call(3)], 1);
-    let (mut groups, _) = groups(&bench.archive(), &Selection::default(), By::Participant).unwrap();
+    let (mut groups, _) = Reader::new(&bench.archive()).groups(&Selection::default(), By::Participant).unwrap();
     groups.sort_by_key(|group| Reverse(group.name.clone()));
     let told: Vec<_> =
         groups.iter().map(|group| (group.name.as_deref(), group.sum.records, group.sum.minutes())).collect();
@@ -290,11 +290,31 @@ fn by_relevance_a_page_has_no_next_place_and_says_that_there_is_more() {
     let bench = bench(&[call(1), call(2), call(3)], 3);
     let ask = Selection { text: Some("person".into()), sort: Sort::Relevance, limit: Some(2), ..Selection::default() };
     let mut n_hits = 0;
-    let page = page(&bench.archive(), &ask, &mut |hit| {
+    let page = Reader::new(&bench.archive()).page(&ask, &mut |hit| {
         assert_eq!(hit.next, None);
         n_hits += 1;
         ControlFlow::Continue(())
     });
     let page = page.unwrap();
     assert_eq!((n_hits, page.n_hits, page.has_more, page.next), (2, 2, true, None));
+}
+
+#[test]
+fn who_asks_again_is_answered_from_what_is_indexed_by_then() {
+    let call = |hour| Made { start_h: Some(hour), minutes: Some(3), people: vec![2], modalities: vec![], reason: None };
+    let mut bench = bench(&[call(1)], 1);
+    let archive = bench.archive();
+    let reader = Reader::new(&archive);
+    let ask = Selection { text: Some("person".into()), ..Selection::default() };
+    let found = || reader.count(&ask).unwrap().0;
+    assert_eq!(found(), 1);
+    let kept = reader.index().unwrap().unwrap();
+    assert!(Rc::ptr_eq(&kept, &reader.index().unwrap().unwrap()), "nothing happened: it stays open");
+    bench.keep(&[call(2)]);
+    assert_eq!(found(), 2, "beside the index");
+    follow::catch_up(&archive).unwrap();
+    assert_eq!(found(), 2, "in the index");
+    assert!(kept.position() < reader.index().unwrap().unwrap().position());
+    std::fs::remove_dir_all(archive.folder().index()).unwrap();
+    assert_eq!(found(), 2, "without an index");
 }

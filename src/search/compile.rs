@@ -14,7 +14,7 @@ use tantivy::{
 use crate::{
     model::{name::QueryWord, rows::SearchField},
     search::{
-        fields::FIELDS,
+        fields::{FIELDS, Held},
         language::Node,
         numbers::NumberField,
         reading::{Reading, Sought, reading},
@@ -23,24 +23,25 @@ use crate::{
 
 type Clauses = Vec<(Occur, Box<dyn Query>)>;
 
-pub(crate) fn compile(node: &Node) -> Box<dyn Query> {
+/// Leaves out the text fields that are not `held` where it is asked: to look for nothing in them costs as much as three other fields.
+pub(crate) fn compile(node: &Node, held: Held) -> Box<dyn Query> {
     match node {
         Node::All => Box::new(AllQuery),
-        Node::And(nodes) => and(nodes),
-        Node::Or(nodes) => any(nodes.iter().map(compile).collect()),
-        Node::Not(_) => and(std::slice::from_ref(node)),
-        Node::Text { fields, sought } => text(fields, sought),
+        Node::And(nodes) => and(nodes, held),
+        Node::Or(nodes) => any(nodes.iter().map(|node| compile(node, held)).collect()),
+        Node::Not(_) => and(std::slice::from_ref(node), held),
+        Node::Text { fields, sought } => text(fields, sought, held),
         Node::Range { field, from, to } => range(*field, *from, *to),
     }
 }
 
 /// Something must be there for NOT to take away from: without a positive clause that is everything.
-fn and(nodes: &[Node]) -> Box<dyn Query> {
+fn and(nodes: &[Node], held: Held) -> Box<dyn Query> {
     let mut clauses: Clauses = nodes
         .iter()
         .map(|node| match node {
-            Node::Not(inner) => (Occur::MustNot, compile(inner)),
-            node => (Occur::Must, compile(node)),
+            Node::Not(inner) => (Occur::MustNot, compile(inner, held)),
+            node => (Occur::Must, compile(node, held)),
         })
         .collect();
     if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {
@@ -57,9 +58,9 @@ fn any(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     }
 }
 
-fn text(fields: &[SearchField], sought: &Sought) -> Box<dyn Query> {
+fn text(fields: &[SearchField], sought: &Sought, held: Held) -> Box<dyn Query> {
     let read = |field: &SearchField| Some(read(FIELDS.text(*field), &reading(*field, sought)?));
-    any(fields.iter().filter_map(read).collect())
+    any(fields.iter().filter(|field| held.has(**field)).filter_map(read).collect())
 }
 
 fn read(field: Field, reading: &Reading) -> Box<dyn Query> {

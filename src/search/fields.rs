@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use tantivy::{
-    IndexSettings, IndexSortByField, Order,
+    IndexSettings, IndexSortByField, Order, SegmentReader,
     schema::{Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions},
     tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager},
 };
@@ -58,6 +58,30 @@ pub(crate) const TEXTS: [(SearchField, &str); 17] = [
     (SearchField::Feedback, "feedback"),
     (SearchField::Detail, "detail"),
 ];
+
+/// The text fields of which a segment holds anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held(u32);
+
+impl Held {
+    pub(crate) fn of(segment: &SegmentReader) -> tantivy::Result<Self> {
+        let fields = segment.fields_metadata()?;
+        let is_held = |name: &str| {
+            let field = fields.iter().find(|field| field.field_name == name);
+            field.and_then(|field| field.postings_size).is_some_and(|size| size.get_bytes() > 0)
+        };
+        let held = TEXTS.into_iter().filter(|(_, name)| is_held(name));
+        Ok(Self(held.fold(0, |bits, (field, _)| bits | 1 << field as u32)))
+    }
+
+    pub(crate) fn has(self, field: SearchField) -> bool {
+        self.0 & 1 << field as u32 != 0
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
 
 /// The schema and handles to its fields; the same in every index whose schema is equal.
 pub(crate) struct Fields {

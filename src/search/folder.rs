@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     io::{self, ErrorKind},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use tantivy::{
-    TantivyError,
+    IndexMeta, SegmentMeta, TantivyError,
     directory::{
         Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
         error::{DeleteError, LockError, OpenReadError, OpenWriteError},
@@ -44,6 +45,22 @@ impl<T> State<T> {
     }
 }
 
+/// Tells one list of segments from another: each commit and each merge puts a new file in its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    modified: (i64, i64),
+    bytes: u64,
+}
+
+impl Stamp {
+    /// `None` where there is no list, or none that can be looked at.
+    pub(crate) fn of(dir: &Path) -> Option<Self> {
+        let list = std::fs::metadata(dir.join("meta.json")).ok()?;
+        Some(Self { inode: list.ino(), modified: (list.mtime(), list.mtime_nsec()), bytes: list.len() })
+    }
+}
+
 /// Looks into `dir` with an eye to writing.
 pub(crate) fn look(dir: &Path) -> Result<State<(tantivy::Index, Payload)>> {
     // Whoever writes has to clear the place first.
@@ -73,10 +90,10 @@ fn look_with(
         let directory = MmapDirectory::open(dir).doing("open its folder")?;
         let mut index = tantivy::Index::open(with(directory)).doing("open it")?;
         index.set_tokenizers(tokenizers());
-        let payload = index.load_metas().doing("read its list of segments")?.payload;
-        match missing_file(&index, dir)? {
+        let list = index.load_metas().doing("read its list of segments")?;
+        match missing_file(&index, &list, dir)? {
             Some(name) => Err(Error::Damaged(format!("{name} is missing"))),
-            None => Ok((index, payload)),
+            None => Ok((index, list.payload)),
         }
     });
     let (index, payload) = match opened {
@@ -96,21 +113,27 @@ fn look_with(
 }
 
 /// A file that the index needs and has not; tantivy reads on without some of them, as if they had been empty.
-fn missing_file(index: &tantivy::Index, dir: &Path) -> Result<Option<String>> {
+fn missing_file(index: &tantivy::Index, list: &IndexMeta, dir: &Path) -> Result<Option<String>> {
+    let mut files = files_of(&list.segments);
     loop {
-        let files = segment_files(index)?;
         let Some(missing) = files.iter().find(|file| !dir.join(file).exists()) else { return Ok(None) };
         // A writer may have merged the segment away since; then the list has changed as well.
-        if segment_files(index)? == files {
+        let files_now = segment_files(index)?;
+        if files_now == files {
             return Ok(Some(missing.display().to_string()));
         }
+        files = files_now;
     }
 }
 
 pub(super) fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>> {
+    Ok(files_of(&index.searchable_segment_metas().doing("list its segments")?))
+}
+
+fn files_of(segments: &[SegmentMeta]) -> BTreeSet<PathBuf> {
     use tantivy::index::SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
     let mut files = BTreeSet::new();
-    for segment in index.searchable_segment_metas().doing("list its segments")? {
+    for segment in segments {
         files.extend(
             [FastFields, FieldNorms, Positions, Postings, Store, Terms].map(|part| segment.relative_path(part)),
         );
@@ -118,7 +141,7 @@ pub(super) fn segment_files(index: &tantivy::Index) -> Result<BTreeSet<PathBuf>>
             files.insert(segment.relative_path(Delete));
         }
     }
-    Ok(files)
+    files
 }
 
 /// Whether there is nothing but what tantivy lays down before the list of segments: its locks, and its list of files.

@@ -20,7 +20,7 @@ use crate::{
     search::{
         Index, Query,
         error::{Doing, Result, guarded},
-        fields::{DURATION, RECORD_ID, SEQ, START},
+        fields::{DURATION, Held, RECORD_ID, SEQ, START},
     },
 };
 
@@ -158,7 +158,8 @@ impl Index {
     }
 
     fn run<C: Collector>(&self, query: &Query, collector: &C) -> Result<C::Fruit> {
-        guarded(|| self.searcher.search(&*query.compiled, collector).doing("search it"))
+        let held = self.held.iter().fold(Held::default(), |all, held| all.or(*held));
+        guarded(|| self.searcher.search(&*query.compiled(held), collector).doing("search it"))
     }
 }
 
@@ -173,9 +174,9 @@ impl Index {
     /// What [`Pass`] finds, in segments whose documents lie latest start first: each is left as soon as nothing better can come, so
     /// the newest matches of a word cost the same however many it has.
     fn newest(&self, query: &Query, pass: &Pass) -> tantivy::Result<Vec<Rank>> {
-        let weight = query.compiled.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
         let mut first = First::new(pass.limit);
-        for segment in self.searcher.segment_readers() {
+        for (segment, held) in self.segments() {
+            let weight = query.compiled(held).weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
             let mut walk = SegmentPass { first, ..pass.for_segment(0, segment)? };
             let mut docs = weight.scorer(segment, 1.0)?;
             let begin = walk.begin(pass, segment.max_doc());
@@ -225,8 +226,8 @@ impl Index {
         gate: &Gate,
         on: &mut dyn FnMut(RecordId, Seq) -> ControlFlow<()>,
     ) -> tantivy::Result<ControlFlow<()>> {
-        let weight = query.compiled.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
-        for segment in self.searcher.segment_readers() {
+        for (segment, held) in self.segments() {
+            let weight = query.compiled(held).weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
             let (gate, columns) = (gate.open(segment)?, segment.fast_fields());
             let (ids, seqs) = (columns.i64(RECORD_ID)?, columns.i64(SEQ)?);
             let mut docs = weight.scorer(segment, 1.0)?;

@@ -26,7 +26,9 @@ use std::{
     sync::Arc,
 };
 
-use tantivy::{ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory};
+use tantivy::{
+    ReloadPolicy, Searcher, SegmentReader, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory,
+};
 
 pub use self::{
     document::Entry,
@@ -39,7 +41,8 @@ use crate::{
     model::id::{RecordId, Seq},
     search::{
         error::{Doing, guarded},
-        fields::{FIELDS, RECORD_ID, SEQ, settings, tokenizers},
+        fields::{FIELDS, Held, RECORD_ID, SEQ, settings, tokenizers},
+        folder::Stamp,
         terms::Analysis,
     },
 };
@@ -47,9 +50,13 @@ use crate::{
 /// An index as it was when it was opened; commits that come later are not seen. Many threads may read it.
 pub struct Index {
     searcher: Searcher,
+    /// Of each segment.
+    held: Vec<Held>,
     position: Seq,
     /// The records of an index in memory, which overtake what is on disk; empty for an index on disk.
     members: Arc<HashSet<i64>>,
+    /// Of the list of segments that it was opened by; none in memory.
+    stamp: Option<Stamp>,
 }
 
 impl Index {
@@ -58,10 +65,29 @@ impl Index {
     /// # Errors
     /// Only what a rebuild would not mend: no permission, too many open files.
     pub fn open(dir: &Path) -> Result<State> {
-        folder::look_only(dir)?.and_then(|(index, payload)| match guarded(|| searcher(&index)) {
-            Ok(searcher) => Ok(State::Ready(Self { searcher, position: payload.position, members: Arc::default() })),
+        // Before it is read: should it be replaced meanwhile, the index counts as outdated.
+        let stamp = Stamp::of(dir);
+        folder::look_only(dir)?.and_then(|(index, payload)| match guarded(|| Self::over(&index)) {
+            Ok(open) => Ok(State::Ready(Self { position: payload.position, stamp, ..open })),
             Err(error) => folder::refused(error),
         })
+    }
+
+    fn over(index: &tantivy::Index) -> Result<Self> {
+        let searcher = searcher(index)?;
+        let held = searcher.segment_readers().iter().map(Held::of).collect::<tantivy::Result<_>>();
+        let held = held.doing("list its fields")?;
+        Ok(Self { searcher, held, position: Seq(0), members: Arc::default(), stamp: None })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = (&SegmentReader, Held)> {
+        self.searcher.segment_readers().iter().zip(self.held.iter().copied())
+    }
+
+    /// Whether what lies in `dir`, where it was opened, is still this: no commit and no merge came since.
+    #[must_use]
+    pub fn is_current(&self, dir: &Path) -> bool {
+        self.stamp.is_some() && self.stamp == Stamp::of(dir)
     }
 
     /// Whether its documents lie latest start first; those of indexes that an early program made do not.
@@ -86,7 +112,7 @@ impl Index {
         if newest.is_empty() {
             // tantivy cannot read a segment without documents.
             let index = builder.create_in_ram().doing("make it in memory")?;
-            return Ok(Self { searcher: searcher(&index)?, position, members });
+            return Ok(Self { position, members, ..Self::over(&index)? });
         }
         let mut writer: SingleSegmentIndexWriter<TantivyDocument> = builder
             .single_segment_index_writer(RamDirectory::create(), TAIL_BUFFER_BYTES)
@@ -96,7 +122,7 @@ impl Index {
             writer.add_document(document::document(entry, &mut analysis)).doing("add a document")?;
         }
         let index = writer.finalize().doing("make it in memory")?;
-        Ok(Self { searcher: searcher(&index)?, position, members })
+        Ok(Self { position, members, ..Self::over(&index)? })
     }
 
     /// The ledger entry up to which the index knows everything.
@@ -140,7 +166,7 @@ fn searcher(index: &tantivy::Index) -> Result<Searcher> {
 
 /// A text in the query language, understood.
 pub struct Query {
-    compiled: Box<dyn tantivy::query::Query>,
+    node: language::Node,
 }
 
 impl Query {
@@ -149,6 +175,10 @@ impl Query {
     /// # Errors
     /// What is wrong with it, and in which column.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Ok(Self { compiled: compile::compile(&language::parse(text)?) })
+        Ok(Self { node: language::parse(text)? })
+    }
+
+    fn compiled(&self, held: Held) -> Box<dyn tantivy::query::Query> {
+        compile::compile(&self.node, held)
     }
 }

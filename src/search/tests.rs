@@ -445,6 +445,31 @@ fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
 }
 
 #[test]
+fn fields_that_a_segment_has_nothing_of_are_not_looked_into_there_and_found_elsewhere() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), &[entry(1, &[(SearchField::Name, "alice")])], 1);
+    write(dir.path(), &[entry(2, &[(SearchField::Feedback, "alice was cut off")])], 2);
+    let index = open(dir.path());
+    let held = |field| index.segments().filter(|(_, held)| held.has(field)).count();
+    assert_eq!([SearchField::Name, SearchField::Feedback, SearchField::Device].map(held), [1, 1, 0]);
+    for order in [Order::Newest, Order::Oldest, Order::Relevance] {
+        for (text, expected) in [
+            ("alice", &[1, 2][..]),
+            ("name:alice", &[1]),
+            ("feedback:\"cut off\"", &[2]),
+            ("NOT feedback:alice", &[1]),
+            ("NOT device:alice", &[1, 2]),
+            ("device:alice OR feedback:ali*", &[2]),
+        ] {
+            let query = Query::parse(text).unwrap();
+            let mut found = seqs(index.matches(&query, order, Within::default()));
+            found.sort_unstable();
+            assert_eq!(found, expected, "{text} in {order:?}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_tail_is_an_index_too() {
     let tail = Index::in_memory([]).unwrap();
     assert_eq!(tail.position(), Seq(0));

@@ -80,6 +80,9 @@ pub struct Summary {
     /// Whether the ledger's checkpoint could not be put where it is to be kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint_kept_back: bool,
+    /// The ledger's checkpoint, where it is to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     /// How far Graph's clock is ahead of this machine's, where that is worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_off_s: Option<i64>,
@@ -199,6 +202,7 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
             outlook: Vec::new(),
             sealed: Vec::new(),
             checkpoint_kept_back: false,
+            checkpoint: None,
             clock_off_s: (Age(clock_off.0.abs()) > graph::CLOCK_TOLERANCE).then(|| clock_off.whole_seconds()),
             next_due,
             wait,

@@ -17,8 +17,8 @@ use crate::{
     model::{id::Seq, kind::Kind},
     proof::{Hash, tree::leaf_hash},
     verify::{
-        Ask, Error, Finding, Note, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, coverage, ledger, people,
-        rows,
+        Ask, Error, Finding, Note, PAGES_KIB, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, coverage, ledger,
+        people, rows,
         tree::{Said, Tree},
     },
 };
@@ -146,7 +146,7 @@ fn run(plan: &Plan<'_>, take: &mut dyn FnMut(Tally)) -> Result<()> {
 /// Takes stretch after stretch until the head is reached or something keeps a thread from going on.
 fn work(plan: &Plan<'_>, tallies: &SyncSender<Tally>) -> Result<()> {
     let outcome = Archive::open(plan.folder).map_err(Error::from).and_then(|archive| {
-        archive.keep_few_pages()?;
+        archive.keep_few_pages(PAGES_KIB)?;
         let mut readers = (archive.version_reader(), archive.row_reader());
         while !plan.stop.load(Ordering::Relaxed) {
             let Some(stretch) = plan.take(&archive) else { break };

@@ -40,6 +40,8 @@ pub enum What {
     Rows,
     /// What coverage is computed from says what cannot be.
     Coverage,
+    /// Graph still has what the archive says it has covered, and it is not here.
+    Source,
     /// The search index is damaged or does not hold what it should. `reindex` mends it.
     Index,
 }
@@ -61,6 +63,7 @@ impl What {
             What::Newest => "newest",
             What::Rows => "rows",
             What::Coverage => "coverage",
+            What::Source => "source",
             What::Index => "index",
         }
     }
@@ -185,6 +188,10 @@ pub enum Note {
     RowsToMake { records: u64 },
     /// A file among the sealed ones of which the archive knows nothing.
     SealedFileUnknown { file: String },
+    /// Graph does not give this source at present.
+    SourceLeftOut { source: &'static str, why: String },
+    /// The archive holds so many records that Graph lists no more.
+    NotListed { source: &'static str, records: u64 },
     /// Another version of the program made the rows.
     RowsOfOtherDerivation,
 }
@@ -210,6 +217,10 @@ impl fmt::Display for Note {
             }
             Note::SealedFileUnknown { file } => {
                 write!(f, "the archive knows nothing of {file}; what it stores is not in there")
+            }
+            Note::SourceLeftOut { source, why } => write!(f, "{source} could not be compared with Graph: {why}"),
+            Note::NotListed { source, records } => {
+                write!(f, "{source}: the archive holds {records} records of spans compared that Graph lists no more")
             }
             Note::RowsOfOtherDerivation => {
                 f.write_str("another version of this program made the rows; the next sync or reindex makes them anew")

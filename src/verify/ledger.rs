@@ -39,8 +39,7 @@ pub(super) fn check(
             Entry::Created { .. } => {
                 findings.push(Finding::new(What::Ledger, "the archive cannot begin here").seq(*seq));
             }
-            Entry::Key { .. } | Entry::SignedLate { .. } => said.hear(*seq, &entry),
-            Entry::Run { .. } => {}
+            Entry::Key { .. } | Entry::SignedLate { .. } | Entry::Run { .. } => said.hear(*seq, &entry),
             Entry::Version { kind, id, version, .. } => {
                 let message = match versions.get(seq) {
                     Some(row) if row.key.is_some() => continue,

@@ -12,6 +12,7 @@ mod package;
 mod people;
 pub mod rows;
 mod sealed;
+mod source;
 mod structure;
 mod tree;
 
@@ -22,10 +23,12 @@ use self::tree::Tree;
 pub use self::{
     finding::{Finding, Note, What},
     package::package,
+    source::{Compared, against_source},
     tree::Kept,
 };
 use crate::{
     archive::{self, Archive},
+    graph,
     model::id::Seq,
     proof::note::PublicKey,
     search,
@@ -35,6 +38,8 @@ use crate::{
 pub const FINDINGS_MAX: usize = 1000;
 /// How many of the newest versions a quick look reads.
 const QUICK_VERSIONS: usize = 100;
+/// Of each connection's memory for pages.
+const PAGES_KIB: u16 = 2048;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +47,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error(transparent)]
+    Graph(graph::Error),
     #[error("a thread that reads the archive has ended unexpectedly")]
     Gone,
 }
@@ -134,6 +141,9 @@ pub struct Summary {
     pub rows: u64,
     /// Documents of the search index compared with the archive.
     pub documents: u64,
+    /// What was compared with Graph itself, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Compared>,
     /// The first [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// All of them.
@@ -179,7 +189,7 @@ pub fn verify(archive: &Archive, ask: &Ask, on: &mut dyn FnMut(Progress)) -> Res
         Err(error) => return Err(error),
     };
     sealed::check(archive, ask, &mut summary)?;
-    archive.keep_few_pages()?;
+    archive.keep_few_pages(PAGES_KIB)?;
     content::check(archive, ask, tree, &mut summary, on)?;
     on(Progress { stage: Stage::Index, done: 0, total: 1 });
     index::check(archive, ask, &mut summary)?;

@@ -170,7 +170,7 @@ impl Tree {
         self.said.keys.sort_by_key(|(seq, _)| *seq);
         let signers = self.signers(summary);
         self.late(&signers, summary);
-        self.kept_at_ends_of_runs(&signers, summary);
+        self.kept(&signers, summary);
         summary.checkpoints = self.stored.len() as u64;
         match (self.stored.last(), signers.last()) {
             (None, None) => summary.notes.push(Note::NotSigned),
@@ -285,19 +285,22 @@ impl Tree {
         signers
     }
 
-    /// With each run that was entered goes a checkpoint over all up to it.
-    fn kept_at_ends_of_runs(&self, signers: &[Signer], summary: &mut Summary) {
+    /// With each run and each change of who signs goes a checkpoint over all up to its entry.
+    fn kept(&self, signers: &[Signer], summary: &mut Summary) {
         let is_signed = |at: Seq| {
             let is_late = |(_, entry): &(Seq, Entry)| matches!(entry, Entry::SignedLate { from, to, .. } if (*from..=*to).contains(&at));
             signers.first().is_some_and(|signer| signer.from <= at.0.unsigned_abs())
                 && !self.said.late.iter().any(is_late)
         };
         let newest = self.stored.last().map_or(0, |stored| stored.size);
-        for at in self.said.runs.iter().filter(|at| is_signed(**at) && at.0.unsigned_abs() <= newest) {
+        let of_keys = self.said.keys.iter().chain(&self.said.late).map(|(at, _)| at);
+        let kept = self.said.runs.iter().chain(of_keys);
+        for at in kept.filter(|at| is_signed(**at) && at.0.unsigned_abs() <= newest) {
             let size = at.0.unsigned_abs();
             if self.stored.binary_search_by_key(&size, |stored| stored.size).is_err() {
-                summary
-                    .add(Finding::new(What::Checkpoint, "the checkpoint at the end of this run is missing").seq(*at));
+                summary.add(
+                    Finding::new(What::Checkpoint, "the checkpoint that was kept with this entry is missing").seq(*at),
+                );
             }
         }
     }

@@ -29,9 +29,9 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
     ("export", &["archive", "model", "package", "proof", "query", "tables"]),
-    // What the index should hold is what a follower would give it.
-    // The tables of a package are made again to be compared.
-    ("verify", &["archive", "follow", "model", "package", "proof", "search", "tables"]),
+    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say. The tables of a
+    // package are made again to be compared.
+    ("verify", &["archive", "follow", "graph", "model", "package", "proof", "search", "tables"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),

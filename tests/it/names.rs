@@ -214,7 +214,7 @@ fn found(archive: &Archive, text: Option<&str>, participant: Option<&str>) -> Re
     let filter = Filter { participants: participant.map(str::to_owned).into_iter().collect(), ..Filter::default() };
     let selection = Selection { text: text.map(str::to_owned), filter, ..Selection::default() };
     let mut places = Vec::new();
-    let outcome = query::for_each(archive, &selection, &mut |hit| {
+    let outcome = query::Reader::new(archive).for_each(&selection, &mut |hit| {
         places.push(hit.id["call-".len()..].parse::<usize>().unwrap());
         ControlFlow::Continue(())
     });

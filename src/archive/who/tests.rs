@@ -268,7 +268,9 @@ fn every_look_up_is_answered_by_an_index() {
         for step in rows.map(|row| row.unwrap()) {
             // Blocked users are few, and only the index is read.
             let is_small = step.starts_with("SCAN blocked_user USING COVERING INDEX");
-            assert!(!step.starts_with("SCAN") || is_small, "{sql}: {step}");
+            // What is looked up.
+            let is_values = step.starts_with("SCAN json_each");
+            assert!(!step.starts_with("SCAN") || is_small || is_values, "{sql}: {step}");
         }
     }
 }

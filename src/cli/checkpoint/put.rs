@@ -9,14 +9,13 @@ use std::{
 
 use crate::{
     archive::{ArchiveWriter, checkpoints::Stored},
-    cli::{Context, exit::Result, to_stdout},
+    cli::{Context, exit::Result},
 };
 
 /// Gives the newest checkpoint to whoever is to have it by the config file. What could not be done is told, and done with the next one.
-/// Returns whether all was done.
-pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<bool> {
+pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<Given> {
     let settings = context.config.ledger();
-    let Some(newest) = writer.newest_checkpoint()? else { return Ok(true) };
+    let Some(newest) = writer.newest_checkpoint()? else { return Ok(Given::default()) };
     let mut failed = Vec::new();
     if let Some(path) = &settings.checkpoint_file
         && let Err(error) = to_file(path, &newest)
@@ -28,13 +27,19 @@ pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<
     {
         failed.push(why);
     }
-    if settings.checkpoint_stdout {
-        to_stdout(|out| write!(out, "{}", newest.note))?;
-    }
     for why in &failed {
         context.note(&format!("the checkpoint over {} entries could not be given out: {why}", newest.size));
     }
-    Ok(failed.is_empty())
+    Ok(Given { kept_back: !failed.is_empty(), for_stdout: settings.checkpoint_stdout.then_some(newest.note) })
+}
+
+/// What became of a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// Somebody who is to have it could not be given it.
+    pub kept_back: bool,
+    /// The note, where it is to stand in the command's own result.
+    pub for_stdout: Option<String>,
 }
 
 /// Into a folder each under its own name, never over another; else into one file, the newest.
