@@ -2,7 +2,7 @@
 
 mod put;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -14,6 +14,7 @@ use crate::{
         exit::{Code, Result},
         ledger_key, to_stdout, usage,
     },
+    model::time::Timestamp,
     proof::{checkpoint::Checkpoint, note::Note},
 };
 
@@ -28,6 +29,11 @@ pub(super) struct Args {
 enum Command {
     /// Print all checkpoints that are kept, oldest first
     List,
+    /// Write all that a time-stamp authority vouched for into a folder: each checkpoint, and the answer about it (RFC 3161) as .tsr
+    Timestamps {
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Print the proof that an older checkpoint is the beginning of the newest (RFC 6962): a hash a line
     Consistency {
         /// The older checkpoint
@@ -46,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     match &args.command {
         None => newest(context),
         Some(Command::List) => list(context),
+        Some(Command::Timestamps { folder }) => timestamps(folder, context),
         Some(Command::Consistency { from }) => consistency(from, context),
         Some(Command::Sign { reason }) => sign(reason, context),
     }
@@ -66,11 +73,31 @@ fn list(context: &Context) -> Result<Code> {
     let checkpoints = context.archive()?.checkpoints()?;
     to_stdout(|out| {
         checkpoints.iter().try_for_each(|stored| {
-            let kept = stored.kept.map_or_else(|| "newest".to_owned(), |kept| kept.to_seconds_text());
+            let kept = stored.kept.map_or_else(|| "newest".to_owned(), Timestamp::to_seconds_text);
             let stamped = if stored.timestamp.is_some() { ", time-stamped" } else { "" };
             writeln!(out, "# {kept}{stamped}\n{}", stored.note)
         })
     })?;
+    Ok(Code::Done)
+}
+
+fn timestamps(folder: &Path, context: &Context) -> Result<Code> {
+    let trouble = |path: &Path, error: std::io::Error| usage(format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(folder).map_err(|error| trouble(folder, error))?;
+    let mut written = 0;
+    for stored in context.archive()?.checkpoints()? {
+        let Some(answer) = &stored.timestamp else { continue };
+        let path = folder.join(put::name(stored.size));
+        for (path, bytes) in [(path.clone(), stored.note.as_bytes()), (path.with_extension("tsr"), answer)] {
+            std::fs::write(&path, bytes).map_err(|error| trouble(&path, error))?;
+        }
+        written += 1;
+    }
+    if written == 0 {
+        return Err(usage("no checkpoint is time-stamped")
+            .hint("name an authority as [ledger] timestamp_url in the config file"));
+    }
+    context.note(&format!("{written} checkpoints with their time stamps written to {}", folder.display()));
     Ok(Code::Done)
 }
 

@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod credential;
 pub mod error;
 pub mod retry;
+pub mod timestamp;
 pub mod transport;
 
 mod calls;

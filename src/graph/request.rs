@@ -289,7 +289,7 @@ fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 }
 
 /// An error with all that it came from, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod note;
+pub mod timestamp;
 pub mod tree;
 
 /// A node of the tree: SHA-256.

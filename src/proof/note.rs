@@ -33,7 +33,9 @@ type Id = [u8; 4];
 
 fn id_of(name: &str, key: &[u8]) -> Id {
     let mut context = digest::Context::new(&digest::SHA256);
-    [name.as_bytes(), b"\n", &[ALGORITHM], key].iter().for_each(|piece| context.update(piece));
+    for piece in [name.as_bytes(), b"\n", &[ALGORITHM], key] {
+        context.update(piece);
+    }
     let mut id = [0; 4];
     id.copy_from_slice(&context.finish().as_ref()[..4]);
     id

@@ -176,7 +176,8 @@ async fn rows(
                 }
                 Some((_, false)) => compared.due += 1,
                 None => {
-                    summary.add(Finding::new(What::Source, format!("{source}: Graph lists an element that is no row")))
+                    let message = format!("{source}: Graph lists an element that is no row");
+                    summary.add(Finding::new(What::Source, message));
                 }
             }
         }

@@ -10,11 +10,12 @@ use crate::{
         checkpoints::{KEPT_HEIGHTS, Stored},
         ledger::Entry,
     },
-    model::id::Seq,
+    model::id::{Seq, Sha256},
     proof::{
         Hash,
         checkpoint::Checkpoint,
         note::{Note as SignedNote, PublicKey},
+        timestamp,
         tree::{Edge, Node},
     },
     verify::{Ask, Finding, Note, Result, Summary, What},
@@ -193,7 +194,10 @@ impl Tree {
         for stored in &self.stored {
             let name = format!("the checkpoint over {} entries", stored.size);
             match checkpoint(&stored.note) {
-                Ok(read) if read.size == stored.size => self.compare(&name, &stored.note, &read, &signers, summary),
+                Ok(read) if read.size == stored.size => {
+                    self.compare(&name, &stored.note, &read, &signers, summary);
+                    stamp(&name, stored, summary);
+                }
                 Ok(read) => {
                     let message = format!("{name} says that it covers {}", read.size);
                     summary.add(Finding::new(What::Checkpoint, message).seq(seq(stored.size)));
@@ -313,6 +317,15 @@ impl Tree {
                 summary.notes.push(Note::SignedLate { from: *from, to: *to, reason: reason.clone() });
             }
         }
+    }
+}
+
+/// Whether a time stamp is about the checkpoint that it stands with.
+fn stamp(name: &str, stored: &Stored, summary: &mut Summary) {
+    let Some(answer) = &stored.timestamp else { return };
+    if let Err(error) = timestamp::check(answer, &Sha256::of(stored.note.as_bytes()).0, None) {
+        let message = format!("the time stamp of {name}: {error}");
+        summary.add(Finding::new(What::Checkpoint, message).seq(seq(stored.size)));
     }
 }
 

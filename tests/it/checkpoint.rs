@@ -184,3 +184,137 @@ fn what_graph_still_has_is_looked_for_and_a_record_taken_away_is_named() {
     let found = bench.run("verify --against-source").ends_with(6).text();
     assert!(found.contains("Graph lists it, and the archive neither holds it"), "{found}");
 }
+
+/// A time-stamp authority on loopback: OpenSSL's, with a certificate of its own.
+struct Authority {
+    room: tempfile::TempDir,
+    url: String,
+}
+
+fn openssl(room: &Path, args: &[&str]) -> Vec<u8> {
+    let ran =
+        std::process::Command::new("openssl").args(args).current_dir(room).output().expect("openssl is installed");
+    assert!(ran.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout
+}
+
+const TSA: &str = "[ext]\nextendedKeyUsage = critical,timeStamping\n[tsa]\ndefault_tsa = one\n[one]\nserial = serial\nsigner_cert = tsa.pem\n\
+signer_key = tsa.key\nsigner_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256\naccuracy = secs:1\nordering = yes\ntsa_name = yes\n\
+ess_cert_id_chain = no\nclock_precision_digits = 3\n[req]\ndistinguished_name = dn\n[dn]\n";
+
+impl Authority {
+    fn start() -> Self {
+        use std::io::{BufRead, BufReader, Read, Write};
+
+        let room = tempfile::tempdir().unwrap();
+        write(&room.path().join("tsa.cnf"), TSA);
+        write(&room.path().join("serial"), "01\n");
+        openssl(
+            room.path(),
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                "tsa.key",
+                "-out",
+                "tsa.pem",
+                "-subj",
+                "/CN=tsa",
+                "-config",
+                "tsa.cnf",
+                "-extensions",
+                "ext",
+            ],
+        );
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let folder = room.path().to_path_buf();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let mut bytes = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    if let Some(length) = line.to_lowercase().strip_prefix("content-length: ") {
+                        bytes = length.trim().parse().unwrap();
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut query = vec![0; bytes];
+                reader.read_exact(&mut query).unwrap();
+                fs::write(folder.join("query.tsq"), query).unwrap();
+                openssl(
+                    &folder,
+                    &[
+                        "ts",
+                        "-reply",
+                        "-config",
+                        "tsa.cnf",
+                        "-section",
+                        "one",
+                        "-queryfile",
+                        "query.tsq",
+                        "-out",
+                        "answer.tsr",
+                    ],
+                );
+                let answer = fs::read(folder.join("answer.tsr")).unwrap();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/timestamp-reply\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    answer.len()
+                );
+                let mut stream = reader.into_inner();
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&answer)).unwrap();
+            }
+        });
+        Self { room, url }
+    }
+}
+
+#[test]
+fn an_authority_vouches_for_when_a_checkpoint_was_there_and_openssl_agrees() {
+    let authority = Authority::start();
+    let bench = Bench::new(company(4, 2));
+    ledger_settings(&bench, &format!("timestamp_url = {:?}", authority.url));
+    bench.sync();
+    let folder = bench.beside("stamps");
+    bench.args(&["checkpoint", "timestamps", folder.to_str().unwrap()]).ends_with(0);
+    let note = fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().unwrap() == "txt")
+        .unwrap();
+    let answer = note.with_extension("tsr");
+    assert_eq!(fs::read_to_string(&note).unwrap(), bench.run("checkpoint").ends_with(0).text());
+    openssl(
+        authority.room.path(),
+        &["ts", "-verify", "-data", note.to_str().unwrap(), "-in", answer.to_str().unwrap(), "-CAfile", "tsa.pem"],
+    );
+    bench.run("verify").ends_with(0);
+    // A stamp of something else is no stamp of this.
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    connection
+        .execute("UPDATE checkpoint SET timestamp = (SELECT timestamp FROM checkpoint WHERE timestamp IS NOT NULL)", [])
+        .unwrap();
+    drop(connection);
+    let found = bench.run("verify").ends_with(6).text();
+    assert!(found.contains("it is about something else"), "{found}");
+    // An authority that is not there: told, and done with the next checkpoint.
+    let fresh = Bench::new(company(4, 1));
+    ledger_settings(&fresh, "timestamp_url = \"http://127.0.0.1:9/\"");
+    fresh.run("sync").ends_with(3).telling("the time-stamp authority http://127.0.0.1:9/");
+    ledger_settings(&fresh, "timestamp_url = \"http://tsa.example.com/\"");
+    a_later_call_is_stamped_by_nobody(&fresh);
+}
+
+fn a_later_call_is_stamped_by_nobody(bench: &Bench) {
+    bench.simulator.plant(Planted::meeting("7f0c8d2e-6b1a-4c39-9e57-2d8b7a41c0f6", ago(Age::hours(5))));
+    bench.simulator.advance(Age::hours(1));
+    bench.run("sync").ends_with(3).telling("plain http is taken of loopback addresses only");
+}

@@ -252,6 +252,7 @@ fn a_listing_taken_away_on_which_coverage_rests_is_found() {
     assert!(found.contains("no listing says so any more"), "{found}");
 }
 
+#[expect(clippy::print_stdout, reason = "a long run says what it saw")]
 fn play(mutations: u64, first_seed: u64) {
     let subject = subject();
     assert!(!subject.is_found(&subject.folder), "an untouched archive");

@@ -10,6 +10,9 @@ use std::{
 use crate::{
     archive::{ArchiveWriter, checkpoints::Stored},
     cli::{Context, exit::Result},
+    graph,
+    model::id::Sha256,
+    proof::timestamp,
 };
 
 /// Gives the newest checkpoint to whoever is to have it by the config file. What could not be done is told, and done with the next one.
@@ -27,6 +30,12 @@ pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<
     {
         failed.push(why);
     }
+    if let Some(url) = settings.timestamp_url.as_ref().filter(|_| newest.timestamp.is_none()) {
+        match stamped(url, &newest.note) {
+            Ok(answer) => writer.set_timestamp(newest.size, &answer)?,
+            Err(why) => failed.push(why),
+        }
+    }
     for why in &failed {
         context.note(&format!("the checkpoint over {} entries could not be given out: {why}", newest.size));
     }
@@ -40,6 +49,18 @@ pub(crate) struct Given {
     pub kept_back: bool,
     /// The note, where it is to stand in the command's own result.
     pub for_stdout: Option<String>,
+}
+
+/// An authority's answer about a note, which is about this note.
+fn stamped(url: &str, note: &str) -> std::result::Result<Vec<u8>, String> {
+    let trouble = |error: &dyn std::fmt::Display| format!("the time-stamp authority {url}: {error}");
+    let (sha256, nonce) = (Sha256::of(note.as_bytes()).0, rand::random());
+    let query = timestamp::request(&sha256, nonce).map_err(|error| trouble(&error))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| trouble(&error))?;
+    let answer = runtime.block_on(graph::timestamp::ask(url, query))?;
+    timestamp::check(&answer, &sha256, Some(nonce)).map_err(|error| trouble(&error))?;
+    Ok(answer)
 }
 
 /// Into a folder each under its own name, never over another; else into one file, the newest.
@@ -57,7 +78,7 @@ fn to_file(path: &Path, newest: &Stored) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn name(size: u64) -> String {
+pub(super) fn name(size: u64) -> String {
     format!("checkpoint-{size:012}.txt")
 }
 
@@ -67,8 +88,8 @@ pub(crate) fn put(path: &Path) -> Vec<PathBuf> {
         return if path.is_file() { vec![path.to_path_buf()] } else { Vec::new() };
     };
     let is_one = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("checkpoint-") && name.ends_with(".txt")
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem.starts_with("checkpoint-") && path.extension().is_some_and(|extension| extension == "txt")
     };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_one).collect();
     files.sort();
