@@ -363,7 +363,9 @@ fn profiles_leave_out_what_they_say_and_the_package_still_proves_its_records() {
         text(&full, "data/records.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut addresses = BTreeSet::new();
     let mut people = BTreeSet::new();
-    records.iter().for_each(|record| gather(record, &mut addresses, &mut people));
+    for record in &records {
+        gather(record, &mut addresses, &mut people);
+    }
     assert!(addresses.len() > 20 && people.len() > 20, "{} addresses, {} people", addresses.len(), people.len());
     assert!(addresses.iter().chain(&people).all(|text| has(&all, text)));
 
