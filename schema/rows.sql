@@ -1,7 +1,7 @@
 -- Derived tables, whole: rows of the newest version of each record. Changed freely: raise DERIVE_VERSION, and the next writer
 -- makes them again from the frames. What repeats from call to call (identities, endpoints, agents, words) is stored once.
 
--- Words of open sets: call types, lists of modalities, stages and reasons of failures.
+-- Words of open sets: call types, lists of modalities, stages and reasons of failures, types of endpoints, names of processors.
 CREATE TABLE text (
     text_id INTEGER PRIMARY KEY,
     value   TEXT NOT NULL UNIQUE -- a list of modalities is a JSON array
@@ -48,10 +48,10 @@ CREATE TABLE user_agent (
 CREATE TABLE endpoint (
     endpoint_id             INTEGER PRIMARY KEY,
     fingerprint             BLOB NOT NULL UNIQUE,
-    endpoint_type           TEXT NOT NULL, -- participantEndpoint, serviceEndpoint
+    endpoint_type_id        INTEGER NOT NULL REFERENCES text (text_id), -- participantEndpoint, serviceEndpoint
     identity_id             INTEGER REFERENCES identity (identity_id),
     name                    TEXT,          -- machine
-    cpu_name                TEXT,
+    cpu_name_id             INTEGER REFERENCES text (text_id),
     cpu_cores_count         INTEGER,
     cpu_processor_speed_mhz INTEGER,
     user_agent_id           INTEGER REFERENCES user_agent (user_agent_id)

@@ -46,11 +46,13 @@ FROM identity;
 -- Endpoints with their agent and identity.
 CREATE VIEW endpoints AS
 SELECT
-    endpoint.endpoint_id, endpoint_type, endpoint.identity_id,
+    endpoint.endpoint_id, endpoint_type.value AS endpoint_type, endpoint.identity_id,
     identities.id_text AS id, identities.display_name, identities.user_principal_name, identities.tenant_id_text AS tenant_id, identities.set_key,
-    name, cpu_name, cpu_cores_count, cpu_processor_speed_mhz,
+    name, cpu_name.value AS cpu_name, cpu_cores_count, cpu_processor_speed_mhz,
     user_agent_type, header_value, application_version, platform, product_family, role, azure_ad_app_id, communication_service_id
 FROM endpoint
+LEFT JOIN text AS endpoint_type ON endpoint_type.text_id = endpoint_type_id
+LEFT JOIN text AS cpu_name ON cpu_name.text_id = cpu_name_id
 LEFT JOIN identities USING (identity_id)
 LEFT JOIN user_agent USING (user_agent_id);
 

@@ -52,6 +52,8 @@ pub struct News {
     pub seq: Seq,
     pub id: String,
     pub version: Version,
+    /// Whether no version of its record was stored before, so that the index can have none.
+    pub first: bool,
     pub derived: Derived,
 }
 
@@ -145,14 +147,18 @@ struct Following {
 }
 
 impl Following {
-    fn put(&mut self, entry: &Entry) -> Result<()> {
-        self.add(entry)?;
+    fn take(&mut self, news: News) -> Result<()> {
+        let first = news.first;
+        let entry = news.into_entry();
+        self.put(&entry, first)?;
         self.reach(entry.seq)
     }
 
-    /// Puts an entry in. Before everything up to it is in, nothing may be committed.
-    fn add(&mut self, entry: &Entry) -> Result<()> {
-        self.indexer.put(entry)?;
+    /// Puts an entry in, in the place of what the index may have of its record unless it is the first. Before everything up to it is in,
+    /// nothing may be committed.
+    fn put(&mut self, entry: &Entry, first: bool) -> Result<()> {
+        // What is to be taken away is looked for in every segment, more of them the larger the archive.
+        if first { self.indexer.add(entry) } else { self.indexer.put(entry) }?;
         self.put += 1;
         self.uncommitted += 1;
         Ok(())
@@ -192,7 +198,7 @@ fn follow(folder: &Folder, news: &Receiver<News>, flags: &Flags) -> Result<u64> 
         match received {
             // What was stored while it caught up was read from the ledger already.
             Ok(news) if news.seq <= following.position => {}
-            Ok(news) => following.put(&news.into_entry())?,
+            Ok(news) => following.take(news)?,
             Err(RecvTimeoutError::Timeout) if following.uncommitted > 0 => following.commit()?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -300,7 +306,7 @@ fn catch_up_with(archive: &Archive, following: &mut Following, given_up: &dyn Fn
             is_whole = true;
             break;
         };
-        each_entry(archive, &seqs, &mut |entry| following.add(&entry))?;
+        each_entry(archive, &seqs, &mut |entry| following.put(&entry, false))?;
         following.uncommitted += 1;
         following.reach(last)?;
     }

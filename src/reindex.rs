@@ -88,7 +88,7 @@ fn derive(archive: &Archive, chunks: &SyncSender<Chunk>) -> Result<(), Error> {
 fn news(rederived: Rederived) -> Option<News> {
     match rederived {
         Rederived::Record { record_id, seq, key, version, derived } if key.kind != Kind::Person => {
-            Some(News { record_id, seq, id: key.id, version, derived })
+            Some(News { record_id, seq, id: key.id, version, first: true, derived })
         }
         _ => None,
     }

@@ -189,8 +189,8 @@ fn seal(world: &World, path: &Path, calls: u64) -> Result<f64> {
 
 fn keep(writer: &mut ArchiveWriter, follower: &mut Follower, batch: Vec<Prepared>) -> callvault::archive::Result<()> {
     for (kept, Prepared { key, derived, .. }) in writer.keep(&batch)?.into_iter().zip(batch) {
-        if let Kept::Stored { record_id, seq, version, newest: true } = kept {
-            follower.send(News { record_id, seq, id: key.id, version, derived });
+        if let Kept::Stored { record_id, seq, version, newest: true, first } = kept {
+            follower.send(News { record_id, seq, id: key.id, version, first, derived });
         }
     }
     Ok(())

@@ -44,8 +44,8 @@ impl Prepared {
 /// What became of a prepared version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// Stored as ledger entry `seq`; `newest` when it is now its record's highest version.
-    Stored { record_id: RecordId, seq: Seq, version: Version, newest: bool },
+    /// Stored as ledger entry `seq`; `newest` when it is now its record's highest version, `first` when there was none before.
+    Stored { record_id: RecordId, seq: Seq, version: Version, newest: bool, first: bool },
     /// That version was there already, with the same bytes or others: the first is kept.
     Known { same_bytes: bool },
 }

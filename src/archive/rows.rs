@@ -55,6 +55,21 @@ impl RowWriter {
         connection: &Connection,
         record_id: RecordId,
         key: &RecordKey,
+        of: (Seq, Version),
+        derived: &Derived,
+    ) -> Result<()> {
+        if key.kind != Kind::Person {
+            remove(connection, record_id, key.kind)?;
+        }
+        self.insert(connection, record_id, key, of, derived)
+    }
+
+    /// Stores the rows of a record that has none.
+    pub(crate) fn insert(
+        &mut self,
+        connection: &Connection,
+        record_id: RecordId,
+        key: &RecordKey,
         (seq, version): (Seq, Version),
         derived: &Derived,
     ) -> Result<()> {
@@ -62,7 +77,6 @@ impl RowWriter {
             let is_whole = people::append(connection, record_id, version, derived.person.as_ref())?;
             return if is_whole { Ok(()) } else { people::forget(connection, record_id) };
         }
-        remove(connection, record_id, key.kind)?;
         let record = &derived.record;
         let parties = derived
             .parties
@@ -108,7 +122,8 @@ impl RowWriter {
         let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
         let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
         let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
-        let segments = session.segments.iter().map(|segment| self.segment(connection, segment));
+        let segments =
+            session.segments.iter().map(|segment| self.segment(connection, segment, (session, caller, callee)));
         let segments = segments.collect::<Result<Vec<_>>>()?;
         let within = segments.first().filter(|first| first.is_of(session, (caller, callee)));
         let quality = within.map(|first| &first.segment.quality);
@@ -153,12 +168,19 @@ impl RowWriter {
         Ok(())
     }
 
-    fn segment<'s>(&mut self, connection: &Connection, segment: &'s Segment) -> Result<Placed<'s>> {
-        Ok(Placed {
-            segment,
-            caller: self.endpoint_opt(connection, segment.caller.as_ref())?,
-            callee: self.endpoint_opt(connection, segment.callee.as_ref())?,
-        })
+    /// Finds the row numbers of its endpoints: those of its session as a rule.
+    fn segment<'s>(
+        &mut self,
+        connection: &Connection,
+        segment: &'s Segment,
+        (session, caller, callee): (&Session, Option<i64>, Option<i64>),
+    ) -> Result<Placed<'s>> {
+        let mut endpoint = |own: &Option<Endpoint>, of_session: &Option<Endpoint>, its| {
+            if own == of_session { Ok(its) } else { self.endpoint_opt(connection, own.as_ref()) }
+        };
+        let caller = endpoint(&segment.caller, &session.caller, caller)?;
+        let callee = endpoint(&segment.callee, &session.callee, callee)?;
+        Ok(Placed { segment, caller, callee })
     }
 
     fn insert_segment(
@@ -277,15 +299,15 @@ impl RowWriter {
             Some(id) => id,
             None => connection
                 .prepare_cached(
-                    "INSERT INTO endpoint (fingerprint, endpoint_type, identity_id, name, cpu_name, cpu_cores_count,
+                    "INSERT INTO endpoint (fingerprint, endpoint_type_id, identity_id, name, cpu_name_id, cpu_cores_count,
                      cpu_processor_speed_mhz, user_agent_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .insert(params![
                     fingerprint,
-                    endpoint.endpoint_type,
+                    self.text(connection, &endpoint.endpoint_type)?,
                     identity,
                     endpoint.name,
-                    endpoint.cpu_name,
+                    self.text_opt(connection, endpoint.cpu_name.as_deref())?,
                     endpoint.cpu_cores_count,
                     endpoint.cpu_processor_speed_mhz,
                     agent,

@@ -256,8 +256,10 @@ impl<'a> RowReader<'a> {
         let found = self
             .connection
             .prepare_cached(
-                "SELECT endpoint_type, name, cpu_name, cpu_cores_count, cpu_processor_speed_mhz, identity_id, user_agent_id
-                 FROM endpoint WHERE endpoint_id = ?1",
+                "SELECT coalesce(endpoint_type.value, ''), name, cpu_name.value, cpu_cores_count, cpu_processor_speed_mhz, identity_id,
+                     user_agent_id
+                 FROM endpoint LEFT JOIN text AS endpoint_type ON endpoint_type.text_id = endpoint_type_id
+                 LEFT JOIN text AS cpu_name ON cpu_name.text_id = cpu_name_id WHERE endpoint_id = ?1",
             )?
             .query_row([endpoint_id], |row| {
                 let endpoint = Endpoint {

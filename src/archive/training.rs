@@ -55,7 +55,7 @@ pub(crate) fn train(connection: &Connection, now: Timestamp) -> Result<Option<Tr
         return Ok(None);
     }
     let (learnt_from, tried_on) = apart(contents);
-    let Ok(bytes) = zstd::dict::from_samples(&scrub::scrubbed(&learnt_from), DICTIONARY_BYTES) else { return Ok(None) };
+    let Ok(bytes) = learnt(learnt_from) else { return Ok(None) };
     let Some(dictionary) = named(connection, bytes)? else { return Ok(None) };
     let current = versions::current_dictionary(connection)?;
     let bytes_before = compressed(current.as_ref(), &tried_on)?;
@@ -109,6 +109,16 @@ fn apart(contents: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         if n % 4 == 3 { tried_on.push(content) } else { learnt_from.push(content) }
     }
     (learnt_from, tried_on)
+}
+
+/// What a dictionary of `contents` has in it. Of so many samples no more than two copies are there at a time.
+fn learnt(contents: Vec<Vec<u8>>) -> std::io::Result<Vec<u8>> {
+    let scrubbed = scrub::scrubbed(&contents);
+    drop(contents);
+    let sizes: Vec<usize> = scrubbed.iter().map(Vec::len).collect();
+    let samples = scrubbed.concat();
+    drop(scrubbed);
+    zstd::dict::from_continuous(&samples, &sizes, DICTIONARY_BYTES)
 }
 
 /// The dictionary under an id of its own: of those free for all, one that takes two bytes in every frame and not four.

@@ -398,27 +398,36 @@ impl ArchiveWriter {
 }
 
 pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared: &Prepared) -> Result<Kept> {
-    let key = &prepared.key;
-    let Known { record_id, newest, modified: dealt_with } = record(transaction, key)?;
-    let modified =
-        todo::done(transaction, key, prepared.version)?.max(prepared.derived.record.last_modified).max(dealt_with);
-    let kept = match stored_seq(transaction, record_id, prepared.version)? {
+    let (key, version) = (&prepared.key, prepared.version);
+    let known = known(transaction, key)?;
+    let dealt_with = known.as_ref().and_then(|known| known.modified);
+    let modified = todo::done(transaction, key, version)?.max(prepared.derived.record.last_modified).max(dealt_with);
+    let Some(Known { record_id, newest, .. }) = known else {
+        // Nearly every record: nothing of it is there, so nothing has to be looked for or taken away.
+        let seq = ledger::append(transaction, &entry(prepared))?;
+        let record_id = insert_record(transaction, key, seq, modified)?;
+        insert_version(transaction, record_id, seq, prepared)?;
+        rows.insert(transaction, record_id, key, (seq, version), &prepared.derived)?;
+        return Ok(Kept::Stored { record_id, seq, version, newest: true, first: true });
+    };
+    let kept = match stored_seq(transaction, record_id, version)? {
         Some(seq) => Kept::Known { same_bytes: is_same_document(&ledger::entry(transaction, seq)?, prepared) },
         None => {
-            let is_newest = newest.is_none_or(|newest| prepared.version > newest);
-            let seq = insert_version(transaction, record_id, prepared)?;
+            let is_newest = newest.is_none_or(|newest| version > newest);
+            let seq = ledger::append(transaction, &entry(prepared))?;
+            insert_version(transaction, record_id, seq, prepared)?;
             if is_newest {
                 transaction
                     .prepare_cached(
                         "UPDATE record SET newest_seq = ?2, derived = ?3, modified_ns = ?4 WHERE record_id = ?1",
                     )?
                     .execute(params![record_id.0, seq.0, DERIVE_VERSION, modified.map(|time| time.0)])?;
-                rows.replace(transaction, record_id, key, (seq, prepared.version), &prepared.derived)?;
+                rows.replace(transaction, record_id, key, (seq, version), &prepared.derived)?;
             } else if key.kind == Kind::Person {
                 // What later versions leave out may now be another.
                 people::forget(transaction, record_id)?;
             }
-            Kept::Stored { record_id, seq, version: prepared.version, newest: is_newest }
+            Kept::Stored { record_id, seq, version, newest: is_newest, first: false }
         }
     };
     if modified != dealt_with && !matches!(kept, Kept::Stored { newest: true, .. }) {
@@ -443,8 +452,8 @@ struct Known {
     modified: Option<Timestamp>,
 }
 
-/// The row of a record, made when there is none.
-fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
+/// The row of a record; `None` when there is none.
+fn known(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Option<Known>> {
     let found = transaction
         .prepare_cached(
             "SELECT record.record_id, version.version, record.modified_ns FROM record
@@ -456,15 +465,27 @@ fn record(transaction: &Transaction<'_>, key: &RecordKey) -> Result<Known> {
                 newest: row.get::<_, Option<i64>>(1)?.map(Version),
                 modified: row.get::<_, Option<i64>>(2)?.map(Timestamp),
             })
-        })
-        .optional()?;
-    if let Some(found) = found {
-        return Ok(found);
-    }
+        });
+    Ok(found.optional()?)
+}
+
+/// Makes the row of a record whose first version, and its rows, are stored next.
+fn insert_record(
+    transaction: &Transaction<'_>,
+    key: &RecordKey,
+    newest: Seq,
+    modified: Option<Timestamp>,
+) -> Result<RecordId> {
     let record_id = transaction
-        .prepare_cached("INSERT INTO record (kind, id) VALUES (?1, ?2)")?
-        .insert(params![kind_code(key.kind), guid::to_sql(&key.id)])?;
-    Ok(Known { record_id: RecordId(record_id), newest: None, modified: None })
+        .prepare_cached("INSERT INTO record (kind, id, newest_seq, derived, modified_ns) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .insert(params![
+            kind_code(key.kind),
+            guid::to_sql(&key.id),
+            newest.0,
+            DERIVE_VERSION,
+            modified.map(|time| time.0)
+        ])?;
+    Ok(RecordId(record_id))
 }
 
 fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Version) -> Result<Option<Seq>> {
@@ -474,8 +495,7 @@ fn stored_seq(transaction: &Transaction<'_>, record_id: RecordId, version: Versi
         .optional()?)
 }
 
-fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, prepared: &Prepared) -> Result<Seq> {
-    let seq = ledger::append(transaction, &entry(prepared))?;
+fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, seq: Seq, prepared: &Prepared) -> Result<()> {
     let frame = &prepared.frame;
     transaction
         .prepare_cached(
@@ -489,7 +509,7 @@ fn insert_version(transaction: &Transaction<'_>, record_id: RecordId, prepared: 
             frame.dictionary_id,
             i64::try_from(frame.raw_bytes).unwrap_or(i64::MAX)
         ])?;
-    Ok(seq)
+    Ok(())
 }
 
 fn entry(prepared: &Prepared) -> Entry {

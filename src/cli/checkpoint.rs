@@ -89,7 +89,7 @@ fn timestamps(folder: &Path, context: &Context) -> Result<Code> {
         let Some(answer) = &stored.timestamp else { continue };
         let path = folder.join(put::name(stored.size));
         for (path, bytes) in [(path.clone(), stored.note.as_bytes()), (path.with_extension("tsr"), answer)] {
-            std::fs::write(&path, bytes).map_err(|error| trouble(&path, error))?;
+            put::write_whole(&path, bytes).map_err(|error| trouble(&path, error))?;
         }
         written += 1;
     }

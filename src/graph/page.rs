@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use memchr::memmem;
 use url::Url;
 
 use crate::{
@@ -80,15 +81,11 @@ pub(super) fn gist(body: &[u8], shape: Shape) -> Result<Gist, String> {
         version: object.get("version").and_then(version),
         next,
         delta: object.link("@odata.deltaLink")?,
-        deeper: count(body, NEXT_LINK).saturating_sub(own_links),
+        deeper: memmem::find_iter(body, NEXT_LINK).count().saturating_sub(own_links),
     })
 }
 
 const NEXT_LINK: &str = "@odata.nextLink\"";
-
-fn count(body: &[u8], wanted: &str) -> usize {
-    std::str::from_utf8(body).map_or(0, |text| text.matches(wanted).count())
-}
 
 /// The elements of a collection, each as it stands.
 pub(super) fn elements(body: &[u8]) -> Result<Vec<&str>, String> {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 pub(crate) use self::likely::likely;
 use crate::model::{
     id::{RecordKey, Sha256, Version},
-    raw::{self, Malformed, Member},
+    raw::{self, Malformed, Outline},
     time::{Span, Timestamp},
 };
 
@@ -110,15 +110,18 @@ impl Document {
     /// # Errors
     /// When a body is not the JSON object that its `what` promises.
     pub fn assemble(&self) -> Result<String, AssembleError> {
+        let mut out = String::with_capacity(self.raw_bytes() + 64);
         if let Some(row) = self.parts.iter().find(|part| part.what == What::Row) {
-            return assemble_row(row);
+            let is_compact = outline(row)?.is_compact;
+            push(part_text(row)?, is_compact, &mut out);
+            return Ok(out);
         }
-        let parts = self.parts.iter().map(|part| Ok((part, part_members(part)?))).collect::<Result<Vec<_>, _>>()?;
-        let (_, members) = parts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
+        let parts = self.parts.iter().map(|part| Ok((part, outline(part)?))).collect::<Result<Vec<_>, _>>()?;
+        let (_, record) = parts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
 
         let mut sessions = Collection::default();
         let mut participants = Collection::default();
-        for (part, members) in &parts {
+        for (part, outline) in &parts {
             let (collection, name) = match part.what {
                 What::Record => (&mut sessions, "sessions"),
                 What::Sessions => (&mut sessions, "value"),
@@ -126,15 +129,14 @@ impl Document {
                 What::ParticipantsExpanded => (&mut participants, "participants_v2"),
                 What::Row => continue,
             };
-            collection.add_page(members, name).map_err(|source| malformed(part, source))?;
+            collection.add_page(outline, name).map_err(|source| malformed(part, source))?;
         }
 
-        let mut out = String::with_capacity(self.raw_bytes() + 64);
         out.push('{');
         let mut participants_written = false;
         let mut sessions_written = false;
-        let has_participants = members.iter().any(|member| member.key == "\"participants_v2\"");
-        for member in members {
+        let has_participants = record.members.iter().any(|member| member.key == "\"participants_v2\"");
+        for member in &record.members {
             match member.key {
                 "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
                 "\"sessions\"" => {
@@ -147,9 +149,9 @@ impl Document {
                 }
                 _ => {
                     push_comma(&mut out);
-                    raw::push_minified(member.key, &mut out);
+                    out.push_str(member.key);
                     out.push(':');
-                    raw::push_minified(member.value, &mut out);
+                    push(member.value, record.is_compact, &mut out);
                 }
             }
             if member.key == "\"participants_v2@odata.context\"" && participants.asked && !has_participants {
@@ -168,20 +170,12 @@ impl Document {
     }
 }
 
-fn assemble_row(part: &Part) -> Result<String, AssembleError> {
-    part_members(part)?;
-    let text = part_text(part)?;
-    let mut out = String::with_capacity(text.len());
-    raw::push_minified(text, &mut out);
-    Ok(out)
-}
-
 fn part_text(part: &Part) -> Result<&str, AssembleError> {
     std::str::from_utf8(&part.body).map_err(|_| malformed(part, Malformed::NotUtf8))
 }
 
-fn part_members(part: &Part) -> Result<Vec<Member<'_>>, AssembleError> {
-    raw::members(part_text(part)?).map_err(|source| malformed(part, source))
+fn outline(part: &Part) -> Result<Outline<'_>, AssembleError> {
+    raw::outline(part_text(part)?).map_err(|source| malformed(part, source))
 }
 
 fn malformed(part: &Part, source: Malformed) -> AssembleError {
@@ -194,37 +188,47 @@ fn push_comma(out: &mut String) {
     }
 }
 
-/// The elements of one nested collection over all its pages.
+fn push(value: &str, is_compact: bool, out: &mut String) {
+    if is_compact { out.push_str(value) } else { raw::push_minified(value, out) }
+}
+
+/// One nested collection over all its pages.
 #[derive(Default)]
 struct Collection<'a> {
     asked: bool,
-    elements: Vec<&'a str>,
-    first_of_last_page: usize,
-    of_earlier_pages: HashSet<&'a str>,
+    /// Arrays, each with whether it has no white space in it.
+    pages: Vec<(&'a str, bool)>,
 }
 
 impl<'a> Collection<'a> {
-    fn add_page(&mut self, members: &[Member<'a>], name: &str) -> Result<(), Malformed> {
+    fn add_page(&mut self, outline: &Outline<'a>, name: &str) -> Result<(), Malformed> {
         self.asked = true;
-        let Some(array) = raw::value(members, name) else { return Ok(()) };
-        if array == "null" {
-            return Ok(());
+        match raw::value(&outline.members, name) {
+            None | Some("null") => {}
+            Some(array) if array.starts_with('[') => self.pages.push((array, outline.is_compact)),
+            Some(_) => return Err(Malformed::Expected("array")),
         }
-        let page = raw::elements(array)?;
-        // Most collections are of one page, which is compared with nothing.
-        self.of_earlier_pages.extend(&self.elements[self.first_of_last_page..]);
-        self.first_of_last_page = self.elements.len();
-        self.elements.extend(page.into_iter().filter(|element| !self.of_earlier_pages.contains(element)));
         Ok(())
     }
 
     fn write_member(&self, key: &str, out: &mut String) {
         push_comma(out);
         out.push_str(key);
-        out.push_str(":[");
-        for element in &self.elements {
-            push_comma(out);
-            raw::push_minified(element, out);
+        out.push(':');
+        // Most collections are of one page, which is compared with nothing.
+        if let [(array, is_compact)] = self.pages[..] {
+            push(array, is_compact, out);
+            return;
+        }
+        out.push('[');
+        let mut of_earlier_pages = HashSet::new();
+        for (array, is_compact) in &self.pages {
+            let page = raw::elements(array).unwrap_or_default();
+            for element in page.iter().filter(|element| !of_earlier_pages.contains(*element)) {
+                push_comma(out);
+                push(element, *is_compact, out);
+            }
+            of_earlier_pages.extend(page);
         }
         out.push(']');
     }

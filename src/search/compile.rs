@@ -69,6 +69,10 @@ fn read(field: Field, reading: &Reading) -> Box<dyn Query> {
             Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::WithFreqs))
         }
         Reading::Prefix(text) => prefix(field, text),
+        Reading::Between(first, last) => {
+            let [first, last] = [first, last].map(|text| Bound::Included(Term::from_field_text(field, text)));
+            Box::new(InvertedIndexRangeQuery::new(first, last))
+        }
         Reading::Phrase(words) => phrase(field, words),
         Reading::All(readings) => {
             Box::new(BooleanQuery::intersection(readings.iter().map(|reading| read(field, reading)).collect()))

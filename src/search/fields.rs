@@ -14,7 +14,7 @@ use tantivy::{
 use crate::model::rows::{DERIVE_VERSION, SearchField};
 
 /// Raised whenever `terms.rs` makes other terms of the same text.
-const ANALYSIS_VERSION: u32 = 3;
+const ANALYSIS_VERSION: u32 = 4;
 
 /// What an index must say to be the one that this program would make.
 pub(crate) fn fingerprint() -> String {

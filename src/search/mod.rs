@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod fields;
 mod folder;
+mod guids;
 mod indexer;
 mod language;
 mod matches;

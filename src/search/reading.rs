@@ -8,7 +8,10 @@ use crate::{
         phone::{self, Masked},
         rows::SearchField,
     },
-    search::terms::{self, Class, REVERSED, TERM_LEN_MAX, class},
+    search::{
+        guids,
+        terms::{self, Class, REVERSED, TERM_LEN_MAX, class},
+    },
 };
 
 /// A word or a phrase as somebody typed it.
@@ -24,6 +27,8 @@ pub(crate) struct Sought {
 pub(crate) enum Reading {
     Term(String),
     Prefix(String),
+    /// Any term from the first to the last, both included.
+    Between(String, String),
     /// Words at given places relative to each other.
     Phrase(Vec<(usize, QueryWord)>),
     All(Vec<Reading>),
@@ -39,7 +44,7 @@ fn in_class(class: Class, sought: &Sought) -> Option<Reading> {
     match class {
         Class::Words => words(sought),
         Class::Mail => whole(terms::address(&sought.text).trim_start_matches('@'), sought.prefix),
-        Class::Id => whole(&terms::address(&sought.text), sought.prefix),
+        Class::Id => identifier(&terms::address(&sought.text), sought.prefix),
         Class::Phone => number(sought),
         Class::Codes => codes(sought, false),
         Class::Addresses => codes(sought, true),
@@ -49,6 +54,16 @@ fn in_class(class: Class, sought: &Sought) -> Option<Reading> {
             let mut readings: Vec<Reading> = readings.into_iter().flatten().collect();
             readings.dedup();
             any(readings)
+        }
+    }
+}
+
+fn identifier(text: &str, prefix: bool) -> Option<Reading> {
+    match whole(text, prefix)? {
+        Reading::Term(text) => Some(Reading::Term(guids::term(&text).into_owned())),
+        plain => {
+            let guids = guids::beginning(text).map(|(first, last)| Reading::Between(first, last));
+            any([plain].into_iter().chain(guids).collect())
         }
     }
 }

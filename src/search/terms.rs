@@ -13,7 +13,10 @@ use crate::{
         phone::{self, Masked},
         rows::SearchField,
     },
-    search::fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
+    search::{
+        fields::{NEXT_PLACE, NEXT_VALUE, SAME_PLACE},
+        guids,
+    },
 };
 
 /// How the text of a field is taken apart.
@@ -23,7 +26,7 @@ pub(crate) enum Class {
     Words,
     /// Addresses: whole, local part, domain, words of the local part.
     Mail,
-    /// Identifiers: whole.
+    /// Identifiers: whole, GUIDs packed.
     Id,
     /// Numbers: digits from the last to the first, so that an ending is a prefix.
     Phone,
@@ -220,7 +223,8 @@ fn id(text: &str) -> Vec<String> {
     let whole = address(text);
     // 8:orgid:GUID is also found by the GUID.
     let last = whole.rsplit_once(':').map(|(_, last)| last.to_owned());
-    [whole].into_iter().chain(last).filter(|term| !term.is_empty()).collect()
+    let ids = [whole].into_iter().chain(last).filter(|term| !term.is_empty());
+    ids.map(|id| guids::term(&id).into_owned()).collect()
 }
 
 /// Stands before digits in reverse, lest they be taken for a word or an identifier.

@@ -201,8 +201,10 @@ fn keep(writer: &mut ArchiveWriter, follower: &mut Option<Follower>, batch: Vec<
     for ((prepared, reply), outcome) in batch.into_iter().zip(replies).zip(outcomes) {
         // Whoever asked may have been cancelled; the version is stored all the same.
         let _ = reply.send(Ok(outcome));
-        if let (Kept::Stored { record_id, seq, version, newest: true }, Some(follower)) = (outcome, follower.as_mut()) {
-            follower.send(News { record_id, seq, id: prepared.key.id, version, derived: prepared.derived });
+        if let (Kept::Stored { record_id, seq, version, newest: true, first }, Some(follower)) =
+            (outcome, follower.as_mut())
+        {
+            follower.send(News { record_id, seq, id: prepared.key.id, version, first, derived: prepared.derived });
         }
     }
 }

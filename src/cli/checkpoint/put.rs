@@ -70,11 +70,16 @@ fn to_file(path: &Path, newest: &Stored) -> io::Result<()> {
     if is_folder && target.exists() {
         return Ok(());
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_whole(&target, newest.note.as_bytes())
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?;
-    file.write_all(newest.note.as_bytes())?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()
 }
 

@@ -70,23 +70,21 @@ const SET_KEYS: [&str; 15] = [
 ];
 
 impl<'a> Object<'a> for IdentitySet<'a> {
-    fn read_members(reader: &mut Reader<'a>) -> Self {
-        let mut set = Self::default();
+    fn read_members(&mut self, reader: &mut Reader<'a>) {
         reader.members(|reader, key| {
             let is_known = SET_KEYS.contains(&key);
             match key {
-                "endpointType" => set.endpoint_type = Field::read(reader),
+                "endpointType" => self.endpoint_type.read(reader),
                 _ if key.contains('@') => reader.skip_unknown(key),
-                _ if set.identity.is_none() && reader.peek() == Some(b'{') => {
-                    let identity = Identity::read_members(reader);
-                    set.identity = Some((key.to_owned(), identity));
+                _ if self.identity.is_none() && reader.peek() == Some(b'{') => {
+                    let (_, identity) = self.identity.insert((key.to_owned(), Identity::default()));
+                    identity.read_members(reader);
                     reader.count_unknown(u32::from(!is_known));
                 }
                 _ if is_known => drop(reader.skip()),
                 _ => reader.skip_unknown(key),
             }
         });
-        set
     }
 }
 

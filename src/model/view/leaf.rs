@@ -84,8 +84,8 @@ impl<'a> Leaf<'a> {
 }
 
 impl<'a> Field<'a> for Leaf<'a> {
-    fn read(reader: &mut Reader<'a>) -> Self {
-        Leaf(reader.skip())
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        *self = Leaf(reader.skip());
     }
 }
 

@@ -28,13 +28,11 @@ macro_rules! view {
         }
 
         impl<$life> $crate::model::view::Object<$life> for $name<$life> {
-            fn read_members(reader: &mut $crate::model::view::Reader<$life>) -> Self {
-                let mut view = Self::default();
+            fn read_members(&mut self, reader: &mut $crate::model::view::Reader<$life>) {
                 reader.members(|reader, key| match key {
-                    $($key => view.$member = $crate::model::view::Field::read(reader),)*
+                    $($key => $crate::model::view::Field::read(&mut self.$member, reader),)*
                     _ => reader.skip_unknown(key),
                 });
-                view
             }
         }
     };
@@ -44,46 +42,56 @@ pub(crate) use view;
 /// Reads the object that `text` is as a `T`; `None` when it is no object. Also counts the members that no type has.
 pub fn read<'a, T: Object<'a>>(text: &'a str) -> (Option<T>, u32) {
     let mut reader = Reader { text, at: 0, unknown: 0 };
-    let view = Field::read(&mut reader);
+    let mut view = None;
+    Field::read(&mut view, &mut reader);
     (view, reader.unknown)
 }
 
-/// A type that an object can be read as.
-pub trait Object<'a>: Sized {
-    /// Reads the members of the object at which the reader stands.
-    fn read_members(reader: &mut Reader<'a>) -> Self;
+/// A type that an object can be read as. It is filled where it stands: a media line is two kilobytes, and moving each from
+/// hand to hand took as long as reading it.
+pub trait Object<'a>: Default {
+    /// Reads the members of the object at which the reader stands into an empty one.
+    fn read_members(&mut self, reader: &mut Reader<'a>);
 }
 
 /// A type that any value can be read as: what does not fit is the type's idea of nothing.
 pub trait Field<'a> {
-    /// Reads exactly one value.
-    fn read(reader: &mut Reader<'a>) -> Self;
+    /// Reads exactly one value, in the place of what was there.
+    fn read(&mut self, reader: &mut Reader<'a>);
 }
 
 impl<'a, T: Object<'a>> Field<'a> for Option<T> {
-    fn read(reader: &mut Reader<'a>) -> Self {
+    fn read(&mut self, reader: &mut Reader<'a>) {
         if reader.peek() == Some(b'{') {
-            return Some(T::read_members(reader));
+            self.insert(T::default()).read_members(reader);
+        } else {
+            *self = None;
+            reader.skip();
         }
-        reader.skip();
-        None
     }
 }
 
 /// The objects of an array; elements that are none are left out.
 impl<'a, T: Object<'a>> Field<'a> for Vec<T> {
-    fn read(reader: &mut Reader<'a>) -> Self {
-        let mut found = Vec::new();
-        reader.elements(|reader| found.extend(Option::<T>::read(reader)));
-        found
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        self.clear();
+        reader.elements(|reader| {
+            if reader.peek() == Some(b'{') {
+                self.push(T::default());
+                if let Some(element) = self.last_mut() {
+                    element.read_members(reader);
+                }
+            } else {
+                reader.skip();
+            }
+        });
     }
 }
 
 impl<'a> Field<'a> for Vec<Leaf<'a>> {
-    fn read(reader: &mut Reader<'a>) -> Self {
-        let mut found = Vec::new();
-        reader.elements(|reader| found.push(Leaf::read(reader)));
-        found
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        self.clear();
+        reader.elements(|reader| self.push(reader.leaf()));
     }
 }
 
@@ -162,6 +170,13 @@ impl<'a> Reader<'a> {
             _ => start + bytes[start..].iter().take_while(|byte| !ends_scalar(**byte)).count(),
         };
         self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Reads a single value.
+    pub fn leaf(&mut self) -> Leaf<'a> {
+        let mut leaf = Leaf::default();
+        leaf.read(self);
+        leaf
     }
 
     /// Steps over the value of a member that the type does not have, and counts it. Annotations (`@odata.type`,

@@ -42,7 +42,8 @@ impl Texts<'_> {
 }
 
 impl<'a> Field<'a> for Texts<'a> {
-    fn read(reader: &mut Reader<'a>) -> Self {
-        Self { is_present: true, items: Field::read(reader) }
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        self.is_present = true;
+        self.items.read(reader);
     }
 }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::model::{
     kind::{Kind, Roles},
     rows::SearchField,
-    view::{Field, Object, Reader, leaf::Leaf},
+    view::{Object, Reader, leaf::Leaf},
 };
 
 /// What a log's rows hold, and what of it means what.
@@ -135,13 +135,8 @@ impl<'a> Row<'a> {
 }
 
 impl<'a> Object<'a> for Row<'a> {
-    fn read_members(reader: &mut Reader<'a>) -> Self {
-        let mut members = Vec::new();
-        reader.members(|reader, key| {
-            let key = key.to_owned();
-            members.push((key, Leaf::read(reader)));
-        });
-        Self { members }
+    fn read_members(&mut self, reader: &mut Reader<'a>) {
+        reader.members(|reader, key| self.members.push((key.to_owned(), reader.leaf())));
     }
 }
 
