@@ -19,6 +19,7 @@ mod init;
 mod key;
 mod ledger_key;
 mod outlook;
+mod package;
 mod paper;
 mod query;
 mod reindex;
@@ -32,6 +33,7 @@ mod sql;
 mod statements;
 mod status;
 mod sync;
+mod user;
 mod verify;
 mod watch;
 

@@ -8,6 +8,7 @@ mod coverage;
 pub mod finding;
 pub mod index;
 pub mod ledger;
+mod package;
 mod people;
 pub mod rows;
 mod sealed;
@@ -21,6 +22,7 @@ use self::tree::Tree;
 
 pub use self::{
     finding::{Finding, Note, What},
+    package::package,
     source::{Compared, against_source},
     tree::Kept,
 };

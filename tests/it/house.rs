@@ -10,7 +10,7 @@ use std::{
 use crate::support::files_under;
 
 /// Each room of `src/` and those it may use.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("proof", &[]),
     ("httpd", &[]),
@@ -23,12 +23,15 @@ const ROOMS: [(&str, &[&str]); 17] = [
     // What the index has not read yet, a query reads from the ledger as a follower would.
     ("query", &["archive", "follow", "model", "search"]),
     ("tables", &["model"]),
+    // Whoever checks a package has no archive.
+    ("package", &["model", "proof"]),
     ("sync", &["archive", "follow", "graph", "model"]),
     ("seal", &["archive", "model"]),
     ("reindex", &["archive", "follow", "model", "search"]),
-    ("export", &["archive", "model", "query", "tables"]),
-    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say.
-    ("verify", &["archive", "follow", "graph", "model", "proof", "search"]),
+    ("export", &["archive", "model", "package", "proof", "query", "tables"]),
+    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say. The tables of a
+    // package are made again to be compared.
+    ("verify", &["archive", "follow", "graph", "model", "package", "proof", "search", "tables"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),
