@@ -33,6 +33,7 @@ use callvault::{
         raw,
         time::Timestamp,
     },
+    proof::note::PrivateKey,
 };
 use uuid::Uuid;
 
@@ -64,6 +65,7 @@ fn store(corpus: &[Document], path: &Path, threads: usize, batch: usize) -> Resu
     let folder = Folder::new(path);
     let began = Meter::start()?;
     let mut writer = ArchiveWriter::open_or_create(&folder, Timestamp::now())?;
+    writer.sign_with(Some(&PrivateKey::generate("bench")?), Timestamp::now())?.trouble()?;
     let dictionary = writer.dictionary()?;
     let mut follower = Follower::start(&folder);
     let (ready, inbox) = mpsc::sync_channel(WAITING_MAX);

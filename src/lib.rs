@@ -4,7 +4,7 @@
 //!
 //! - doors: [`cli`]
 //! - verbs: [`sync`], [`seal`], [`reindex`], [`export`], [`verify`], [`status`], [`doctor`]
-//! - joins: [`query`], [`follow`], [`tables`]
+//! - joins: [`query`], [`follow`], [`tables`], [`package`]
 //! - keepers: [`archive`] (SQL, zstd), [`search`] (tantivy), [`graph`] (HTTP out), [`httpd`] (HTTP in)
 //! - ground: [`model`], [`proof`]
 //! - beside: [`simulate`], a stand-in for Graph that shares nothing with the client
@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod graph;
 pub mod httpd;
 pub mod model;
+pub mod package;
 pub mod proof;
 pub mod query;
 pub mod reindex;

@@ -38,6 +38,7 @@ use callvault::{
         relisting::Policy,
         time::{Age, Timestamp},
     },
+    proof::note::PrivateKey,
     seal,
     simulate::{Bodies, Settings, Simulator, World},
 };
@@ -46,6 +47,8 @@ use crate::look::{Look, Took, cpu_s, thread_cpu_s};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Who signs the ledger: a key from the documentation of Go's package note.
+const LEDGER_KEY: &str = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
 /// Versions a transaction.
 const BATCH: usize = 256;
 /// Calls that a thread makes and prepares at a time.
@@ -112,6 +115,7 @@ fn grow(world: &World, path: &Path, numbers: std::ops::Range<u64>) -> Result<Too
     let folder = Folder::new(path);
     let (began, cpu_before) = (Instant::now(), cpu_s()?);
     let mut writer = ArchiveWriter::open_or_create(&folder, Timestamp::now())?;
+    writer.sign_with(Some(&PrivateKey::parse(LEDGER_KEY)?), Timestamp::now())?.trouble()?;
     let mut follower = Follower::start(&folder);
     let dictionary = writer.dictionary()?;
     let next = AtomicU64::new(numbers.start);
@@ -181,6 +185,7 @@ fn seal(world: &World, path: &Path, calls: u64) -> Result<f64> {
     let folder = Folder::new(path);
     let now = world.bodies(calls - 1).map_or(Timestamp(0), |bodies| bodies.start);
     let mut writer = ArchiveWriter::open(&folder, now)?;
+    writer.sign_with(Some(&PrivateKey::parse(LEDGER_KEY)?), now)?.trouble()?;
     let due = seal::due(&Archive::open(&folder)?, seal::Ask::default(), now, &Policy::default())?;
     seal::seal(&mut writer, &due, seal::LEVEL, now, &mut |_| ControlFlow::Continue(()))?;
     writer.checkpoint()?;

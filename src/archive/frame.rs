@@ -6,10 +6,7 @@
 //! The ledger's `parts` is over the envelopes with the hash of each body as their last member. Frames leave that member out:
 //! the body is right behind it, and 64 digits that nothing can compress would be a thirtieth of an archive.
 
-use std::borrow::Cow;
-
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
 use zstd::{
     bulk::{Compressor, Decompressor},
     zstd_safe::{CParameter, Strategy},
@@ -18,9 +15,9 @@ use zstd::{
 use crate::{
     archive::error::{Error, Result},
     model::{
-        document::{Part, What},
+        document::Part,
+        envelope::{self, Piece},
         id::Sha256,
-        time::{Span, Timestamp},
     },
 };
 
@@ -39,69 +36,6 @@ const PARAMETERS: [CParameter; 6] = [
 const FRAME_BYTES_MAX: usize = 1 << 30;
 /// A reader keeps no more room than this from one frame to the next, unless the next needs it.
 const CONTENT_BYTES_KEPT: usize = 1 << 20;
-
-#[derive(Serialize, Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    what: Cow<'a, str>,
-    #[serde(borrow)]
-    url: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    request_id: Option<Cow<'a, str>>,
-    /// Begin and end, with a slash between (ISO 8601).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    received: Cow<'a, str>,
-    bytes: usize,
-    /// Of the body; in frames only where an early program wrote it.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<Cow<'a, str>>,
-}
-
-impl<'a> Envelope<'a> {
-    /// Without the hash, as it stands in a frame.
-    fn of(part: &'a Part) -> Self {
-        Self {
-            what: part.what.name().into(),
-            url: part.url.as_str().into(),
-            request_id: part.request_id.as_deref().map(Cow::from),
-            asked: part.asked.map(|span| span.to_string().into()),
-            received: part.received.to_string().into(),
-            bytes: part.body.len(),
-            sha256: None,
-        }
-    }
-
-    fn line(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn what(&self) -> std::result::Result<What, String> {
-        What::from_name(&self.what).ok_or_else(|| format!("there is an unknown '{}' in it", self.what))
-    }
-
-    fn into_owned(self) -> Envelope<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Envelope {
-            what: owned(self.what),
-            url: owned(self.url),
-            request_id: self.request_id.map(owned),
-            asked: self.asked.map(owned),
-            received: owned(self.received),
-            bytes: self.bytes,
-            sha256: self.sha256.map(owned),
-        }
-    }
-}
-
-/// Takes a line, with its line feed, into the hash over envelopes: with the hash of its body, which the frame leaves out.
-fn add_envelope(envelopes: &mut digest::Context, line: &[u8], body: &Sha256) {
-    let open = line.strip_suffix(b"}\n").unwrap_or(line);
-    for piece in [open, b",\"sha256\":\"", body.to_string().as_bytes(), b"\"}\n"] {
-        envelopes.update(piece);
-    }
-}
 
 /// A zstd dictionary, ready for use in both directions.
 #[derive(Clone, Debug)]
@@ -161,8 +95,8 @@ impl FrameWriter {
         self.content.clear();
         let mut envelopes = digest::Context::new(&digest::SHA256);
         for part in parts {
-            let line = Envelope::of(part).line() + "\n";
-            add_envelope(&mut envelopes, line.as_bytes(), &part.sha256);
+            let line = envelope::line_without_hash(part) + "\n";
+            envelope::add_envelope(&mut envelopes, line.as_bytes(), &part.sha256);
             for piece in [line.as_bytes(), &part.body, b"\n"] {
                 self.content.extend_from_slice(piece);
             }
@@ -171,7 +105,7 @@ impl FrameWriter {
             bytes: compress(&mut self.compressor, &self.content, &mut self.room)?.into(),
             dictionary_id: self.dictionary_id,
             raw_bytes: parts.iter().map(|part| part.body.len()).sum(),
-            parts_sha256: finish(envelopes),
+            parts_sha256: Sha256::finish(envelopes),
         })
     }
 
@@ -195,15 +129,6 @@ pub struct FrameReader {
     content: Vec<u8>,
 }
 
-/// A part where it lies in its frame's content. Its body is not hashed yet.
-pub(crate) struct Piece<'a> {
-    /// With its line feed.
-    line: Cow<'a, [u8]>,
-    envelope: Envelope<'a>,
-    pub(crate) what: What,
-    pub(crate) body: Cow<'a, [u8]>,
-}
-
 impl FrameReader {
     pub fn new(dictionary: Option<&Dictionary>) -> Result<Self> {
         let decompressor = match dictionary {
@@ -219,12 +144,12 @@ impl FrameReader {
     /// # Errors
     /// A fragment that says what is wrong with the frame.
     pub fn read(&mut self, frame: &[u8]) -> std::result::Result<(Vec<Part>, Sha256), String> {
-        whole(self.pieces(frame)?)
+        envelope::whole(self.pieces(frame)?)
     }
 
     /// Decompresses a frame, whose own checksum must hold, and takes it apart.
     pub(crate) fn pieces(&mut self, frame: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
-        split(self.content(frame)?)
+        envelope::split(self.content(frame)?)
     }
 
     /// What a frame holds, envelopes and all, compared with zstd's own checksum alone.
@@ -242,106 +167,15 @@ impl FrameReader {
     }
 }
 
-/// Hashes each body; gives the parts and the hash over their envelopes.
-pub(crate) fn whole(pieces: Vec<Piece<'_>>) -> std::result::Result<(Vec<Part>, Sha256), String> {
-    let mut envelopes = digest::Context::new(&digest::SHA256);
-    let hash = |piece: Piece<'_>| {
-        let sha256 = piece.hash(&mut envelopes)?;
-        piece.into_part(sha256)
-    };
-    let parts = pieces.into_iter().map(hash).collect::<std::result::Result<_, _>>()?;
-    Ok((parts, finish(envelopes)))
-}
-
-/// Hashes each body; gives the hash over the envelopes.
-pub(crate) fn check(pieces: &[Piece<'_>]) -> std::result::Result<Sha256, String> {
-    let mut envelopes = digest::Context::new(&digest::SHA256);
-    for piece in pieces {
-        piece.hash(&mut envelopes)?;
-    }
-    Ok(finish(envelopes))
-}
-
-impl Piece<'_> {
-    /// The span that a row of a log was asked for with.
-    pub(crate) fn asked(&self) -> std::result::Result<Option<Span>, String> {
-        let asked = self.envelope.asked.as_deref();
-        asked.map(|asked| span(asked).ok_or("an envelope in its frame asks for no span of time".into())).transpose()
-    }
-
-    /// The hash of the body, and the envelope with it into the hash over envelopes. Frames of early programs say which it has to be.
-    fn hash(&self, envelopes: &mut digest::Context) -> std::result::Result<Sha256, String> {
-        let sha256 = Sha256::of(&self.body);
-        match &self.envelope.sha256 {
-            None => add_envelope(envelopes, &self.line, &sha256),
-            Some(said) if sha256.to_string() == *said => envelopes.update(&self.line),
-            Some(_) => return Err(format!("the body of {} does not match its SHA-256", self.envelope.url)),
-        }
-        Ok(sha256)
-    }
-
-    fn into_part(self, sha256: Sha256) -> std::result::Result<Part, String> {
-        let (asked, envelope) = (self.asked()?, self.envelope);
-        Ok(Part {
-            what: self.what,
-            url: envelope.url.into_owned(),
-            request_id: envelope.request_id.map(Cow::into_owned),
-            asked,
-            received: Timestamp::parse(&envelope.received).ok_or("an envelope in its frame has no time")?,
-            body: self.body.into_owned(),
-            sha256,
-        })
-    }
-}
-
-/// The envelope of a part with the hash of its body: one line of JSON, without its line feed.
-pub(super) fn envelope_line(part: &Part) -> String {
-    Envelope { sha256: Some(part.sha256.to_string().into()), ..Envelope::of(part) }.line()
-}
-
-/// A part whose envelope, one line of JSON with its line feed, stood apart from its body.
-pub(super) fn piece(line: Vec<u8>, body: Cow<'_, [u8]>) -> std::result::Result<Piece<'_>, String> {
-    let envelope = envelope(&line)?.into_owned();
-    if envelope.bytes != body.len() {
-        return Err(format!("the body of {} has another length than its envelope says", envelope.url));
-    }
-    Ok(Piece { line: line.into(), what: envelope.what()?, envelope, body })
-}
-
-fn envelope(line: &[u8]) -> std::result::Result<Envelope<'_>, String> {
-    serde_json::from_slice(line).map_err(|error| format!("an envelope is unreadable: {error}"))
-}
-
-fn split(mut content: &[u8]) -> std::result::Result<Vec<Piece<'_>>, String> {
-    let mut pieces = Vec::new();
-    while !content.is_empty() {
-        let line_end = memchr::memchr(b'\n', content).ok_or("its frame ends within an envelope")?;
-        let (line, rest) = content.split_at(line_end + 1);
-        let envelope = envelope(line)?;
-        if rest.len() <= envelope.bytes || rest[envelope.bytes] != b'\n' {
-            return Err("its frame ends within a body".into());
-        }
-        let (body, rest) = rest.split_at(envelope.bytes);
-        pieces.push(Piece { line: line.into(), what: envelope.what()?, envelope, body: body.into() });
-        content = &rest[1..];
-    }
-    Ok(pieces)
-}
-
-fn span(text: &str) -> Option<Span> {
-    let (from, to) = text.split_once('/')?;
-    Some(Span::new(Timestamp::parse(from)?, Timestamp::parse(to)?))
-}
-
-pub(super) fn finish(context: digest::Context) -> Sha256 {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    Sha256(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{
+        document::What,
+        id::{RecordKey, Seq, Version},
+        line,
+        time::{Span, Timestamp},
+    };
 
     fn parts() -> Vec<Part> {
         let part = |what, body: &str| {
@@ -367,12 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn lines_have_the_hash_over_the_envelopes_that_the_frame_has() {
+        let frame = FrameWriter::new(None).unwrap().write(&parts()).unwrap();
+        let mut lines = Vec::new();
+        line::write(&mut lines, Seq(1), &RecordKey::call("c"), Version(1), &parts());
+        assert_eq!(line::read(&lines).unwrap().parts_sha256, frame.parts_sha256);
+    }
+
+    #[test]
     fn frames_of_earlier_programs_have_each_hash_twice_and_are_read() {
         let mut frames = FrameWriter::new(None).unwrap();
         let frame = frames.write(&parts()).unwrap();
         let mut content = Vec::new();
         for part in parts() {
-            let line = Envelope::of(&part).line();
+            let line = envelope::line_without_hash(&part);
             content.extend_from_slice(line.strip_suffix('}').unwrap().as_bytes());
             content.extend_from_slice(format!(",\"sha256\":\"{}\"}}\n", part.sha256).as_bytes());
             content.extend_from_slice(&part.body);

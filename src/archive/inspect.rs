@@ -147,6 +147,14 @@ impl Archive {
         Ok(())
     }
 
+    /// What the database defines in another way than this program does; nothing where another version made it.
+    pub fn schema_faults(&self) -> Result<Vec<String>> {
+        if !schema::is_current(&self.connection)? || !self.rows_are_current()? {
+            return Ok(Vec::new());
+        }
+        schema::faults(&self.connection)
+    }
+
     /// Listings that say what cannot be: coverage is computed from them.
     pub fn listing_faults(&self) -> Result<Vec<String>> {
         let mut statement =

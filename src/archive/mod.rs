@@ -11,6 +11,7 @@ mod connection;
 pub mod coverage;
 pub mod delta;
 pub mod error;
+pub mod evidence;
 pub mod folder;
 pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -54,6 +55,7 @@ use crate::{
         checkpoints::LedgerKey,
         coverage::{Coverage, Facts},
         delta::Delta,
+        evidence::{Evidence, Prover, Vouched},
         frame::Dictionary,
         group::Groups,
         ledger::Entry,
@@ -135,11 +137,15 @@ impl Archive {
         Err(Error::OtherRows(self.folder.path().to_path_buf()))
     }
 
-    /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile.
+    /// Makes everything read until the end of `work` come from one moment, whatever a writer does meanwhile; within such work, from
+    /// the moment of the outermost.
     pub fn at_one_moment<T, E: From<Error>>(
         &self,
         work: impl FnOnce() -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
+        if !self.connection.is_autocommit() {
+            return work();
+        }
         let transaction = self.connection.unchecked_transaction().map_err(Error::from)?;
         let outcome = work();
         transaction.finish().map_err(Error::from)?;
@@ -159,6 +165,27 @@ impl Archive {
     /// Ledger entries after `after`, in their order, at most `limit`: number and line.
     pub fn entries_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>> {
         ledger::entries_between(&self.connection, after, Seq(i64::MAX), limit)
+    }
+
+    /// The newest checkpoint; `None` where none was ever signed.
+    pub fn evidence(&self) -> Result<Option<Evidence>> {
+        evidence::evidence(&self.connection)
+    }
+
+    /// Proves entries to be among the first `size`, of which there must be as many.
+    #[must_use]
+    pub fn prover(&self, size: u64) -> Prover<'_> {
+        Prover::new(&self.connection, size)
+    }
+
+    /// What could be vouched for by the last of the first `size` entries that says it; `None` where no run has said it yet.
+    pub fn vouched(&self, size: u64) -> Result<Option<Vouched>> {
+        evidence::vouched(&self.connection, size)
+    }
+
+    /// When the last of the first `size` entries was made that says it.
+    pub fn time_of(&self, size: u64) -> Result<Timestamp> {
+        evidence::time_of(&self.connection, size)
     }
 
     /// Ledger numbers of versions after `after`, in their order, at most `limit`.
@@ -250,6 +277,11 @@ impl Archive {
         record_id.map_or(Ok(Vec::new()), |record_id| {
             people::history(&self.connection, &mut self.version_reader(), record_id)
         })
+    }
+
+    /// The records of the directory that are somebody's whom `asked` may mean: an id, UPN, mail address, name or number.
+    pub fn people_named(&self, asked: &str) -> Result<Vec<RecordKey>> {
+        who::people_named(&self.connection, asked)
     }
 
     /// Makes a filter ready, for any number of questions.

@@ -436,25 +436,29 @@ fn forget_record(transaction: &Transaction<'_>, record_id: RecordId) -> Result<(
     Ok(())
 }
 
-/// Takes away what rows shared and nothing refers to any more.
+/// What rows share, in an order in which each is let go before what it refers to itself.
+const SHARED: [(&str, &str); 4] =
+    [("endpoint", "endpoint_id"), ("user_agent", "user_agent_id"), ("identity", "identity_id"), ("text", "text_id")];
+
+/// Takes away what rows shared and nothing refers to any more. Who refers to what, the schema says.
 fn forget_shared(transaction: &Transaction<'_>) -> Result<()> {
-    transaction.execute_batch(
-        "DELETE FROM endpoint WHERE endpoint_id NOT IN (
-             SELECT caller_id FROM session WHERE caller_id IS NOT NULL UNION SELECT callee_id FROM session WHERE callee_id IS NOT NULL
-             UNION SELECT caller_id FROM segment WHERE caller_id IS NOT NULL UNION SELECT callee_id FROM segment WHERE callee_id IS NOT NULL);
-         DELETE FROM identity WHERE identity_id NOT IN (
-             SELECT identity_id FROM party UNION SELECT organizer_id FROM hit WHERE organizer_id IS NOT NULL
-             UNION SELECT identity_id FROM endpoint WHERE identity_id IS NOT NULL);
-         DELETE FROM identity_word WHERE identity_id NOT IN (SELECT identity_id FROM identity);
-         DELETE FROM user_agent WHERE user_agent_id NOT IN (SELECT user_agent_id FROM endpoint WHERE user_agent_id IS NOT NULL);
-         DELETE FROM text WHERE text_id NOT IN (
-             SELECT type_id FROM hit WHERE type_id IS NOT NULL UNION SELECT modalities_id FROM hit WHERE modalities_id IS NOT NULL
-             UNION SELECT modalities_id FROM session WHERE modalities_id IS NOT NULL
-             UNION SELECT failure_stage_id FROM session WHERE failure_stage_id IS NOT NULL
-             UNION SELECT failure_reason_id FROM session WHERE failure_reason_id IS NOT NULL
-             UNION SELECT failure_stage_id FROM segment WHERE failure_stage_id IS NOT NULL
-             UNION SELECT failure_reason_id FROM segment WHERE failure_reason_id IS NOT NULL);",
-    )?;
+    for (table, key) in SHARED {
+        let mut statement = transaction.prepare(
+            "SELECT child.name, reference.\"from\" FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
+             WHERE child.type = 'table' AND reference.\"table\" = ?1 AND reference.on_delete <> 'CASCADE'",
+        )?;
+        let references = statement.query_map([table], |row| {
+            let (child, column): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(format!("SELECT \"{column}\" FROM \"{child}\" WHERE \"{column}\" IS NOT NULL"))
+        })?;
+        let references = references.collect::<rusqlite::Result<Vec<String>>>()?.join(" UNION ");
+        if references.is_empty() {
+            continue;
+        }
+        transaction.execute_batch(&format!("DELETE FROM {table} WHERE {key} NOT IN ({references})"))?;
+    }
+    transaction
+        .execute_batch("DELETE FROM identity_word WHERE identity_id NOT IN (SELECT identity_id FROM identity)")?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Brings a database to this program's schema: kept tables step by step, derived tables whole.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::{
@@ -95,6 +97,38 @@ pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
     }
     connection.execute("UPDATE record SET derived = NULL WHERE derived IS NOT NULL", [])?;
     set(connection, "derive_version", DERIVE_VERSION)
+}
+
+/// Tables, indexes, views and triggers that are not as this program makes them, or not there. What somebody added for themselves is none of
+/// them, but a trigger: it would act on what is written.
+pub(crate) fn faults(connection: &Connection) -> Result<Vec<String>> {
+    let mut made = Connection::open_in_memory()?;
+    migrate(&mut made, Timestamp(0))?;
+    let (expected, mut found) = (objects(&made)?, objects(connection)?);
+    let mut faults = Vec::new();
+    for (name, (kind, sql)) in expected {
+        match found.remove(&name) {
+            Some((its_kind, its_sql)) if (&its_kind, &its_sql) == (&kind, &sql) => {}
+            Some(_) => faults.push(format!("the {kind} {name} is defined in another way than this program defines it")),
+            None => faults.push(format!("the {kind} {name} is missing")),
+        }
+    }
+    let triggers = found.into_iter().filter(|(_, (kind, _))| kind == "trigger");
+    faults.extend(triggers.map(|(name, _)| format!("the trigger {name} is none of this program's")));
+    Ok(faults)
+}
+
+/// What a schema defines, by name: its kind and its text.
+fn objects(connection: &Connection) -> Result<BTreeMap<String, (String, Option<String>)>> {
+    let sql = "SELECT name, type, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let mut statement = connection.prepare(sql)?;
+    let objects = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    Ok(objects.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether all steps of this program were done.
+pub(crate) fn is_current(connection: &Connection) -> Result<bool> {
+    Ok(usize::try_from(format(connection)?).is_ok_and(|done| done == STEPS.len()))
 }
 
 /// A fact about the archive; `None` when it was never set.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     archive::{bucket::Tally, error::Result, guid, rows::kind_code, schema},
     model::{
-        id::Version,
+        id::{Seq, Version},
         source::Source,
         time::{Span, Timestamp},
     },
@@ -27,6 +27,9 @@ pub struct LostRecord {
     pub start: Timestamp,
     /// When it was found to be gone.
     pub lost: Timestamp,
+    /// The ledger's entry about it.
+    #[serde(skip)]
+    pub seq: Seq,
 }
 
 /// Counts the records of each bucket that begins in `within`.
@@ -75,14 +78,16 @@ pub(crate) fn note_change(connection: &Connection, source: Source, start: Timest
 
 /// The records of a source that are lost one by one, by start.
 pub(crate) fn lost(connection: &Connection, source: Source) -> Result<Vec<LostRecord>> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, version, start_ns, lost_ns FROM lost WHERE kind = ?1 ORDER BY start_ns, seq")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, version, start_ns, lost_ns, seq FROM lost WHERE kind = ?1 ORDER BY start_ns, seq",
+    )?;
     let rows = statement.query_map([kind_code(source.kind())], |row| {
         Ok(LostRecord {
             id: guid::from_sql(row.get_ref(0)?).unwrap_or_default(),
             version: Version(row.get(1)?),
             start: Timestamp(row.get(2)?),
             lost: Timestamp(row.get(3)?),
+            seq: Seq(row.get(4)?),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

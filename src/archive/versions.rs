@@ -8,7 +8,7 @@ use crate::{
     archive::{
         error::{Error, Result},
         folder::Folder,
-        frame::{self, Dictionary, FrameReader, Piece},
+        frame::{Dictionary, FrameReader},
         guid,
         ledger::Told,
         rows::{kind_code, kind_of},
@@ -20,6 +20,7 @@ use crate::{
     },
     model::{
         document::{Document, Part, likely},
+        envelope::{self, Piece},
         id::{RecordKey, Seq, Sha256, Version},
         time::Span,
     },
@@ -145,7 +146,7 @@ impl<'a> VersionReader<'a> {
     pub(crate) fn bodies(&mut self, seq: Seq) -> Result<Bodies> {
         let row = self.row(seq)?;
         let pieces = self.places.pieces(self.connection, &row)?;
-        let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
+        let (parts, parts_sha256) = envelope::whole(pieces).map_err(|what| row.damaged(what))?;
         Ok(Bodies { info: row.info, parts, parts_sha256 })
     }
 
@@ -209,7 +210,7 @@ impl<'a> VersionReader<'a> {
         let (before, pieces) = (out.len(), self.places.pieces(self.connection, &row)?);
         let parts_sha256 = match care {
             Care::Document => None,
-            Care::Everything => Some(frame::check(&pieces).map_err(|what| row.damaged(what))?),
+            Care::Everything => Some(envelope::check(&pieces).map_err(|what| row.damaged(what))?),
         };
         let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), out);
         if is_likely && row.names(Sha256::of(&out[before..]), parts_sha256)? {
@@ -226,7 +227,7 @@ impl<'a> VersionReader<'a> {
         let pieces = self.places.pieces(self.connection, &row)?;
         self.json.clear();
         let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), &mut self.json);
-        let (parts, parts_sha256) = frame::whole(pieces).map_err(|what| row.damaged(what))?;
+        let (parts, parts_sha256) = envelope::whole(pieces).map_err(|what| row.damaged(what))?;
         let document = Document { key: row.info.key.clone(), version: row.info.version, parts };
         if is_likely && row.names(Sha256::of(&self.json), Some(parts_sha256))? {
             let json = utf8(&row.info, &self.json)?.to_owned();

@@ -20,6 +20,8 @@ use crate::{
     },
     model::{
         hit::{By, Through},
+        id::RecordKey,
+        kind::Kind,
         name,
         phone::PhoneQuery,
         rows::Person,
@@ -51,6 +53,27 @@ type People = BTreeMap<String, (By, Option<Through>)>;
 
 /// Looks up who `asked` names.
 pub(crate) fn who(connection: &Connection, asked: &str) -> Result<Who> {
+    named(connection, asked).map(|(who, _)| who)
+}
+
+/// The records of the directory of all that `asked` may mean, by their ids.
+pub(crate) fn people_named(connection: &Connection, asked: &str) -> Result<Vec<RecordKey>> {
+    let (_, people) = named(connection, asked)?;
+    let mut found = BTreeSet::new();
+    for object_id in people.keys() {
+        let sql = "SELECT record.id FROM person JOIN record USING (record_id) WHERE person.id IN (?1, ?2)";
+        let mut statement = connection.prepare_cached(sql)?;
+        let upper = object_id.to_uppercase();
+        for id in statement.query_map(params![guid::to_sql(object_id), guid::to_sql(&upper)], |row| {
+            Ok(guid::from_sql(row.get_ref(0)?))
+        })? {
+            found.extend(id?);
+        }
+    }
+    Ok(found.into_iter().map(|id| RecordKey { kind: Kind::Person, id }).collect())
+}
+
+fn named(connection: &Connection, asked: &str) -> Result<(Who, People)> {
     let text = asked.trim();
     let number = PhoneQuery::parse(text);
     let mut who = Who { asked: asked.to_owned(), found: BTreeMap::new() };
@@ -66,7 +89,7 @@ pub(crate) fn who(connection: &Connection, asked: &str) -> Result<Who> {
     }
     also_in_records(connection, &who, &mut people)?;
     add_people(connection, &people, &mut who)?;
-    Ok(who)
+    Ok((who, people))
 }
 
 /// Object ids of the people of the directory who are meant, also of those in no record.

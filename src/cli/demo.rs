@@ -164,22 +164,20 @@ impl Demo {
 
         self.logs()?;
 
-        let output = folder.join("export-for-audit.ndjson");
+        let package = folder.join("package-for-audit");
         step(
             "Everything about that person, for an audit",
-            &format!("export --participant '{renamed}' --format ndjson --output {}", output.display()),
+            &format!("export --person '{renamed}' --package {}", package.display()),
         )?;
-        let filter = query_of(None, Some(&renamed), None).filter;
-        export::run(
-            &export::Args {
-                filter,
-                format: export::Format::Ndjson,
-                output: Some(output),
-                rows: export::RowsArg::Records,
-                versions: export::Versions::Latest,
-            },
-            &self.context,
+        let asked =
+            export::Args { person: Some(renamed.clone()), package: Some(package.clone()), ..export::Args::default() };
+        export::run(&asked, &self.context)?;
+        step(
+            "What the auditor does with it, without this archive",
+            &format!("verify --package {}", package.display()),
         )?;
+        let package_is_whole =
+            verify::run(&verify::Args { package: Some(package), ..verify::Args::default() }, &self.context)?;
 
         step("Is what is stored what was archived?", "verify")?;
         let whole = verify::run(&verify::Args::default(), &self.context)?;
@@ -200,7 +198,7 @@ impl Demo {
             )?;
             writeln!(out, "For your own tenant, which it tells you how to set up: callvault init")
         })?;
-        Ok([first, second, whole, state].into_iter().max().unwrap_or(Code::Done))
+        Ok([first, second, package_is_whole, whole, state].into_iter().max().unwrap_or(Code::Done))
     }
 
     fn sync(&mut self, title: &str) -> Result<Code> {

@@ -11,6 +11,7 @@ use crate::{
         Context,
         ask::FilterArgs,
         exit::{Code, Failure, Result},
+        package::{self, Asked, ProfileArg},
         query, usage,
     },
     export::{self, Ask, Error, Report},
@@ -18,17 +19,29 @@ use crate::{
     tables::Rows,
 };
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Format: ndjson carries the archived JSON, a line each; csv, parquet and xlsx are tables with one row a record, and with a
     /// log's own columns where --kind names one log
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub format: Format,
+    #[arg(long, value_enum, value_name = "FORMAT", required_unless_present = "package")]
+    pub format: Option<Format>,
     /// Write to this file instead of stdout; it appears once it is complete
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Make an audit package: a folder with records, bodies as received, tables, report and proofs that verify --package checks
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output", "rows"])]
+    pub package: Option<PathBuf>,
+    /// All records about a person, in any part and of any kind, with the directory's own of them: named like a participant
+    #[arg(long, value_name = "WHO")]
+    pub person: Option<String>,
+    /// How much of the records a package shows
+    #[arg(long, value_enum, default_value_t, value_name = "PROFILE", requires = "package")]
+    pub profile: ProfileArg,
+    /// File with the secret key of a pseudonymised package's tokens
+    #[arg(long, value_name = "FILE", requires = "package")]
+    pub token_key: Option<PathBuf>,
     /// Which versions of each record
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub versions: Versions,
@@ -62,7 +75,9 @@ pub(super) enum Versions {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
-    let format = format(args)?;
+    if args.person.as_ref().is_some_and(|person| person.trim().is_empty()) {
+        return Err(usage("--person is empty: name somebody by id, UPN, display name or phone number"));
+    }
     let rows = match args.rows {
         RowsArg::Records => Rows::Records,
         RowsArg::Sessions => Rows::Sessions,
@@ -74,12 +89,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         Versions::Latest => export::Versions::Latest,
     };
     let mut selection = args.filter.selection(Sort::Newest, None, context.now)?;
+    if let Some(folder) = &args.package {
+        let person = args.person.as_deref();
+        let asked = Asked { folder, person, versions, profile: args.profile, token_key: args.token_key.as_deref() };
+        return package::make(&asked, selection, context);
+    }
+    let format = format(args)?;
     if rows != Rows::Records {
         only_calls(&mut selection.filter.kinds, rows)?;
     }
-    let ask = Ask { selection, format, rows, versions };
+    let ask = Ask { selection, format, rows, versions, person: args.person.clone() };
     let archive = context.archive()?;
     archive.require_rows()?;
+    package::who_is_meant(&archive, args.person.as_deref(), context)?;
     let mut on = |_: &Report| ControlFlow::Continue(());
     let report = match &args.output {
         Some(path) => export::export_to_file(&archive, &ask, path, &mut on)?,
@@ -103,7 +125,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 }
 
 fn format(args: &Args) -> Result<export::Format> {
-    let format = match args.format {
+    let Some(format) = args.format else { return Err(usage("--format: say which")) };
+    let format = match format {
         Format::Ndjson if args.rows != RowsArg::Records => {
             return Err(usage("--rows: ndjson has a record a line; tables are csv, parquet and xlsx"));
         }
@@ -138,6 +161,12 @@ impl From<Error> for Failure {
         match error {
             Error::Query(error) => error.into(),
             Error::Archive(error) => error.into(),
+            Error::Package(error) => error.into(),
+            Error::Unproven { .. } => Failure::new(Code::Incomplete, error.to_string())
+                .hint("the next sync signs one; try again when none is at work"),
+            Error::NotSearched(_) => {
+                Failure::new(Code::Incomplete, error.to_string()).hint("let the index catch up with: callvault reindex")
+            }
             other => Failure::new(Code::Unexpected, other.to_string())
                 .hint("nothing was left behind; mend the cause and export again"),
         }

@@ -22,6 +22,7 @@ mod journal;
 mod key;
 mod ledger_key;
 mod outlook;
+mod package;
 mod paper;
 mod query;
 mod reindex;
@@ -36,6 +37,7 @@ mod sql;
 mod statements;
 mod status;
 mod sync;
+mod user;
 mod verify;
 mod watch;
 
@@ -292,6 +294,8 @@ fn accessed(command: &Command) -> Option<&'static str> {
         Command::Show(_) => Some("show"),
         Command::Sql(_) => Some("sql"),
         Command::Export(_) => Some("export"),
+        // A package and a sealed folder are checked without an archive.
+        Command::Verify(args) if args.package.is_some() || args.sealed.is_some() => None,
         Command::Verify(_) => Some("verify"),
         Command::Journal(_) => Some("journal"),
         Command::Hold(args) => Some(args.name()),

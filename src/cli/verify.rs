@@ -21,7 +21,7 @@ use crate::{
     cli::{
         Context, checkpoint,
         exit::{Code, Failure, Result},
-        ledger_key,
+        ledger_key, package,
         render::plain,
         to_stdout, usage,
     },
@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
     #[arg(long, value_name = "DIR", conflicts_with = "quick")]
     pub sealed: Option<PathBuf>,
+    /// Check an audit package that export --package made, without an archive
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed", "subset", "against"])]
+    pub package: Option<PathBuf>,
     /// Check structure, ledger and the newest versions only
     #[arg(long)]
     pub quick: bool,
@@ -45,7 +48,7 @@ pub(super) struct Args {
     /// A checkpoint that was kept elsewhere: nothing that it covers may have changed or gone
     #[arg(long, value_name = "FILE", conflicts_with = "sealed")]
     pub against: Vec<PathBuf>,
-    /// The public key of who signs the ledger, as `callvault key` shows it [default: that of the key in the config]
+    /// The public key of who signs the ledger, as `callvault key` shows it [default: that of the key in the config; of a package, its own]
     #[arg(long, value_name = "FILE", conflicts_with = "sealed")]
     pub key: Option<PathBuf>,
     /// List Graph again and look for all that it still has
@@ -59,6 +62,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     if let Some(folder) = &args.sealed {
         return sealed(folder, args.format);
+    }
+    if let Some(folder) = &args.package {
+        return package::check(folder, named_key(args)?.as_ref(), args.format);
     }
     let archive = context.archive()?;
     let shown = !context.quiet && std::io::stderr().is_terminal();
@@ -106,14 +112,19 @@ fn against(args: &Args, context: &Context) -> Result<Vec<Kept>> {
 
 /// Who is to have signed, by somebody else's word than the archive's.
 fn key(args: &Args, context: &Context) -> Result<Option<PublicKey>> {
-    if let Some(path) = &args.key {
-        let trouble = |what: String| usage(format!("--key {}: {what}", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
-        return PublicKey::parse(&text).map(Some).map_err(|error| trouble(error.to_string()));
+    if let Some(key) = named_key(args)? {
+        return Ok(Some(key));
     }
     // Whoever may not read it checks by what the archive says of itself.
     let path = context.config.ledger_key();
     Ok(path.and_then(|path| ledger_key::read(&path).ok().flatten()).map(|key| key.public()))
+}
+
+fn named_key(args: &Args) -> Result<Option<PublicKey>> {
+    let Some(path) = &args.key else { return Ok(None) };
+    let trouble = |what: String| usage(format!("--key {}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+    PublicKey::parse(&text).map(Some).map_err(|error| trouble(error.to_string()))
 }
 
 #[derive(Serialize)]

@@ -15,7 +15,10 @@ const ROOM_BYTES_KEPT: usize = 1 << 20;
 
 /// Whether lines are all that is asked for. A text is looked for by way of the rows.
 pub(super) fn suffice(ask: &Ask) -> bool {
-    ask.format == Format::Ndjson && ask.versions == Versions::Latest && ask.selection.text.is_none()
+    ask.format == Format::Ndjson
+        && ask.versions == Versions::Latest
+        && ask.selection.text.is_none()
+        && ask.person.is_none()
 }
 
 pub(super) fn export(

@@ -5,6 +5,7 @@
 
 mod file;
 mod lines;
+mod package;
 
 use std::{
     cell::Cell,
@@ -13,22 +14,20 @@ use std::{
     path::PathBuf,
 };
 
-pub use self::file::export_to_file;
+pub use self::{
+    file::export_to_file,
+    package::{PackageAsk, export_package},
+};
 #[cfg(feature = "parquet")]
 use crate::tables::parquet::Parquet;
 use crate::{
-    archive::{
-        self, Archive,
-        versions::{VersionInfo, VersionReader},
-    },
+    archive::{self, Archive, versions::VersionReader},
     model::{
         derive,
         filter::Selection,
-        hit::{Hit, Person},
-        id::{RecordId, RecordKey, Seq},
-        kind::{Kind, Roles},
-        rows::{Derived, Identity},
-        time::Age,
+        hit::Hit,
+        id::{RecordKey, Seq},
+        rows::Derived,
         view::log::{Log, log},
     },
     query::{self, Reach},
@@ -47,8 +46,24 @@ pub enum Error {
     Write(io::Error),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Package(#[from] crate::package::Error),
+    /// Something that is selected is not under the newest checkpoint, which covers so many entries; 0: there is none.
+    #[error("{}", unproven(*size))]
+    Unproven { size: u64 },
+    #[error("not all records could be searched, and a package must say all that there is")]
+    NotSearched(Reach),
     #[error("stopped before the end")]
     Stopped,
+}
+
+fn unproven(size: u64) -> String {
+    match size {
+        0 => "the ledger has no signed checkpoint, and a package proves that its records are under one".to_owned(),
+        size => {
+            format!("the newest checkpoint covers {size} ledger entries, and records that are asked for came after")
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -98,6 +113,8 @@ pub struct Ask {
     /// What the lines of a table are; NDJSON has a version a line.
     pub rows: Rows,
     pub versions: Versions,
+    /// All that is about this person, the directory's records of them too: all versions of these, for each says what changed.
+    pub person: Option<String>,
 }
 
 /// What was written, at the end or so far.
@@ -125,6 +142,7 @@ pub fn export(
     if lines::suffice(ask) {
         return lines::export(archive, ask, to, on);
     }
+    let selection = &of_person(&ask.selection, ask.person.as_deref());
     let bytes = Cell::new(0);
     let mut counted = BufWriter::with_capacity(BUFFER_BYTES, Counted { out: to, bytes: &bytes });
     let mut report = Report::default();
@@ -144,18 +162,21 @@ pub fn export(
         )
     };
     let reach = if parts_suffice(ask) {
-        query::Reader::new(archive).for_each_seq(&ask.selection, &mut |seq| {
+        query::Reader::new(archive).for_each_seq(selection, &mut |seq| {
             let outcome = writing.parts(seq, &mut report);
             told(outcome, &mut report)
         })?
     } else {
-        query::Reader::new(archive).for_each(&ask.selection, &mut |hit| {
+        query::Reader::new(archive).for_each(selection, &mut |hit| {
             let outcome = writing.record(&hit, &mut report);
             told(outcome, &mut report)
         })?
     };
     if let Some(error) = failure {
         return Err(error);
+    }
+    for key in directory(archive, ask)? {
+        writing.person(&key, &mut report)?;
     }
     writing.sink.finish().map_err(Error::Write)?;
     Ok(Report { bytes: bytes.get(), reach, ..report })
@@ -179,6 +200,23 @@ fn parts_suffice(ask: &Ask) -> bool {
     ask.rows != Rows::Records && ask.versions == Versions::Latest && ask.selection.text.is_none()
 }
 
+/// The directory's records of the person asked for: where all kinds are meant, for nobody asks for them by a kind of their own.
+fn directory(archive: &Archive, ask: &Ask) -> Result<Vec<RecordKey>> {
+    match &ask.person {
+        Some(person) if ask.rows == Rows::Records && ask.selection.filter.kinds.is_empty() => {
+            Ok(archive.people_named(person)?)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The selection narrowed to what has to do with somebody.
+fn of_person(selection: &Selection, person: Option<&str>) -> Selection {
+    let mut selection = selection.clone();
+    selection.filter.participants.extend(person.map(str::to_owned));
+    selection
+}
+
 /// The log whose rows alone are selected.
 fn only_log(selection: &Selection) -> Option<&'static Log> {
     let (first, others) = selection.filter.kinds.split_first()?;
@@ -196,7 +234,23 @@ impl Writing<'_> {
     /// The sessions of a call, or what is in them.
     fn parts(&mut self, seq: Seq, report: &mut Report) -> Result<()> {
         let line = self.reader.document(seq)?;
-        row(&mut *self.sink, &hit_of(&line.info, &Derived::default()), line.json, report)?;
+        row(
+            &mut *self.sink,
+            &Hit::of(&line.info.key, line.info.version, line.info.seq, &Derived::default()),
+            line.json,
+            report,
+        )?;
+        report.records += 1;
+        Ok(())
+    }
+
+    /// Somebody of the directory, every version: each says what changed.
+    fn person(&mut self, key: &RecordKey, report: &mut Report) -> Result<()> {
+        for info in self.archive.versions(key)? {
+            let line = self.reader.document(info.seq)?;
+            let derived = derive::shown(key, line.asked, line.json);
+            row(&mut *self.sink, &Hit::of(key, info.version, info.seq, &derived), line.json, report)?;
+        }
         report.records += 1;
         Ok(())
     }
@@ -220,7 +274,7 @@ impl Writing<'_> {
                             let older = Hit {
                                 matched: hit.matched.clone(),
                                 record_id: hit.record_id,
-                                ..hit_of(&line.info, &derived)
+                                ..Hit::of(&line.info.key, line.info.version, line.info.seq, &derived)
                             };
                             row(&mut *self.sink, &older, line.json, report)?;
                         }
@@ -237,40 +291,6 @@ fn row(sink: &mut dyn Sink, hit: &Hit, json: &str, report: &mut Report) -> Resul
     sink.row(&Row { hit, json }).map_err(Error::Write)?;
     report.versions += 1;
     Ok(())
-}
-
-/// What the contract says of a version that has no rows of its own: an older one.
-fn hit_of(info: &VersionInfo, derived: &Derived) -> Hit {
-    let record = &derived.record;
-    let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
-    let is_call = info.key.kind == Kind::Call;
-    Hit {
-        kind: info.key.kind,
-        id: info.key.id.clone(),
-        version: info.version,
-        start: record.start,
-        end: record.end,
-        duration_s: record.duration().map(Age::as_seconds_f64),
-        call_type: record.call_type.clone(),
-        modalities: is_call.then(|| record.modalities.clone()),
-        organizer: organizer.map(|party| person(&party.identity)),
-        participants: derived.parties.iter().map(|party| person(&party.identity)).collect(),
-        sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
-        failed: record.failed,
-        matched: Vec::new(),
-        next: None,
-        seq: info.seq,
-        record_id: RecordId::default(),
-    }
-}
-
-fn person(identity: &Identity) -> Person {
-    Person {
-        id: identity.id.clone(),
-        name: identity.display_name.clone(),
-        upn: identity.user_principal_name.clone(),
-        phone: identity.phone().map(str::to_owned),
-    }
 }
 
 /// Counts the bytes that pass.

@@ -11,6 +11,7 @@ use crate::{
         document::{Document, Part, What},
         filter::{Filter, Sort},
         id::{RecordKey, Version},
+        kind::Kind,
         time::Timestamp,
     },
 };
@@ -47,7 +48,7 @@ fn archive(versions: &[i64]) -> (TempDir, Archive) {
 
 fn ask(format: Format, versions: Versions) -> Ask {
     let selection = Selection { sort: Sort::Oldest, ..Selection::default() };
-    Ask { selection, format, rows: Rows::Records, versions }
+    Ask { selection, format, rows: Rows::Records, versions, person: None }
 }
 
 /// The titles of a table of records, as CSV has them.
@@ -150,7 +151,13 @@ fn a_hit_made_from_the_document_is_the_hit_that_a_query_gives() {
         .for_each(&Selection::default(), &mut |hit| {
             let stored = reader.read(hit.seq).unwrap();
             let derived = derive::derive(&stored.document, &stored.json);
-            assert_eq!(Hit { record_id: hit.record_id, ..hit_of(&stored.info, &derived) }, hit);
+            assert_eq!(
+                Hit {
+                    record_id: hit.record_id,
+                    ..Hit::of(&stored.info.key, stored.info.version, stored.info.seq, &derived)
+                },
+                hit
+            );
             ControlFlow::Continue(())
         })
         .unwrap();

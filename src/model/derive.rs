@@ -53,6 +53,12 @@ pub fn rows(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
     }
 }
 
+/// What a document says to whoever shows it: as [`rows`], and of somebody of the directory who they are, as far as this version says it.
+#[must_use]
+pub fn shown(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
+    if key.kind == Kind::Person { person::shown(assembled) } else { rows(key, asked, assembled) }
+}
+
 /// With search texts if it is said of which record.
 fn call(assembled: &str, searched: Option<&RecordKey>) -> Derived {
     let (call, unknown_members) = view::read::<call::Call>(assembled);

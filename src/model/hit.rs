@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::model::{
-    id::{RecordId, Seq, Version},
-    kind::Kind,
+    id::{RecordId, RecordKey, Seq, Version},
+    kind::{Kind, Roles},
     place::Place,
-    time::Timestamp,
+    rows::{Derived, Identity},
+    time::{Age, Timestamp},
 };
 
 /// One record found. Keys and their order are the command-line contract; what does not apply is null.
@@ -43,6 +44,34 @@ pub struct Hit {
     pub record_id: RecordId,
 }
 
+impl Hit {
+    /// What the contract says of a version that has no rows of its own, such as an older one: told by its document.
+    #[must_use]
+    pub fn of(key: &RecordKey, version: Version, seq: Seq, derived: &Derived) -> Self {
+        let record = &derived.record;
+        let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
+        let is_call = key.kind == Kind::Call;
+        Self {
+            kind: key.kind,
+            id: key.id.clone(),
+            version,
+            start: record.start,
+            end: record.end,
+            duration_s: record.duration().map(Age::as_seconds_f64),
+            call_type: record.call_type.clone(),
+            modalities: is_call.then(|| record.modalities.clone()),
+            organizer: organizer.map(|party| Person::from(&party.identity)),
+            participants: derived.parties.iter().map(|party| Person::from(&party.identity)).collect(),
+            sessions: is_call.then(|| u32::try_from(derived.sessions.len()).unwrap_or(u32::MAX)),
+            failed: record.failed,
+            matched: Vec::new(),
+            next: None,
+            seq,
+            record_id: RecordId::default(),
+        }
+    }
+}
+
 /// Somebody in a hit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Person {
@@ -50,6 +79,25 @@ pub struct Person {
     pub name: Option<String>,
     pub upn: Option<String>,
     pub phone: Option<String>,
+}
+
+impl From<&Identity> for Person {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            id: identity.id.clone(),
+            name: identity.display_name.clone(),
+            upn: identity.user_principal_name.clone(),
+            phone: identity.phone().map(str::to_owned),
+        }
+    }
+}
+
+impl Person {
+    /// The first of name, UPN, number and id that is known.
+    #[must_use]
+    pub fn known_as(&self) -> Option<&str> {
+        [&self.name, &self.upn, &self.phone, &self.id].into_iter().flatten().next().map(String::as_str)
+    }
 }
 
 /// Somebody in a hit who is meant by what was asked for.

@@ -73,6 +73,14 @@ impl Sha256 {
         Self(hash)
     }
 
+    /// The digest of what `context`, one of SHA-256, was given piece by piece.
+    #[must_use]
+    pub(crate) fn finish(context: digest::Context) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        Self(hash)
+    }
+
     /// Takes a stored digest; `None` when it is not 32 bytes long.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {

@@ -2,18 +2,21 @@
 
 pub mod derive;
 pub mod document;
+pub(crate) mod envelope;
 pub mod event;
 pub mod filter;
 pub mod group;
 pub mod hit;
 pub mod id;
 pub mod kind;
+pub(crate) mod line;
 pub mod link;
 pub mod listed;
 pub mod month;
 pub mod name;
 pub mod phone;
 pub mod place;
+pub mod presence;
 pub mod raw;
 pub mod relisting;
 pub mod retention;

@@ -79,7 +79,8 @@ pub fn push_minified(text: &str, out: &mut String) {
     out.push_str(&text[copied..]);
 }
 
-fn members_of_checked(text: &str) -> Result<Vec<Member<'_>>, Malformed> {
+/// As [`members`], of text that is known to be JSON.
+pub(crate) fn members_of_checked(text: &str) -> Result<Vec<Member<'_>>, Malformed> {
     let mut scan = Scan::open(text, b'{').ok_or(Malformed::Expected("object"))?;
     let mut found = Vec::new();
     while let Some(key) = scan.value(b'}') {

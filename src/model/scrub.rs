@@ -182,6 +182,11 @@ fn is_ours(member: &str, text: &[u8], products: &HashSet<&[u8]>) -> bool {
     WORDS.contains(&member) || is_duration(text) || (PRODUCTS.contains(&member) && products.contains(text))
 }
 
+/// Whether the values of this member are words of Graph's own.
+pub(crate) fn is_word(member: &str) -> bool {
+    WORDS.contains(&member)
+}
+
 fn is_url(member: &str) -> bool {
     member == "url" || member == "joinWebUrl" || member.ends_with("@odata.context")
 }
@@ -191,7 +196,7 @@ fn is_time(member: &str) -> bool {
 }
 
 /// `PT0.02S` and the like: figures of the media.
-fn is_duration(text: &[u8]) -> bool {
+pub(crate) fn is_duration(text: &[u8]) -> bool {
     let rest = text.strip_prefix(b"-").unwrap_or(text);
     rest.starts_with(b"P") && rest[1..].iter().all(|byte| b"0123456789.DTHMS".contains(byte))
 }

@@ -10,6 +10,7 @@ pub mod ndjson;
 pub mod parquet;
 mod records;
 mod sessions;
+pub mod set;
 mod streams;
 pub mod xlsx;
 

@@ -89,7 +89,7 @@ fn hit_cells(hit: &Hit) -> Vec<Cell<'_>> {
         of_organizer(|person| person.name.as_ref()),
         of_organizer(|person| person.upn.as_ref()),
         of_organizer(|person| person.phone.as_ref()),
-        Cell::Texts(hit.participants.iter().map(known_as).collect()),
+        Cell::Texts(hit.participants.iter().map(Person::known_as).collect()),
         Cell::Texts(hit.participants.iter().map(|person| person.id.as_deref()).collect()),
         Cell::whole(hit.sessions),
         Cell::Truth(hit.failed),
@@ -119,9 +119,4 @@ fn is_number(text: &str) -> bool {
 fn matched(matched: &[Matched]) -> Cell<'_> {
     let json = (!matched.is_empty()).then(|| serde_json::to_string(matched).unwrap_or_default());
     Cell::text(json)
-}
-
-fn known_as(person: &Person) -> Option<&str> {
-    let names = [&person.name, &person.upn, &person.phone, &person.id];
-    names.into_iter().flatten().next().map(String::as_str)
 }

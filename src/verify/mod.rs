@@ -9,6 +9,7 @@ pub mod finding;
 pub mod index;
 mod journal;
 pub mod ledger;
+mod package;
 mod people;
 mod purges;
 pub mod rows;
@@ -23,6 +24,7 @@ use self::tree::Tree;
 
 pub use self::{
     finding::{Finding, Note, What},
+    package::package,
     source::{Compared, against_source},
     tree::Kept,
 };

@@ -7,6 +7,7 @@ use crate::{
 
 pub(super) fn check(archive: &Archive, ask: &Ask, summary: &mut Summary) -> Result<()> {
     texts(What::Database, archive.database_faults(ask.quick), summary)?;
+    texts(What::Database, archive.schema_faults(), summary)?;
     texts(What::Reference, archive.foreign_key_faults(FINDINGS_MAX), summary)?;
     texts(What::Dictionary, archive.dictionary_faults(), summary)?;
     texts(What::Coverage, archive.listing_faults(), summary)?;

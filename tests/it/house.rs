@@ -23,14 +23,17 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // What the index has not read yet, a query reads from the ledger as a follower would.
     ("query", &["archive", "follow", "model", "search"]),
     ("tables", &["model"]),
+    // Whoever checks a package has no archive.
+    ("package", &["model", "proof"]),
     ("sync", &["archive", "follow", "graph", "model"]),
     ("seal", &["archive", "model"]),
     // What a hold's text matches is a question; what is disposed of leaves the index.
     ("retain", &["archive", "follow", "model", "query"]),
     ("reindex", &["archive", "follow", "model", "search"]),
-    ("export", &["archive", "model", "query", "tables"]),
-    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say.
-    ("verify", &["archive", "follow", "graph", "model", "proof", "search"]),
+    ("export", &["archive", "model", "package", "proof", "query", "tables"]),
+    // What the index should hold is what a follower would give it; what the archive should hold, Graph can still say. The tables of a
+    // package are made again to be compared.
+    ("verify", &["archive", "follow", "graph", "model", "package", "proof", "search", "tables"]),
     ("status", &["archive", "model"]),
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),

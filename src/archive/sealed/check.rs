@@ -11,14 +11,15 @@ use aws_lc_rs::digest;
 use crate::{
     archive::{
         error::{Error, Result},
-        frame,
         sealed::{
-            line::{self, Lines},
             manifest::{Contents, Counting, Manifest},
             seekable::{self, OpenFrame},
         },
     },
-    model::id::Sha256,
+    model::{
+        id::Sha256,
+        line::{self, Lines},
+    },
 };
 
 /// What is found of one file.
@@ -107,7 +108,7 @@ pub(crate) fn hash(mut file: &File) -> io::Result<(u64, Sha256)> {
     let (mut bytes, mut buffer) = (0, vec![0; 1 << 18]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok((bytes, frame::finish(context))),
+            0 => return Ok((bytes, Sha256::finish(context))),
             read => {
                 context.update(&buffer[..read]);
                 bytes += read as u64;

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    archive::{frame, sealed::line::Lines},
-    model::{
-        id::{RecordKey, Seq},
-        month::Month,
-        time::Timestamp,
-    },
+use crate::model::{
+    id::{RecordKey, Seq, Sha256},
+    line::Lines,
+    month::Month,
+    time::Timestamp,
 };
 
 /// The document `manifest.json`. Members may be added in later formats; none is renamed.
@@ -99,6 +97,6 @@ impl Counting {
     }
 
     pub(crate) fn finish(self) -> Contents {
-        Contents { versions_sha256: frame::finish(self.versions).to_string(), ..self.contents }
+        Contents { versions_sha256: Sha256::finish(self.versions).to_string(), ..self.contents }
     }
 }

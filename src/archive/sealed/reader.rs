@@ -8,15 +8,13 @@ use std::{
 
 use rusqlite::Row;
 
-use crate::archive::{
-    error::{Error, Result},
-    folder::Folder,
-    sealed::{
-        VolumeName,
-        line::{self, Pieces},
-        seekable::OpenFrame,
-        table,
+use crate::{
+    archive::{
+        error::{Error, Result},
+        folder::Folder,
+        sealed::{VolumeName, seekable::OpenFrame, table},
     },
+    model::line::{self, Pieces},
 };
 
 /// Frames that stay decompressed: whoever reads by start needs one, and one more where versions of a record are of other days.

@@ -21,7 +21,6 @@ use crate::{
         rows::kind_code,
         sealed::{
             VolumeName, check,
-            line::{self, Lines},
             manifest::{Contents, Manifest},
             reader::{self, Place},
             seekable::SeekableWriter,
@@ -32,6 +31,7 @@ use crate::{
     model::{
         id::{Seq, Sha256},
         kind::Kind,
+        line::{self, Lines},
         month::Month,
         time::Timestamp,
     },

@@ -21,8 +21,8 @@ use crate::{
     },
     model::{
         kind::Roles,
-        rows::{Derived, Endpoint, Failure, Identity, Party, Segment, Session, UserAgent},
-        time::Timestamp,
+        presence::{Presence, presences, who},
+        rows::{Derived, Endpoint, Failure, Party, Segment, Session, UserAgent},
         view::{self, call},
     },
 };
@@ -63,36 +63,9 @@ fn failures(derived: &Derived) -> Option<String> {
     (count > 0).then(|| format!("{count} of {} sessions", derived.sessions.len()))
 }
 
-/// The time that somebody was in the call, over all sessions in which they are caller or callee.
-#[derive(Debug, Default)]
-struct Presence {
-    joined: Option<Timestamp>,
-    left: Option<Timestamp>,
-    sessions: usize,
-}
-
 fn participants(derived: &Derived) -> Vec<Branch> {
-    let mut presences: HashMap<String, Presence> = HashMap::new();
-    for session in &derived.sessions {
-        let mut people: Vec<String> = [&session.caller, &session.callee]
-            .into_iter()
-            .flatten()
-            .filter_map(|end| Some(who(end.identity.as_ref()?)))
-            .collect();
-        people.dedup();
-        for person in people {
-            let presence = presences.entry(person).or_default();
-            presence.joined = [presence.joined, session.start].into_iter().flatten().min();
-            presence.left = presence.left.max(session.end);
-            presence.sessions += 1;
-        }
-    }
+    let presences = presences(derived);
     derived.parties.iter().map(|party| participant(party, presences.get(&who(&party.identity)))).collect()
-}
-
-/// Tells people apart: by id without case, else by all that is said of them.
-fn who(identity: &Identity) -> String {
-    identity.id.as_ref().map_or_else(|| person(identity), |id| id.to_lowercase())
 }
 
 fn participant(party: &Party, presence: Option<&Presence>) -> Branch {

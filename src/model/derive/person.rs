@@ -6,7 +6,7 @@
 use crate::model::{
     document::Document,
     phone::PhoneQuery,
-    rows::{Derived, Person, PersonMember, Saying},
+    rows::{Derived, Identity, Party, Person, PersonMember, Saying},
     time::Timestamp,
     view::{self, leaf::Leaf, person::User},
 };
@@ -19,6 +19,20 @@ pub(super) fn derive(document: &Document, json: &str) -> Derived {
     let user = user.unwrap_or_default();
     let person = document.parts.first().map(|part| saying(&user, part.received));
     Derived { person, unknown_members, ..Derived::default() }
+}
+
+/// Who a version says that somebody is, as the only party of a record.
+pub(super) fn shown(json: &str) -> Derived {
+    let (user, unknown_members) = view::read::<User<'_>>(json);
+    let user = user.unwrap_or_default();
+    let identity = Identity {
+        set_key: "user".into(),
+        id: user.id.owned(),
+        display_name: user.display_name.owned(),
+        user_principal_name: user.user_principal_name.owned().or_else(|| user.mail.owned()),
+        tenant_id: None,
+    };
+    Derived { parties: vec![Party { identity, ..Party::default() }], unknown_members, ..Derived::default() }
 }
 
 fn saying(user: &User<'_>, seen: Timestamp) -> Saying {
