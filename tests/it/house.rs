@@ -10,7 +10,7 @@ use std::{
 use crate::support::files_under;
 
 /// Each room of `src/` and those it may use.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("proof", &[]),
     ("httpd", &[]),
