@@ -37,9 +37,10 @@ fn count(bench: &Bench) -> u64 {
 /// Two calls and a row: `call` and `row` with somebody of whom the directory knows, `other` without.
 fn with_somebody() -> (Bench, Person) {
     let bench = Bench::new(empty());
+    // Nobody else in the simulated world is called so.
     let mut person = bench.simulator.world().people()[7].clone();
-    person.name = "Wendelin Quarkson".to_owned();
-    person.upn = "wendelin.quarkson@contoso.com".to_owned();
+    person.name = "Wendelin Quarkson".into();
+    person.upn = "wendelin.quarkson@contoso.com".into();
     assert!(bench.simulator.rename_user(&person.id, &person.name, &person.upn, None, ago(Age::days(9))));
     let identity = format!(
         r#"{{"id":"{}","identity":{{"user":{{"id":"{}","displayName":"{}","userPrincipalName":"{}"}}}}}}"#,
