@@ -8,7 +8,8 @@
 use std::{
     env, fs,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{
         Mutex,
@@ -65,7 +66,16 @@ fn store(corpus: &[Document], path: &Path, threads: usize, batch: usize) -> Resu
     let folder = Folder::new(path);
     let began = Meter::start()?;
     let mut writer = ArchiveWriter::open_or_create(&folder, Timestamp::now())?;
-    writer.sign_with(Some(&PrivateKey::generate("bench")?), Timestamp::now())?.trouble()?;
+    let key = PrivateKey::generate("bench")?;
+    // Beside the archive, as the config file's would be: whoever goes on with it signs too.
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(folder.path().with_file_name("ledger.key"))?;
+    file.write_all(key.to_text().as_bytes())?;
+    writer.sign_with(Some(&key), Timestamp::now())?.trouble()?;
     let dictionary = writer.dictionary()?;
     let mut follower = Follower::start(&folder);
     let (ready, inbox) = mpsc::sync_channel(WAITING_MAX);
