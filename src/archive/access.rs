@@ -44,6 +44,12 @@ pub struct User {
 }
 
 impl User {
+    /// The name, or the number where the system has none.
+    #[must_use]
+    pub fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("uid {}", self.uid))
+    }
+
     /// The number of the person: who logged in, where the system knows.
     #[must_use]
     pub fn person(&self) -> u32 {

@@ -35,6 +35,7 @@ pub mod runs;
 mod schema;
 pub mod sealed;
 pub mod select;
+pub mod signing;
 pub mod site;
 pub mod sql;
 pub mod stats;
@@ -217,13 +218,6 @@ impl Archive {
     /// The nodes of the ledger's tree that are kept, in no order.
     pub fn each_node(&self, on: &mut dyn FnMut(Node, Vec<u8>)) -> Result<()> {
         checkpoints::each_node(&self.connection, on)
-    }
-
-    /// Proves that the entry `seq` is among the first `size`, of which there must be as many: hashes from the leaf upwards
-    /// (RFC 6962, section 2.1.1).
-    pub fn inclusion_path(&self, seq: Seq, size: u64) -> Result<Vec<Hash>> {
-        let mut nodes = checkpoints::Nodes::new(&self.connection);
-        tree::inclusion_path(seq.0.unsigned_abs().saturating_sub(1), size, &mut |place| nodes.whole(place))
     }
 
     /// Proves that the first `old` entries are the beginning of the first `size` (RFC 6962, section 2.1.2).

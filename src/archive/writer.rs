@@ -8,7 +8,6 @@ use crate::{
     archive::{
         access::{Journal, JournalReader},
         batch::{Kept, Prepared},
-        checkpoints::{self, Signer, Signing},
         connection, delta,
         error::{Error, Result},
         folder::{Folder, Lock},
@@ -20,7 +19,7 @@ use crate::{
         people, purge,
         remake::{self, Rederived},
         rows::{RowWriter, kind_code},
-        runs, schema, tally,
+        runs, schema, signing, tally,
         todo::{self, Todo},
         training::{self, Trial},
         versions::{self, VersionReader},
@@ -35,7 +34,6 @@ use crate::{
         source::Source,
         time::{Span, Timestamp},
     },
-    proof::note::PrivateKey,
 };
 
 /// Records whose rows are made in one transaction.
@@ -48,7 +46,7 @@ pub struct ArchiveWriter {
     /// Made when first needed: a compressor takes megabytes.
     frames: Option<FrameWriter>,
     /// Who signs what is committed; without one it stays unsigned.
-    signer: Option<Signer>,
+    pub(super) signer: Option<signing::Signer>,
     pub(super) folder: Folder,
     _lock: Lock,
 }
@@ -95,58 +93,6 @@ impl ArchiveWriter {
             folder: folder.clone(),
             _lock: lock,
         })
-    }
-
-    /// Has all that is committed from now on signed by `key`. A ledger that nobody signed yet is signed from its beginning on.
-    ///
-    /// Where that is not possible, the answer says why, and what is committed stays unsigned: no record is kept out for it.
-    pub fn sign_with(&mut self, key: Option<&PrivateKey>, now: Timestamp) -> Result<Signing> {
-        let (signer, signing) = self.transaction(|transaction, _| Signer::begin(transaction, key, now))?;
-        self.signer = signer;
-        self.enter_journal(now)?;
-        Ok(signing)
-    }
-
-    /// Hands the ledger over to another key; both sign.
-    ///
-    /// # Errors
-    /// [`Error::Key`] where nobody signs so far.
-    pub fn replace_key(&mut self, key: &PrivateKey, now: Timestamp) -> Result<()> {
-        let Some(signer) = self.signer.take() else { return Err(Error::Key("nobody signs the ledger so far".into())) };
-        self.sign_by(|transaction| signer.replaced_by(transaction, key, now), now)
-    }
-
-    /// Signs what was written without the key, or lets another sign whose former is lost: by somebody's decision, which is entered.
-    pub fn sign_late(&mut self, key: &PrivateKey, reason: &str, now: Timestamp) -> Result<()> {
-        self.signer = None;
-        self.sign_by(|transaction| Signer::resume(transaction, key, reason, now), now)
-    }
-
-    /// What `begin` enters is signed by whom it returns, and the checkpoint kept.
-    fn sign_by(&mut self, begin: impl FnOnce(&Transaction<'_>) -> Result<Signer>, now: Timestamp) -> Result<()> {
-        let (mut signer, edge) = self.transaction(|transaction, _| {
-            let signer = begin(transaction)?;
-            let edge = signer.advance(transaction, Some(now))?;
-            Ok((signer, edge))
-        })?;
-        signer.committed(edge);
-        self.signer = Some(signer);
-        Ok(())
-    }
-
-    /// The checkpoint over the most entries; `None` where nobody signs.
-    pub fn newest_checkpoint(&self) -> Result<Option<checkpoints::Stored>> {
-        checkpoints::newest(&self.connection)
-    }
-
-    /// Who signs the ledger by its own account.
-    pub fn ledger_key(&self) -> Result<Option<checkpoints::LedgerKey>> {
-        checkpoints::ledger_key(&self.connection)
-    }
-
-    /// Puts a time-stamp authority's answer to the checkpoint over `size` entries.
-    pub fn set_timestamp(&mut self, size: u64, answer: &[u8]) -> Result<()> {
-        checkpoints::set_timestamp(&self.connection, size, answer)
     }
 
     #[must_use]

@@ -8,11 +8,12 @@ use clap::Subcommand;
 
 pub(super) use self::put::{Given, give_out, put};
 use crate::{
-    archive::{ArchiveWriter, checkpoints::Signing},
+    archive::{ArchiveWriter, signing::Signing},
     cli::{
         Context,
         exit::{Code, Result},
-        ledger_key, to_stdout, usage,
+        ledger_key::{self, unsigned},
+        to_stdout, usage, whole,
     },
     model::time::Timestamp,
     proof::{checkpoint::Checkpoint, note::Note},
@@ -65,10 +66,6 @@ fn newest(context: &Context) -> Result<Code> {
     Ok(Code::Done)
 }
 
-fn unsigned() -> crate::cli::exit::Failure {
-    usage("nobody signs this ledger yet").hint("the next `callvault sync` begins to")
-}
-
 fn list(context: &Context) -> Result<Code> {
     let checkpoints = context.archive()?.checkpoints()?;
     to_stdout(|out| {
@@ -89,7 +86,7 @@ fn timestamps(folder: &Path, context: &Context) -> Result<Code> {
         let Some(answer) = &stored.timestamp else { continue };
         let path = folder.join(put::name(stored.size));
         for (path, bytes) in [(path.clone(), stored.note.as_bytes()), (path.with_extension("tsr"), answer)] {
-            put::write_whole(&path, bytes).map_err(|error| trouble(&path, error))?;
+            whole::write(&path, bytes, true).map_err(|error| trouble(&path, error))?;
         }
         written += 1;
     }

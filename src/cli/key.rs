@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::{
-    archive::{ArchiveWriter, checkpoints::Signing},
+    archive::{ArchiveWriter, signing::Signing},
     cli::{
         Context,
         exit::{Code, Result},
@@ -40,8 +40,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 
 fn show(context: &Context) -> Result<Code> {
     let known = context.archive()?.ledger_key()?;
-    let known =
-        known.ok_or_else(|| usage("nobody signs this ledger yet").hint("the next `callvault sync` begins to"))?;
+    let known = known.ok_or_else(ledger_key::unsigned)?;
     to_stdout(|out| writeln!(out, "{}", known.key))?;
     Ok(Code::Done)
 }
@@ -71,7 +70,7 @@ fn replace(lost: Option<&str>, context: &Context) -> Result<Code> {
         }
         None => match writer.sign_with(present.as_ref(), context.now)? {
             Signing::Signed => writer.replace_key(&key, context.now)?,
-            Signing::Nobody => return Err(usage("nobody signs this ledger yet")),
+            Signing::Nobody => return Err(ledger_key::unsigned()),
             other => other.trouble()?,
         },
     }

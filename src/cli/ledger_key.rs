@@ -1,8 +1,7 @@
 //! The key that signs the ledger: a file outside the archive, so that who can write the one cannot pass for the other.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -10,11 +9,11 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    archive::{self, ArchiveWriter, checkpoints::Signing},
+    archive::{self, ArchiveWriter, signing::Signing},
     cli::{
         Context,
         exit::{Failure, Result},
-        usage,
+        usage, whole,
     },
     model::time::Timestamp,
     proof::note::{PrivateKey, PublicKey},
@@ -26,10 +25,13 @@ const NAME: &str = "callvault";
 /// Has `writer` sign; its key is made where there is none and nobody signs the ledger yet. Where that is not possible nothing is kept out for
 /// it: what is wrong is told at the command's end ([`Signing::trouble`]).
 pub(super) fn signed(context: &Context, writer: &mut ArchiveWriter, now: Timestamp) -> archive::Result<Signing> {
-    let known = writer.ledger_key()?.map(|ledger| ledger.key);
-    let signing = match at_hand(context, known.as_ref()) {
-        Ok(key) => writer.sign_with(key.as_ref(), now)?,
-        Err(failure) => Signing::Unusable(failure.message),
+    let signing = match writer.ledger_key() {
+        // Another key is not made for it, and the writer says what is wrong.
+        Err(error) if error.is_damage() => writer.sign_with(None, now)?,
+        known => match at_hand(context, known?.map(|ledger| ledger.key).as_ref()) {
+            Ok(key) => writer.sign_with(key.as_ref(), now)?,
+            Err(failure) => Signing::Unusable(failure.message),
+        },
     };
     writer.keep_journal(context.config.keeps_journal(), now)?;
     Ok(signing)
@@ -73,6 +75,11 @@ pub(super) fn at_hand(context: &Context, known: Option<&PublicKey>) -> Result<Op
     }
 }
 
+/// What to say where nobody signs the ledger.
+pub(super) fn unsigned() -> Failure {
+    usage("nobody signs this ledger yet").hint("the next `callvault sync` begins to")
+}
+
 /// Reads a key; `None` where there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>> {
     let trouble = |what: String| usage(format!("the ledger's key {}: {what}", path.display()));
@@ -92,21 +99,11 @@ pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>> {
 pub(super) fn make(path: &Path) -> Result<PrivateKey> {
     let trouble = |what: String| usage(format!("the key {} cannot be made: {what}", path.display()));
     let key = PrivateKey::generate(NAME).map_err(|error| trouble(error.to_string()))?;
-    write_new(path, &key).map_err(|error| trouble(error.to_string()))?;
+    let text = Zeroizing::new(format!("{}\n", *key.to_text()));
+    let made =
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| whole::write(path, text.as_bytes(), false));
+    made.map_err(|error| trouble(error.to_string()))?;
     Ok(key)
-}
-
-/// Whole or not at all, and never over another.
-fn write_new(path: &Path, key: &PrivateKey) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    // Temporary files are made with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".ledger-key-").tempfile_in(folder)?;
-    file.write_all(key.to_text().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 /// The place of a key that is to replace the one at `path`, until it has.

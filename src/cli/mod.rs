@@ -37,9 +37,9 @@ mod sql;
 mod statements;
 mod status;
 mod sync;
-mod user;
 mod verify;
 mod watch;
+mod whole;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -11,11 +11,11 @@ use std::{
 use crate::{
     archive::Archive,
     cli::{
-        Context,
+        Context, access,
         exit::{Code, Failure, Result},
         ledger_key,
         render::{plain, size},
-        to_stdout, usage, user,
+        to_stdout, usage,
     },
     export::{self, PackageAsk, Report, Versions},
     model::filter::Selection,
@@ -59,7 +59,7 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
         person: asked.person.map(str::to_owned),
         versions: asked.versions,
         redaction,
-        user: user::name(),
+        user: access::user().called(),
         retention: context.config.retention()?,
         key: key(context),
     };

@@ -86,7 +86,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         }
         text(&summary, out)
     })?;
-    Ok(if summary.is_whole() { Code::Done } else { Code::Integrity })
+    let is_left_out = summary.sources.iter().any(|compared| compared.left_out.is_some());
+    Ok(match summary.is_whole() {
+        false => Code::Integrity,
+        true if is_left_out => Code::Incomplete,
+        true => Code::Done,
+    })
 }
 
 fn against_source(archive: &Archive, summary: &mut Summary, context: &Context) -> Result<()> {
@@ -100,14 +105,26 @@ fn against_source(archive: &Archive, summary: &mut Summary, context: &Context) -
 
 /// Checkpoints kept elsewhere: those that are named, and the one that the config file has put somewhere.
 fn against(args: &Args, context: &Context) -> Result<Vec<Kept>> {
+    let trouble = |path: &Path, what: String| usage(format!("the checkpoint {}: {what}", path.display()));
     let read = |path: &PathBuf| {
-        let trouble = |what: String| usage(format!("the checkpoint {}: {what}", path.display()));
-        let note = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
-        Note::parse(&note).map_err(|error| trouble(error.to_string()))?;
+        let note = fs::read_to_string(path).map_err(|error| trouble(path, error.to_string()))?;
         Ok(Kept { name: path.display().to_string(), note })
     };
-    let put = context.config.ledger().checkpoint_file.iter().flat_map(|path| checkpoint::put(path));
-    args.against.iter().chain(&put.collect::<Vec<_>>()).map(read).collect()
+    let named = args.against.iter().map(|path| {
+        let kept = read(path)?;
+        Note::parse(&kept.note).map_err(|error| trouble(path, error.to_string()))?;
+        Ok(kept)
+    });
+    // One that was put there by the program and is none any more is a finding.
+    let put: Vec<PathBuf> =
+        context.config.ledger().checkpoint_file.iter().flat_map(|path| checkpoint::put(path)).collect();
+    if let Some(path) = context.config.ledger().checkpoint_file.as_ref().filter(|_| put.is_empty()) {
+        context.note(&format!(
+            "there is no checkpoint to compare with in {}, where the config file puts them",
+            path.display()
+        ));
+    }
+    named.chain(put.iter().map(read)).collect()
 }
 
 /// Who is to have signed, by somebody else's word than the archive's.
@@ -115,9 +132,11 @@ fn key(args: &Args, context: &Context) -> Result<Option<PublicKey>> {
     if let Some(key) = named_key(args)? {
         return Ok(Some(key));
     }
-    // Whoever may not read it checks by what the archive says of itself.
-    let path = context.config.ledger_key();
-    Ok(path.and_then(|path| ledger_key::read(&path).ok().flatten()).map(|key| key.public()))
+    let key = context.config.ledger_key().and_then(|path| ledger_key::read(&path).ok().flatten());
+    if key.is_none() {
+        context.note("the ledger's key is not at hand: who signs is taken from the archive itself; --key FILE says who it has to be");
+    }
+    Ok(key.map(|key| key.public()))
 }
 
 fn named_key(args: &Args) -> Result<Option<PublicKey>> {

@@ -51,6 +51,8 @@ impl Indexer {
         match look(dir)? {
             State::Ready((index, payload)) => {
                 let indexer = guarded(|| Self::over(index))?;
+                // A commit that was cut off may have left files under the very names that the next one takes.
+                indexer.writer.garbage_collect_files().wait().doing("remove what a commit that was cut off left")?;
                 Ok((indexer, payload.position))
             }
             State::Missing => Ok((Self::create_fresh(dir)?, Seq(0))),
@@ -138,4 +140,42 @@ fn merge_policy() -> LogMergePolicy {
     // Overtaken and purged documents leave the disk with the next merge.
     policy.set_del_docs_ratio_before_merge(0.2);
     policy
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::{id::Version, rows::Derived};
+
+    fn entry(n: i64) -> Entry {
+        let id = format!("00000000-0000-4000-8000-{n:012}");
+        Entry { record_id: RecordId(n), seq: Seq(n), start: None, id, version: Version(1), derived: Derived::default() }
+    }
+
+    fn taken_out(dir: &Path, n: i64) {
+        let (mut indexer, position) = Indexer::open_or_create(dir).unwrap();
+        indexer.merge_nothing();
+        indexer.remove(RecordId(n));
+        indexer.commit(Seq(position.0 + 1)).unwrap();
+        indexer.finish().unwrap();
+    }
+
+    #[test]
+    fn what_a_commit_that_was_cut_off_left_is_not_in_the_way_of_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
+        (1..=3).for_each(|n| indexer.add(&entry(n)).unwrap());
+        indexer.commit(Seq(3)).unwrap();
+        indexer.finish().unwrap();
+        let meta = dir.path().join("meta.json");
+        let before = fs::read(&meta).unwrap();
+        taken_out(dir.path(), 2);
+        // As if it had died with its files written, and the one that names them not.
+        fs::File::create(&meta).and_then(|mut file| std::io::Write::write_all(&mut file, &before)).unwrap();
+        taken_out(dir.path(), 2);
+        let (indexer, position) = Indexer::open_or_create(dir.path()).unwrap();
+        assert_eq!((position, indexer.writer.index().reader().unwrap().searcher().num_docs()), (Seq(4), 2));
+    }
 }

@@ -14,9 +14,9 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     archive::{
         self, Archive, ArchiveWriter, Folder,
-        checkpoints::Signing,
         coverage::{Facts, coverage},
         sealed::table::Sealed,
+        signing::Signing,
     },
     follow::{self, Follower},
     graph::{self, Cloud},

@@ -318,3 +318,33 @@ fn a_later_call_is_stamped_by_nobody(bench: &Bench) {
     bench.simulator.advance(Age::hours(1));
     bench.run("sync").ends_with(3).telling("plain http is taken of loopback addresses only");
 }
+
+#[test]
+fn damage_of_the_key_s_entry_keeps_no_record_out() {
+    let bench = Bench::new(company(4, 2));
+    bench.sync();
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    connection.execute("UPDATE ledger SET entry = replace(entry, 'callvault/', 'x') WHERE seq = 2", []).unwrap();
+    drop(connection);
+    let key = fs::read(bench.beside("ledger.key")).unwrap();
+    bench.simulator.plant(Planted::meeting("5f0c8d2e-6b1a-4c39-9e57-2d8b7a41c0f6", ago(Age::hours(5))));
+    bench.simulator.advance(Age::hours(1));
+    bench.run("sync").ends_with(6);
+    bench.run("show 5f0c8d2e-6b1a-4c39-9e57-2d8b7a41c0f6").ends_with(0);
+    bench.run("verify").ends_with(6);
+    assert_eq!(fs::read(bench.beside("ledger.key")).unwrap(), key, "no other key is made for it");
+}
+
+#[test]
+fn a_checkpoint_that_was_put_somewhere_and_is_none_any_more_is_a_finding() {
+    let bench = Bench::new(company(4, 1));
+    let file = bench.beside("newest.txt");
+    ledger_settings(&bench, &format!("checkpoint_file = {:?}", file.display().to_string()));
+    bench.sync();
+    bench.run("verify").ends_with(0);
+    write(&file, "rubbish\n");
+    let found = bench.run("verify").ends_with(6).text();
+    assert!(found.contains("newest.txt: it is no signed note"), "{found}");
+    fs::remove_file(&file).unwrap();
+    bench.run("verify").ends_with(0).telling("there is no checkpoint to compare with");
+}

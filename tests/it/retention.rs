@@ -95,7 +95,8 @@ fn somebody_erased_is_in_no_file_any_more() {
     let archive = Archive::open(&Folder::new(&bench.archive())).unwrap();
     let size = archive.head().unwrap().0.unsigned_abs();
     let proofs = |archive: &Archive| {
-        (1..=size).map(|seq| archive.inclusion_path(Seq(seq.cast_signed()), size).unwrap()).collect::<Vec<_>>()
+        let mut prover = archive.prover(size);
+        (1..=size).map(|seq| prover.path(Seq(seq.cast_signed())).unwrap()).collect::<Vec<_>>()
     };
     let before = proofs(&archive);
     drop(archive);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use callvault::{
-    archive::{self, Archive, ArchiveWriter, Folder, checkpoints::Signing},
+    archive::{self, Archive, ArchiveWriter, Folder, signing::Signing},
     cli::exit::{Code, Failure},
     follow,
     graph::{self, Cloud, Credential},

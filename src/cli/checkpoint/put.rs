@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     archive::{ArchiveWriter, checkpoints::Stored},
-    cli::{Context, exit::Result},
+    cli::{Context, exit::Result, whole},
     graph,
     model::id::Sha256,
     proof::timestamp,
@@ -70,17 +70,7 @@ fn to_file(path: &Path, newest: &Stored) -> io::Result<()> {
     if is_folder && target.exists() {
         return Ok(());
     }
-    write_whole(&target, newest.note.as_bytes())
-}
-
-/// Writes a file whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
+    whole::write(&target, newest.note.as_bytes(), true)
 }
 
 pub(super) fn name(size: u64) -> String {

@@ -1,8 +1,8 @@
 //! The config file: every key explained, those chosen in force, the others commented out.
 
-use std::{fs, io, io::Write, path::Path};
+use std::{fs, io, path::Path};
 
-use crate::cli::{exit::Result, init::Choice, usage};
+use crate::cli::{exit::Result, init::Choice, usage, whole};
 use crate::graph::Cloud;
 
 const TEMPLATE: &str = include_str!("config.toml");
@@ -12,11 +12,7 @@ pub(super) fn write(path: &Path, choice: &Choice, replace: bool) -> Result<()> {
     let failed = |error: io::Error| usage(format!("the config file {} cannot be written: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
-    // Temporary files are made with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".callvault-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(text(choice).as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    let kept = if replace { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map(drop).map_err(|error| failed(error.error))
+    whole::write(path, text(choice).as_bytes(), replace).map_err(failed)
 }
 
 fn text(choice: &Choice) -> String {

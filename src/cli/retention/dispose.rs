@@ -17,14 +17,21 @@ use crate::{
     cli::{
         Context, access, checkpoint,
         exit::{Code, Failure, Result},
-        hold, ledger_key, to_stdout, usage,
+        hold, ledger_key, to_stdout, usage, whole,
     },
-    model::{id::Sha256, time::Timestamp},
+    model::{
+        id::Sha256,
+        source::Source,
+        time::{Age, Timestamp},
+    },
     retain::{
         self,
         plan::{self, Plan},
     },
 };
+
+/// So long after a sync the clock is believed without another.
+const CLOCK_TRUSTED: Age = Age::days(31);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ApplyArgs {
@@ -58,6 +65,9 @@ struct How {
     /// Write the plan to this new file and enter it; with --yes, carry out this plan and nothing beyond it
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     plan: Option<PathBuf>,
+    /// Go by this machine's clock although no sync has compared it with Graph's for long
+    #[arg(long, requires = "yes")]
+    trust_clock: bool,
     /// Also write the certificate of disposal to this new file
     #[arg(long, value_name = "FILE", requires = "yes")]
     certificate: Option<PathBuf>,
@@ -157,6 +167,9 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
     let (plan, words, approved, now) = {
         let archive = Archive::open(&context.folder())?;
         let now = context.graph_now(&archive)?;
+        if person.is_none() && !how.trust_clock {
+            check_clock(&archive, now)?;
+        }
         let (mut plan, words) = make(&archive, now)?;
         let approved = approved(how, &mut plan, &archive, context)?;
         (plan, words, approved, now)
@@ -207,6 +220,26 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
     Ok(if given?.kept_back { Code::Incomplete } else { Code::Done })
 }
 
+/// A clock set years ahead would make everything due: it is to have been compared with Graph's lately.
+fn check_clock(archive: &Archive, now: Timestamp) -> Result<()> {
+    let mut last = None;
+    for source in Source::ALL {
+        last = last.max(archive.last_reporting_sync(source)?);
+    }
+    if last.is_some_and(|last| now < last + CLOCK_TRUSTED) {
+        return Ok(());
+    }
+    let synced = last.map_or_else(
+        || "there was no sync".to_owned(),
+        |last| format!("the last sync was at {}", last.to_seconds_text()),
+    );
+    Err(usage(format!(
+        "it is {} by this machine's clock, and {synced}: a clock that is ahead would make records due",
+        now.to_seconds_text()
+    ))
+    .hint("sync first; where nothing is synced any more, look at the clock and add --trust-clock"))
+}
+
 /// Holds a plan against the one that was written down, and that against who made and approved it. Returns its hash and who approved.
 fn approved(how: &How, plan: &mut Plan, archive: &Archive, context: &Context) -> Result<Option<(Sha256, Option<u32>)>> {
     let needs = context.config.needs_approval();
@@ -253,15 +286,9 @@ fn read(path: &Path) -> Result<(Plan, Sha256)> {
     Ok((plan, Sha256::of(&bytes)))
 }
 
-/// Whole or not at all, and never over another file.
+/// Never over another file.
 fn write_new(path: &Path, bytes: &[u8], flag: &str) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new().prefix(".callvault-").tempfile_in(folder).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path).map_err(|error| error.error)
-    });
-    written.map(drop).map_err(|error| usage(format!("{flag} {}: {error}", path.display())))
+    whole::write(path, bytes, false).map_err(|error| usage(format!("{flag} {}: {error}", path.display())))
 }
 
 /// What would go, or went.

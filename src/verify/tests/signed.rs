@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    archive::checkpoints::Signing,
+    archive::signing::Signing,
     proof::{checkpoint::Checkpoint, note::PrivateKey},
     verify::{Kept, Subset},
 };
@@ -62,8 +62,9 @@ fn a_signed_archive_is_whole_and_every_entry_can_be_proved() {
     let note = bench.newest().note;
     let read = Checkpoint::of_note(&crate::proof::note::Note::parse(&note).unwrap()).unwrap();
     assert_eq!(read.size, archive.head().unwrap().0.unsigned_abs());
+    let mut prover = archive.prover(read.size);
     for (seq, line) in archive.entries_after(Seq(0), usize::MAX).unwrap() {
-        let path = archive.inclusion_path(seq, read.size).unwrap();
+        let path: Vec<_> = prover.path(seq).unwrap().into_iter().map(|hash| hash.0).collect();
         let leaf = crate::proof::tree::leaf_hash(line.as_bytes());
         let at = (seq.0.unsigned_abs() - 1, read.size);
         assert!(crate::proof::tree::is_included(&leaf, at, &path, &read.root), "{seq}");
