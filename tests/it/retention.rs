@@ -234,6 +234,21 @@ fn rules_are_never_made_shorter_unseen() {
 }
 
 /// The program as another user, whose everything is for the while.
+#[test]
+fn nothing_is_disposed_of_by_a_clock_that_no_sync_has_compared_for_long() {
+    let bench = holds::bench();
+    fs::write(bench.beside("config.toml"), "[[disposal.rule]]\nkind = 'call'\nkeep = '1d'\n").unwrap();
+    bench.run("retention set --accept-shorter").ends_with(0);
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    // As if the clock had been set forty days ahead since.
+    connection.execute("UPDATE run SET ended_ns = ended_ns - 40 * 86400 * 1000000000", []).unwrap();
+    drop(connection);
+    bench.run("retention apply --yes").ends_with(2).telling("a clock that is ahead").telling("--trust-clock");
+    assert_eq!(count(&bench), 2);
+    bench.run("retention apply --yes --trust-clock").ends_with(0);
+    assert_eq!(count(&bench), 0);
+}
+
 fn as_another(bench: &Bench, line: &str) -> Ran {
     let own = |uid| {
         let files = files_under(&bench.beside(""))
