@@ -14,6 +14,7 @@ use tantivy::{
 use crate::{
     model::{name::QueryWord, rows::SearchField},
     search::{
+        excluded::Excluded,
         fields::{FIELDS, Held},
         language::Node,
         numbers::NumberField,
@@ -40,7 +41,7 @@ fn and(nodes: &[Node], held: Held) -> Box<dyn Query> {
     let mut clauses: Clauses = nodes
         .iter()
         .map(|node| match node {
-            Node::Not(inner) => (Occur::MustNot, compile(inner, held)),
+            Node::Not(inner) => (Occur::MustNot, Box::new(Excluded(compile(inner, held))) as Box<dyn Query>),
             node => (Occur::Must, compile(node, held)),
         })
         .collect();

@@ -9,6 +9,7 @@ mod checksums;
 mod compile;
 mod document;
 mod error;
+mod excluded;
 mod fields;
 mod folder;
 mod guids;

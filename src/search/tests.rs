@@ -391,6 +391,17 @@ proptest! {
     }
 }
 
+/// Phrases are asked about documents before, at and after those that have them.
+#[test]
+fn not_takes_phrases_away_wherever_they_stand() {
+    let names = ["a b", "a c", "b a", "a", "c a b", "a b c"];
+    let entries: Vec<Entry> = (1..).zip(names).map(|(n, name)| entry(n, &[(SearchField::Name, name)])).collect();
+    let index = Index::in_memory(entries).unwrap();
+    assert_eq!(ask(&index, "NOT name:a-b"), [2, 3, 4]);
+    assert_eq!(ask(&index, "name:a NOT (name:a-b OR name:b-a)"), [2, 4]);
+    assert_eq!(ask(&index, "NOT name:a>=a"), [1, 2, 3, 4, 5, 6]);
+}
+
 #[test]
 fn a_newer_version_takes_the_place_of_the_older() {
     let dir = TempDir::new().unwrap();

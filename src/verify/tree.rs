@@ -10,7 +10,10 @@ use crate::{
         checkpoints::{KEPT_HEIGHTS, Stored},
         ledger::Entry,
     },
-    model::id::{Seq, Sha256},
+    model::{
+        id::{Seq, Sha256},
+        time::Timestamp,
+    },
     proof::{
         Hash,
         checkpoint::Checkpoint,
@@ -38,7 +41,7 @@ pub(super) struct Said {
     /// What others than this examine: accesses, disposals, holds.
     pub(super) others: Vec<(Seq, Entry)>,
     /// Runs that were entered, and the last that says what was covered.
-    pub(super) runs: Vec<Seq>,
+    pub(super) runs: Vec<(Seq, Timestamp)>,
     pub(super) coverage: Option<(Seq, Entry)>,
 }
 
@@ -50,8 +53,8 @@ impl Said {
             Entry::Journal { .. } | Entry::Purged { .. } | Entry::HoldAdded { .. } => {
                 self.others.push((seq, entry.clone()));
             }
-            Entry::Run { coverage, .. } => {
-                self.runs.push(seq);
+            Entry::Run { coverage, ended, .. } => {
+                self.runs.push((seq, *ended));
                 if !coverage.is_empty() {
                     self.coverage = Some((seq, entry.clone()));
                 }
@@ -308,15 +311,24 @@ impl Tree {
                 && !self.said.late.iter().any(is_late)
         };
         let newest = self.stored.last().map_or(0, |stored| stored.size);
-        let of_keys = self.said.keys.iter().chain(&self.said.late).map(|(at, _)| at);
-        let kept = self.said.runs.iter().chain(of_keys);
-        for at in kept.filter(|at| is_signed(**at) && at.0.unsigned_abs() <= newest) {
-            let size = at.0.unsigned_abs();
-            if self.stored.binary_search_by_key(&size, |stored| stored.size).is_err() {
-                summary.add(
-                    Finding::new(What::Checkpoint, "the checkpoint that was kept with this entry is missing").seq(*at),
-                );
-            }
+        // With another key the two are one step, and its entry comes second.
+        let comes_second = |at: Seq| self.said.keys.iter().any(|(key, _)| key.0 == at.0 + 1);
+        let late = self.said.late.iter().filter(|(at, _)| !comes_second(*at));
+        let changes = self.said.keys.iter().chain(late).filter_map(|(at, entry)| match entry {
+            Entry::Key { time, .. } | Entry::SignedLate { time, .. } => Some((*at, *time)),
+            _ => None,
+        });
+        let kept = self.said.runs.iter().copied().chain(changes);
+        for (at, time) in kept.filter(|(at, _)| is_signed(*at) && at.0.unsigned_abs() <= newest) {
+            let found = self.stored.binary_search_by_key(&at.0.unsigned_abs(), |stored| stored.size);
+            let message = match found.ok().and_then(|n| self.stored.get(n)) {
+                None => "the checkpoint that was kept with this entry is missing",
+                Some(stored) if stored.kept != Some(time) => {
+                    "the checkpoint of this entry says another time at which it was kept"
+                }
+                Some(_) => continue,
+            };
+            summary.add(Finding::new(What::Checkpoint, message).seq(at));
         }
     }
 

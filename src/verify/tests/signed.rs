@@ -194,6 +194,16 @@ fn a_key_is_handed_over_with_both_signatures_or_not_unseen() {
     let summary = bench.verify_with(&Ask { key: Some(third.public()), ..Ask::default() });
     assert_eq!(texts(&summary), Vec::<String>::new());
     assert!(summary.notes.iter().any(|note| matches!(note, Note::KeyReplaced { .. })), "{:?}", summary.notes);
+    // A lost key and entries that nobody signed, in one step.
+    bench.writer().keep(&[prepared(1, 2, &mut FrameWriter::new(None).unwrap())]).unwrap();
+    bench.writer().sign_late(&key(), "both at once", Timestamp(3)).unwrap();
+    follow::catch_up(&bench.archive()).unwrap();
+    let summary = bench.verify_with(&Ask::default());
+    assert_eq!(texts(&summary), Vec::<String>::new());
+    assert!(summary.notes.iter().any(|note| matches!(note, Note::SignedLate { .. })), "{:?}", summary.notes);
+    bench.sql("UPDATE checkpoint SET kept_ns = 9 WHERE kept_ns = 3");
+    let found = of_checkpoints(&bench.verify_with(&Ask::default()));
+    assert!(found.iter().any(|what| what.contains("says another time")), "{found:?}");
     // The checkpoint that both signed is what proves it.
     bench.sql("DELETE FROM checkpoint WHERE kept_ns = 1");
     let found = of_checkpoints(&bench.verify_with(&Ask::default()));
