@@ -117,6 +117,8 @@ fn values(database: &Path) -> Option<Vec<(String, Vec<Vec<Value>>)>> {
     let columns = |table: &str| match table {
         "record" => "record_id, kind, id, newest_seq, derived",
         "dictionary" => "dictionary_id, bytes, sha256",
+        // zstd can say the same in several ways: where nothing was found each frame still gives the bodies that the ledger names.
+        "version" => "seq, record_id, version, dictionary_id, raw_bytes, frame IS NULL",
         _ => "*",
     };
     for (name, sql) in names.into_iter().filter(|(name, _)| !WORKING.contains(&name.as_str())) {
