@@ -51,8 +51,8 @@ pub struct VersionRow {
     pub version: Version,
     /// Whether the record calls it its newest.
     pub newest: bool,
-    /// Whether the record says that its rows are made.
-    pub derived: bool,
+    /// Which derivation made its rows, by its record; `None`: they are still to be made.
+    pub derived: Option<i64>,
 }
 
 /// A row of `lost`.
@@ -314,7 +314,7 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         record_id: RecordId(row.get(1)?),
         version: Version(row.get(2)?),
         newest: row.get::<_, Option<i64>>(3)? == Some(seq.0),
-        derived: row.get::<_, Option<i64>>(4)?.is_some(),
+        derived: row.get(4)?,
         key: key(row, 5)?,
     })
 }

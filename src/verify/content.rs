@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     archive::{self, Archive, Folder, inspect::VersionRow, rows_read::RowReader, versions::VersionReader},
-    model::{id::Seq, kind::Kind},
+    model::{id::Seq, kind::Kind, rows::DERIVE_VERSION},
     proof::{Hash, tree::leaf_hash},
     verify::{
         Ask, Error, Finding, Note, PAGES_KIB, Progress, QUICK_VERSIONS, Result, Stage, Summary, What, coverage,
@@ -247,9 +247,18 @@ fn version(
     tally.bodies += line.bodies as u64;
     tally.bytes += line.info.raw_bytes;
     let Some(row_reader) = row_reader.filter(|_| row.newest) else { return Ok(()) };
-    if !row.derived {
-        tally.rows_to_make += 1;
-        return Ok(());
+    match row.derived {
+        None => {
+            tally.rows_to_make += 1;
+            return Ok(());
+        }
+        Some(DERIVE_VERSION) => {}
+        Some(other) => {
+            let message = format!(
+                "its record says that derivation {other} made its rows, and the archive's are of {DERIVE_VERSION}"
+            );
+            tally.findings.push(about(Finding::new(What::Rows, message)));
+        }
     }
     tally.rows += 1;
     let outcome = match line.info.key.kind {

@@ -155,6 +155,7 @@ const DAMAGE: &[(&str, &[(What, &str)])] = &[
         &[(What::Content, "call c1 version 1 (ledger entry 3): its frame is missing")],
     ),
     ("UPDATE version SET raw_bytes = 1 WHERE seq = 3", &[(What::Content, "call c1")]),
+    ("UPDATE record SET derived = 1 WHERE newest_seq = 3", &[(What::Rows, "call c1")]),
     // The frame of another call: whole in itself, but not what the ledger names.
     (
         "UPDATE version SET frame = (SELECT frame FROM version WHERE seq = 2), raw_bytes = (SELECT raw_bytes FROM version WHERE seq = 2) WHERE seq = 3",
