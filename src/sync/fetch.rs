@@ -48,6 +48,8 @@ const FINISH: Duration = Duration::from_secs(5);
 /// First and longest wait before a service tries a failed record again.
 const RETRY_FIRST: Age = Age::minutes(1);
 const RETRY_LONGEST: Age = Age::hours(6);
+/// When a hinted record that brought nothing new is looked at once more: the replica asked may have lagged behind the notification.
+const HINT_AGAIN: Age = Age::minutes(2);
 
 /// Refusals of single records after which the permission is taken for gone.
 const FORBIDDEN_MAX: u32 = 20;
@@ -379,6 +381,10 @@ async fn settle(
             tried.forbidden = 0;
             report.fetched += 1;
             note_kept(context, &key, kept, raw_bytes, report);
+            if todo.hinted && todo.attempts == 0 && matches!(kept, Kept::Known { .. }) {
+                let todo = todo.clone();
+                context.scribe.with(move |writer| writer.hint_again(&todo, now + HINT_AGAIN)).await?;
+            }
             if unfollowed > 0 {
                 let error = format!(
                     "{unfollowed} next links inside its sessions are not followed: stored, but perhaps not whole"
@@ -406,6 +412,11 @@ async fn settle(
             if soon {
                 again.push(todo);
             }
+        }
+        Outcome::Gone if todo.hinted => {
+            report.unfounded += 1;
+            tracing::warn!(record = %key, "a notification announced this record, no list did, and Graph never had it");
+            context.scribe.with(move |writer| writer.lose(&key, now)).await?;
         }
         Outcome::Gone => {
             report.lost += 1;
