@@ -35,7 +35,8 @@ CREATE TABLE tally (
     times INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Instants: alive (the receiver was up), notified (the last id came), taken (a sync last looked), reauthorize (Graph asks for it).
+-- Instants: alive (the receiver was up), notified (the last id came), taken (a sync last took ids over), subscribed (Graph was last seen to
+-- have the subscription), reauthorize (Graph asks for a look at it), keeping_failed (the last look failed).
 CREATE TABLE instant (
     name    TEXT PRIMARY KEY,
     time_ns INTEGER NOT NULL

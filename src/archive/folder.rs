@@ -115,7 +115,15 @@ impl Folder {
         self.lock_named("lock")
     }
 
-    /// Takes a lock of another name: of the one receiver, of the one service.
+    /// Takes the lock of a service that works off what notifications bring, and all else that is due: receivers leave it to that one.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it.
+    pub fn lock_service(&self) -> Result<Lock> {
+        self.lock_named("service.lock")
+    }
+
+    /// Takes a lock of another name.
     ///
     /// # Errors
     /// [`Error::InUse`] when another process has it.
@@ -137,7 +145,9 @@ impl Folder {
     fn has_foreign_files(&self) -> Result<bool> {
         let entries = fs::read_dir(&self.path).map_err(|source| io(&self.path, source))?;
         let ours = |name: &str| {
-            matches!(name, "lock" | "lost+found") || name.starts_with("inbox.") || name.starts_with(UNFINISHED)
+            matches!(name, "lock" | "service.lock" | "lost+found")
+                || name.starts_with("inbox.")
+                || name.starts_with(UNFINISHED)
         };
         Ok(entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(ours)))
     }

@@ -42,6 +42,15 @@ pub struct Subscription {
     pub renewed: Timestamp,
 }
 
+/// The secrets by which notifications are known.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// Of subscriptions that are kept, by id.
+    pub kept: Vec<(String, String)>,
+    /// Of one that is being made: its first notifications may come before its id is known.
+    pub current: String,
+}
+
 /// Time in which notifications may have been missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missed {
@@ -119,6 +128,8 @@ pub enum Instant {
     Taken,
     /// Graph asked for a renewal that has not happened yet.
     Reauthorize,
+    /// Graph was last seen to have the subscription.
+    Subscribed,
     /// The last attempt to keep a subscription failed.
     KeepingFailed,
 }
@@ -130,6 +141,7 @@ impl Instant {
             Instant::Notified => "notified",
             Instant::Taken => "taken",
             Instant::Reauthorize => "reauthorize",
+            Instant::Subscribed => "subscribed",
             Instant::KeepingFailed => "keeping_failed",
         }
     }
@@ -238,7 +250,9 @@ impl Inbox {
             for (span, why) in &delivery.missed {
                 note_missed(&transaction, *span, why)?;
             }
-            for (tally, times) in delivery.tallies.iter().map(|(tally, times)| (*tally, *times)).chain([(Tally::Folded, folded)]) {
+            for (tally, times) in
+                delivery.tallies.iter().map(|(tally, times)| (*tally, *times)).chain([(Tally::Folded, folded)])
+            {
                 count(&transaction, tally, times)?;
             }
             if !delivery.ids.is_empty() {
@@ -254,8 +268,9 @@ impl Inbox {
 
     /// The ids that came first, up to `limit`; they stay until [`Self::taken`].
     pub fn announced(&self, limit: usize) -> Result<Vec<Announced>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT id, first_ns, last_ns FROM announced ORDER BY first_ns, id LIMIT ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, first_ns, last_ns FROM announced ORDER BY first_ns, id LIMIT ?1")?;
         let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             Ok(Announced { id: row.get(0)?, first: Timestamp(row.get(1)?), last: Timestamp(row.get(2)?) })
         })?;
@@ -278,8 +293,9 @@ impl Inbox {
 
     /// Whether there is anything for a sync to take over. Cheap: it is asked every second.
     pub fn has_work(&self) -> Result<bool> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM announced) OR EXISTS (SELECT 1 FROM missed)")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM announced) OR EXISTS (SELECT 1 FROM missed)")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
@@ -290,8 +306,9 @@ impl Inbox {
 
     /// Time still to be listed because notifications of it may have been missed, oldest first.
     pub fn missed(&self) -> Result<Vec<Missed>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT missed_id, from_ns, to_ns, why FROM missed ORDER BY from_ns, missed_id")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT missed_id, from_ns, to_ns, why FROM missed ORDER BY from_ns, missed_id")?;
         let rows = statement.query_map([], |row| {
             let span = Span::new(Timestamp(row.get(1)?), Timestamp(row.get(2)?));
             Ok(Missed { missed_id: row.get(0)?, span, why: row.get(3)? })
@@ -355,6 +372,7 @@ pub struct Facts {
     pub notified: Option<Timestamp>,
     pub alive: Option<Timestamp>,
     pub taken: Option<Timestamp>,
+    pub subscribed: Option<Timestamp>,
     pub keeping_failed: Option<Timestamp>,
     /// When the subscriptions end.
     pub expires: Vec<(String, Timestamp)>,
@@ -374,7 +392,8 @@ pub fn facts(folder: &Folder) -> Result<Option<Facts>> {
         return Ok(None);
     }
     let (waiting, since): (i64, Option<i64>) =
-        connection.query_row("SELECT count(*), min(first_ns) FROM announced", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection
+            .query_row("SELECT count(*), min(first_ns) FROM announced", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let missed: i64 = connection.query_row("SELECT count(*) FROM missed", [], |row| row.get(0))?;
     let mut statement = connection.prepare("SELECT times FROM tally WHERE name = ?1")?;
     let mut tallies = Vec::new();
@@ -389,6 +408,7 @@ pub fn facts(folder: &Folder) -> Result<Option<Facts>> {
         notified: instant_of(&connection, Instant::Notified)?,
         alive: instant_of(&connection, Instant::Alive)?,
         taken: instant_of(&connection, Instant::Taken)?,
+        subscribed: instant_of(&connection, Instant::Subscribed)?,
         keeping_failed: instant_of(&connection, Instant::KeepingFailed)?,
         expires,
         missed: missed.unsigned_abs(),
@@ -433,9 +453,11 @@ fn instant_of(connection: &Connection, instant: Instant) -> Result<Option<Timest
 }
 
 fn note_missed(connection: &Connection, span: Span, why: &str) -> Result<()> {
-    connection
-        .prepare_cached("INSERT INTO missed (from_ns, to_ns, why) VALUES (?1, ?2, ?3)")?
-        .execute(params![span.from.0, span.to.0, why])?;
+    connection.prepare_cached("INSERT INTO missed (from_ns, to_ns, why) VALUES (?1, ?2, ?3)")?.execute(params![
+        span.from.0,
+        span.to.0,
+        why
+    ])?;
     Ok(())
 }
 

@@ -73,7 +73,14 @@ impl Client {
         let first = self.address(&query)?;
         let url = cursor.map_or_else(|| Ok(first.clone()), |cursor| check_link(home, &first, &cursor.0))?;
         let permission = Source::Calls.permission();
-        let ask = Ask { url: &url, deed: Deed::Get, shape: Shape::Collection, turn: Turn::First, permission, one_of_many: false };
+        let ask = Ask {
+            url: &url,
+            deed: Deed::Get,
+            shape: Shape::Collection,
+            turn: Turn::First,
+            permission,
+            one_of_many: false,
+        };
         let asked = self.get(&ask, None).await;
         let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
         let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };

@@ -74,7 +74,8 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..self.shared.page_limit {
             let (answer, gist) = self.act(&url, Deed::Get, Shape::Collection).await?;
-            let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };
+            let unusable =
+                |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };
             for element in page::elements(&answer.body).map_err(unusable)? {
                 found.push(read(element.as_bytes(), &url, &answer)?);
             }
@@ -102,8 +103,7 @@ impl Client {
             "latestSupportedTlsVersion": "v1_2",
         });
         let url = self.below_host("/v1.0/subscriptions")?;
-        let (answer, _) =
-            self.act(&url, Deed::Post(Some(&body.to_string())), Shape::Record { expanded: None }).await?;
+        let (answer, _) = self.act(&url, Deed::Post(Some(&body.to_string())), Shape::Record { expanded: None }).await?;
         read(&answer.body, &url, &answer)
     }
 

@@ -27,7 +27,9 @@ pub struct Notification {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// A call record was made or has a new version.
-    Changed { id: String },
+    Changed {
+        id: String,
+    },
     Lifecycle(Lifecycle),
     /// The message by which Graph tests an event hub.
     Test,
@@ -133,7 +135,8 @@ fn id_in(resource: &str) -> Option<&str> {
 
 /// It becomes part of a path: nothing in it may lead elsewhere.
 fn is_id(id: &str) -> bool {
-    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=' | b':' | b'@');
+    let is_fit =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=' | b':' | b'@');
     (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_fit) && id.bytes().any(|byte| byte != b'.')
 }
 

@@ -11,12 +11,7 @@ use tokio::{
 
 use crate::{
     archive::inbox::Inbox,
-    model::{
-        id::RecordKey,
-        kind::Kind,
-        source::Source,
-        time::Timestamp,
-    },
+    model::{id::RecordKey, kind::Kind, source::Source, time::Timestamp},
     sync::{Context, Reach, Result, SourceReport},
 };
 

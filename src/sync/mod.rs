@@ -3,6 +3,7 @@
 mod due;
 pub mod fetch;
 mod hints;
+pub mod keeper;
 pub mod list;
 mod log;
 pub mod outlook;
