@@ -27,6 +27,7 @@ use crate::{
         identity_endpoints::Machine,
         limits::Gate,
         logs::Telephony,
+        notify::Notifier,
         routes::{OddLogs, Server, Trouble},
         tokens::{Login, Registration},
         weather::Sky,
@@ -41,17 +42,22 @@ mod call;
 mod clock;
 mod counts;
 mod cursor;
+mod deliveries;
 mod dice;
 mod directory;
 mod emit;
 mod equipment;
 mod expected;
+mod hand;
 mod identity;
 mod identity_endpoints;
 mod json;
 mod limits;
 mod logs;
 mod media;
+mod notices;
+mod notify;
+mod outbound;
 mod pages;
 mod people;
 mod planted;
@@ -60,10 +66,14 @@ mod records;
 mod refusals;
 mod resource;
 mod routes;
+mod subscription_endpoints;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 mod users;
+mod watched;
 mod weather;
 mod world;
 
@@ -71,14 +81,17 @@ mod world;
 pub use assertions::FederatedCredential;
 pub use bodies::Bodies;
 pub use counts::Counts;
+pub use deliveries::Deliveries;
 pub use expected::ExpectedCall;
 pub use identity_endpoints::{APP_SERVICE_PATH, ManagedIdentity};
 pub use limits::{Limits, Rate};
 pub use logs::{ExpectedDialOut, ExpectedRow, LogKind, LogRetention, LogRow, PlantedRow, Reshape};
+pub use notices::{Forgery, LifecycleEvent, Notifications};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
 pub use resource::{PSTN_CALLS_ROLE, USERS_BASIC_ROLE, USERS_ROLE};
+pub use subscriptions::SubscriptionView;
 pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET, SignIn, SignInKind};
 pub use weather::{Fault, Weather};
 pub use world::World;
@@ -96,6 +109,11 @@ pub struct Settings {
     pub days: u32,
     /// The simulated time at the start; `None` takes the wall clock's.
     pub start_clock: Option<Timestamp>,
+    /// Simulated seconds in a real one. Throttling and the life of tokens go by real time all the same.
+    pub clock_rate: u32,
+    pub notifications: Notifications,
+    /// PEM of authorities whose certificates receivers of notifications may have, besides the system's.
+    pub notify_ca: Option<Vec<u8>>,
     pub limits: Limits,
     pub weather: Weather,
     pub page_sizes: PageSizes,
@@ -145,6 +163,9 @@ impl Default for Settings {
             calls_per_day: 150,
             days: 28,
             start_clock: None,
+            clock_rate: 1,
+            notifications: Notifications::default(),
+            notify_ca: None,
             limits: Limits::documented(),
             weather: Weather::calm(),
             page_sizes: PageSizes::default(),
@@ -199,7 +220,7 @@ impl Simulator {
         let listener = httpd::bind_loopback(port).map_err(|source| Error::Bind { port, source })?;
         let bound = listener.local_addr().map_err(|source| Error::Bind { port, source })?;
         let gzip = settings.gzip;
-        let server = Arc::new(Server::new(settings, format!("http://{bound}")));
+        let server = Arc::new(Server::new(settings, format!("http://{bound}"), true));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("simulator")
@@ -209,6 +230,7 @@ impl Simulator {
         let (stop, told) = oneshot::channel::<()>();
         let router = routes::router(server.clone(), gzip);
         let served = router.clone();
+        runtime.spawn(notify::run(server.clone()));
         let serve = move || {
             let told = async move {
                 let _ = told.await;
@@ -222,10 +244,11 @@ impl Simulator {
     }
 
     /// Starts one without port and thread, which answers through [`Simulator::answer`] alone. All its times, also those of
-    /// throttling and tokens, go by the clock of the runtime that it is made and asked in.
+    /// throttling and tokens, go by the clock of the runtime that it is made and asked in. Subscriptions are made without
+    /// validation, and nothing is sent.
     #[must_use]
     pub fn in_process(settings: Settings) -> Self {
-        let server = Arc::new(Server::new(settings, "http://127.0.0.1".to_owned()));
+        let server = Arc::new(Server::new(settings, "http://127.0.0.1".to_owned(), false));
         let router = routes::router(server.clone(), false);
         Self { server, router, stop: None, thread: None }
     }
@@ -260,6 +283,7 @@ impl Simulator {
     /// Lets simulated time jump: records appear, are corrected, expire.
     pub fn advance(&self, by: Age) {
         self.server.clock.advance(by);
+        self.server.notifier.wake();
     }
 
     pub fn world(&self) -> &World {
@@ -279,7 +303,12 @@ impl Simulator {
     /// Adds a call made by hand; one of the same id is replaced.
     pub fn plant(&self, call: Planted) {
         self.trouble(&call.id, call.faults);
+        let id = call.id.clone();
+        self.server.planted.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Timestamp::now());
         self.server.world.plant(call);
+        if let Some(record) = self.server.world.find(&id) {
+            self.server.notifier.planted(&record, self.now());
+        }
     }
 
     /// Adds a row of a log made by hand.
@@ -367,17 +396,18 @@ impl Drop for Simulator {
 }
 
 impl Server {
-    fn new(settings: Settings, url: String) -> Self {
+    fn new(settings: Settings, url: String, sends: bool) -> Self {
         let began = settings.start_clock.unwrap_or_else(Timestamp::now);
         let Settings { seed, users, calls_per_day, days, log_days, .. } = settings;
         let first_row = began - Age::days(i64::from(log_days.unwrap_or(days)));
         let telephony = Telephony::new(first_row, settings.log_retention, settings.tenant_country);
         let Settings { tenant, client_id, client_secret, certificates, federated, roles, token_life: lifetime, .. } =
             settings;
+        let notifier = Notifier::new(settings.notifications, settings.notify_ca, tenant.clone(), seed);
         let registration = Registration { tenant, client_id, client_secret, certificates, federated, roles, lifetime };
         Self {
             world: World::with_logs(seed, users, calls_per_day, began, days, telephony),
-            clock: Clock::starting_at(began),
+            clock: Clock::starting_at(began, settings.clock_rate),
             login: Login::new(registration),
             machine: Machine::new(settings.managed_identity),
             gate: Gate::new(settings.limits),
@@ -395,6 +425,9 @@ impl Server {
                 reshaped: settings.reshaped,
             }),
             bookmarks: Mutex::default(),
+            notifier,
+            sends,
+            planted: Mutex::default(),
         }
     }
 }
