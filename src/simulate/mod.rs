@@ -5,7 +5,7 @@
 //! [`World::expected`] is the truth that an archive is judged by.
 //!
 //! Simulated time makes records appear, grow and expire, and stands in the `Date` of each answer. Throttling and the life of
-//! tokens go by real time. Nothing is written anywhere.
+//! tokens go by real time. Nothing is written anywhere. Whoever subscribes is sent notifications, on this machine only.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,11 @@ use crate::{
     model::time::{Age, Timestamp},
     simulate::{
         clock::Clock,
-        directory::What,
         identity_endpoints::Machine,
         limits::Gate,
         logs::Telephony,
         notify::Notifier,
-        routes::{OddLogs, Server, Trouble},
+        routes::{OddLogs, Server},
         tokens::{Login, Registration},
         weather::Sky,
     },
@@ -43,6 +42,7 @@ mod clock;
 mod counts;
 mod cursor;
 mod deliveries;
+mod desk;
 mod dice;
 mod directory;
 mod emit;
@@ -298,80 +298,6 @@ impl Simulator {
     /// How many requests were made for a record or anything of it.
     pub fn requests_for(&self, id: &str) -> u64 {
         self.server.counts.lock().unwrap_or_else(PoisonError::into_inner).of_record(id)
-    }
-
-    /// Adds a call made by hand; one of the same id is replaced.
-    pub fn plant(&self, call: Planted) {
-        self.trouble(&call.id, call.faults);
-        let id = call.id.clone();
-        self.server.planted.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Timestamp::now());
-        self.server.world.plant(call);
-        if let Some(record) = self.server.world.find(&id) {
-            self.server.notifier.planted(&record, self.now());
-        }
-    }
-
-    /// Adds a row of a log made by hand.
-    pub fn plant_row(&self, row: PlantedRow) {
-        self.server.world.plant_row(row);
-    }
-
-    /// Gives somebody another name, address and mailbox from `at` on. Events before it keep the old name. False when nobody
-    /// has this id.
-    pub fn rename_user(&self, id: &str, display_name: &str, upn: &str, mail: Option<&str>, at: Timestamp) -> bool {
-        let (name, upn, mail) = (display_name.to_owned(), upn.to_owned(), mail.map(str::to_owned));
-        self.server.world.change_user(id, What::Renamed { name, upn, mail }, at, self.now())
-    }
-
-    /// Deletes somebody at `at`; an administrator could bring him back. His calls go on. False when nobody has this id.
-    pub fn delete_user(&self, id: &str, at: Timestamp) -> bool {
-        self.server.world.change_user(id, What::Deleted { for_good: false }, at, self.now())
-    }
-
-    /// Deletes somebody at `at`, the recycle bin passed over.
-    pub fn delete_user_for_good(&self, id: &str, at: Timestamp) -> bool {
-        self.server.world.change_user(id, What::Deleted { for_good: true }, at, self.now())
-    }
-
-    /// Lets logs vanish from now on, as [`Settings::gone`] does from the start; those not named come back.
-    pub fn set_gone(&self, gone: &[(LogKind, u16)]) {
-        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).gone = gone.to_vec();
-    }
-
-    /// Lets logs look as no schema says from now on; those not named look as they should.
-    pub fn set_reshaped(&self, reshaped: &[(LogKind, Reshape)]) {
-        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).reshaped = reshaped.to_vec();
-    }
-
-    /// Lets requests for a record fail from now on, whether the world made it or a test planted it.
-    pub fn trouble(&self, id: &str, faults: PlantedFaults) {
-        let mut troubles = self.server.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.insert(id.to_owned(), Trouble { faults, struck: 0 });
-    }
-
-    /// Changes the faults from now on.
-    pub fn set_weather(&self, weather: Weather) {
-        self.server.sky.change(weather);
-    }
-
-    /// Makes every token worthless, as an administrator can.
-    pub fn revoke_tokens(&self) {
-        self.server.login.revoke_all();
-    }
-
-    /// Refuses the next requests of the login host with this AADSTS number.
-    pub fn refuse_sign_in(&self, code: u32, times: u32) {
-        self.server.login.plan_refusal(code, times);
-    }
-
-    /// Answers the next requests for a managed identity's token with these.
-    pub fn trouble_managed_identity(&self, statuses: &[u16]) {
-        self.server.machine.plan_trouble(statuses);
-    }
-
-    /// The tokens that were given, and what for.
-    pub fn sign_ins(&self) -> Vec<SignIn> {
-        self.server.login.sign_ins()
     }
 
     /// Stops, and waits until the port is free. Dropping does the same.

@@ -148,7 +148,7 @@ pub(super) struct Forged {
 impl Notifications {
     /// Throws for the notice of `change` that a version appeared.
     pub(super) fn fate(&self, seed: u64, of: &Appearance, change: Change, subscription: &str) -> Fate {
-        let tags = [0x0071_ce, mix_text(&of.id), of.edition as u64, change as u64];
+        let tags = [0x71ce, mix_text(&of.id), of.edition as u64, change as u64];
         let mut dice = Dice::of(seed, &tags);
         // Each is thrown for always, so that one setting does not change what another does.
         let [dropped, doubled, late, overtaken, forged, respelled] =

@@ -112,13 +112,13 @@ mod tests {
         let world = World::new(1, 60, 100, start(), 28);
         let mut timeline = Timeline::new(&world, start());
         let mut said = Vec::new();
-        for hour in 1..=72 {
+        for hour in 1..=120 {
             let until = start() + Age::hours(hour);
             let seen = timeline.advance(&world, until);
             assert!(seen.iter().all(|appearance| appearance.at > until - Age::hours(1) && appearance.at <= until));
             said.extend(seen);
         }
-        let end = start() + Age::hours(72);
+        let end = start() + Age::hours(120);
         let mut expected: Vec<_> = world
             .calls_from(0)
             .take_while(|call| call.start <= end)
