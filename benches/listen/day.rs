@@ -26,8 +26,13 @@ const SHARE: f64 = 0.05;
 
 #[expect(clippy::print_stdout, reason = "its figures are the result")]
 pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
-    let notifications =
-        Notifications { dropped: SHARE, doubled: SHARE, forged: SHARE, retry_pause: Duration::from_millis(500), ..Notifications::default() };
+    let notifications = Notifications {
+        dropped: SHARE,
+        doubled: SHARE,
+        forged: SHARE,
+        retry_pause: Duration::from_millis(500),
+        ..Notifications::default()
+    };
     // A workday, whatever day it is today; what lies before it is not the day's.
     let start = Timestamp::parse("2026-11-24T05:00:00Z").ok_or("no time")?;
     let setting = Setting::new(Settings {
@@ -62,7 +67,10 @@ pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
     let folder = Folder::new(&setting.archive());
     let missing = loop {
         let held = held(&Archive::open(&folder)?)?;
-        let missing = expected.iter().filter(|call| held.get(&call.id).is_none_or(|seen| !seen.contains_key(&call.version))).count();
+        let missing = expected
+            .iter()
+            .filter(|call| held.get(&call.id).is_none_or(|seen| !seen.contains_key(&call.version)))
+            .count();
         if missing == 0 || over.elapsed() > PATIENCE {
             break missing;
         }
@@ -95,7 +103,9 @@ pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
     }
     for (what, delays) in [("announced", &mut delays), ("of records with a notification dropped", &mut by_list)] {
         delays.sort_unstable();
-        let at = |share: f64| delays.get(((delays.len().saturating_sub(1)) as f64 * share) as usize).map_or(0.0, |age| age.0 as f64 / 1e9);
+        let at = |share: f64| {
+            delays.get(((delays.len().saturating_sub(1)) as f64 * share) as usize).map_or(0.0, |age| age.0 as f64 / 1e9)
+        };
         println!(
             "{} versions {what}: archived {:.2} s after they were visible (median), {:.2} s (99 %), {:.2} s at most",
             delays.len(),
@@ -125,8 +135,9 @@ fn held(archive: &Archive) -> Result<HashMap<String, HashMap<i64, Timestamp>>> {
     let mut reader = archive.version_reader();
     for seq in archive.version_seqs_after(callvault::model::id::Seq(0), usize::MAX)? {
         let stored = reader.read(seq)?;
-        if stored.info.key.kind == Kind::Call {
-            held.entry(stored.info.key.id.clone()).or_default().insert(stored.info.version.0, stored.info.received);
+        let received = stored.document.parts.iter().map(|part| part.received).max();
+        if let Some(received) = received.filter(|_| stored.info.key.kind == Kind::Call) {
+            held.entry(stored.info.key.id.clone()).or_default().insert(stored.info.version.0, received);
         }
     }
     Ok(held)

@@ -57,9 +57,13 @@ pub(crate) fn run(notifications: usize, batch: usize) -> Result<()> {
     let port = setting.port;
     let mut waits: Vec<Duration> = thread::scope(|scope| {
         let bodies = &bodies;
-        let senders: Vec<_> =
-            (0..CONNECTIONS).map(|n| scope.spawn(move || send(port, bodies.iter().skip(n).step_by(CONNECTIONS)))).collect();
-        senders.into_iter().map(|sender| sender.join().map_err(|_| "a sender died")?).collect::<std::result::Result<Vec<_>, String>>()
+        let senders: Vec<_> = (0..CONNECTIONS)
+            .map(|n| scope.spawn(move || send(port, bodies.iter().skip(n).step_by(CONNECTIONS))))
+            .collect();
+        senders
+            .into_iter()
+            .map(|sender| sender.join().map_err(|_| "a sender died")?)
+            .collect::<std::result::Result<Vec<_>, String>>()
     })?
     .concat();
     let (took, cpu) = (began.elapsed(), cpu(&receiver)? - before);
