@@ -4,6 +4,8 @@ use std::{
     fs::File,
     io::{self, BufReader, Read},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -26,6 +28,8 @@ use crate::{
 
 /// Documents whose ids are stored together.
 const TOGETHER_MAX: usize = 500;
+/// How often it is looked whether something was read.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long before the word that notifications were missed they may have been.
 const MISSED_BEFORE: Age = Age::hours(4);
 
@@ -37,34 +41,52 @@ struct Found {
     elsewhere: u64,
 }
 
-/// Queues all ids, then has them fetched as a receiver would.
+/// Queues all ids, and has them fetched as a receiver would: those of a pipe while it lasts.
 pub(super) fn run(path: &Path, format: Format, context: &Context) -> Result<Code> {
     let name = path.display().to_string();
-    let input: Box<dyn Read> = if name == "-" {
-        Box::new(io::stdin().lock())
+    let trouble = |what: String| usage(format!("--from-file: {name}: {what}"));
+    let tenant_id = context.config.graph()?.tenant_id;
+    let is_pipe = name == "-";
+    let input: Box<dyn Read + Send> = if is_pipe {
+        Box::new(io::stdin())
     } else {
-        Box::new(File::open(path).map_err(|error| usage(format!("--from-file: {name}: {error}")))?)
+        Box::new(File::open(path).map_err(|error| trouble(error.to_string()))?)
     };
-    let graph = context.config.graph()?;
     let mut inbox = Inbox::open_or_create(&context.folder())?;
-    let found = queue(BufReader::new(input), graph.tenant_id.as_deref(), &mut inbox)
-        .map_err(|what| usage(format!("--from-file: {name}: {what}")))?;
-    let Found { documents, notifications, elsewhere } = found;
+    let together = if is_pipe { 1 } else { TOGETHER_MAX };
+    let reading = thread::spawn(move || queue(BufReader::new(input), tenant_id.as_deref(), together, &mut inbox));
+    let mut code = Code::Done;
+    while !reading.is_finished() {
+        thread::sleep(LOOK);
+        if is_pipe {
+            code = code.max(fetch(format, context)?);
+        }
+    }
+    let read = reading.join().unwrap_or_else(|_| Err("reading it ended unexpectedly".to_owned()));
+    let Found { documents, notifications, elsewhere } = read.map_err(trouble)?;
     context.note(&format!(
         "{notifications} notifications in {documents} documents; {elsewhere} of other tenants were left out"
     ));
-    if notifications == 0 {
-        return Ok(Code::Done);
-    }
-    if context.folder().is_served().unwrap_or(false) {
-        context.note("a sync --watch takes them over");
+    Ok(code.max(fetch(format, context)?))
+}
+
+/// Fetches what waits in the inbox, unless a service does.
+fn fetch(format: Format, context: &Context) -> Result<Code> {
+    let waits = Inbox::open_existing(&context.folder())?.is_some_and(|inbox| inbox.has_work().unwrap_or(true));
+    if !waits || context.folder().is_served()? {
         return Ok(Code::Done);
     }
     sync::once(&Round { named: vec![Source::Calls], reach: Reach::Hints, ..Round::default() }, format, context)
+        .map_err(|failure| failure.hint("what was read is queued: the next sync takes it over"))
 }
 
 /// JSON documents one after the other, of whatever form, into the inbox.
-fn queue(input: impl Read, tenant_id: Option<&str>, inbox: &mut Inbox) -> std::result::Result<Found, String> {
+fn queue(
+    input: impl Read,
+    tenant_id: Option<&str>,
+    together: usize,
+    inbox: &mut Inbox,
+) -> std::result::Result<Found, String> {
     let mut found = Found::default();
     let mut delivery = Delivery::default();
     for document in serde_json::Deserializer::from_reader(input).into_iter::<Value>() {
@@ -76,7 +98,7 @@ fn queue(input: impl Read, tenant_id: Option<&str>, inbox: &mut Inbox) -> std::r
                 take(notification, tenant_id, &mut delivery, &mut found);
             }
         }
-        if document.is_err() || delivery.ids.len() >= TOGETHER_MAX {
+        if document.is_err() || delivery.ids.len() >= together {
             store(&mut delivery, inbox)?;
         }
         document?;
