@@ -86,7 +86,7 @@ pub(super) struct Args {
     /// End the subscriptions of this receiver, and do nothing else
     #[arg(long, conflicts_with_all = ["receive_only", "from_file"])]
     unsubscribe: bool,
-    /// Take notifications from a file, or - for stdin, as a queue has kept them, instead of listening
+    /// Take notifications from a file, or - for stdin, as a queue has kept them, instead of listening: JSON in any form, or Avro
     #[arg(long, value_name = "FILE", conflicts_with_all = ["public_url", "bind", "receive_only"])]
     from_file: Option<PathBuf>,
     /// Format of the summaries
