@@ -109,6 +109,14 @@ impl<'a> Listening<'a> {
     }
 }
 
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // A test that failed leaves nobody behind; one that has ended is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn holds(bench: &Bench, id: &str, version: i64) -> bool {
     let shown = bench.run("query --format ndjson --limit 0");
     shown.text().lines().any(|line| {
