@@ -125,7 +125,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
     runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-    pages::answer(&runtime, context, asked);
+    pages::answer(&runtime, context, args.interval, asked);
     if let Some(bind) = args.metrics_bind.as_ref().or(settings.metrics_bind.as_ref()) {
         pages::serve(&runtime, bind_to("--metrics-bind", bind)?, questions.clone(), stop.clone());
     }

@@ -33,6 +33,7 @@ mod moved;
 mod mutations;
 mod names;
 mod package;
+mod pages;
 mod paging;
 mod people;
 mod query;
