@@ -43,6 +43,7 @@ pub struct File {
     pub journal: JournalFile,
     pub disposal: DisposalFile,
     pub listen: ListenFile,
+    pub alert: AlertFile,
 }
 
 impl File {
@@ -153,6 +154,25 @@ pub struct ListenFile {
     pub requests_per_s: Option<u64>,
 }
 
+/// The table `[alert]`: who is told what is wrong with a service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertFile {
+    /// Where alerts are posted as JSON. Whoever knows such an address can post there.
+    #[serde(deserialize_with = "secret")]
+    pub webhook: Option<SecretString>,
+    /// A program and its arguments; the alert is its standard input, as JSON on one line.
+    pub command: Vec<String>,
+}
+
+impl AlertFile {
+    /// Whether anybody is to be told.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.webhook.is_some() || !self.command.is_empty()
+    }
+}
+
 /// The table `[graph]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -259,6 +279,12 @@ impl Config {
     #[must_use]
     pub fn listen(&self) -> &ListenFile {
         &self.file.listen
+    }
+
+    /// Who is told what is wrong with a service.
+    #[must_use]
+    pub fn alert(&self) -> &AlertFile {
+        &self.file.alert
     }
 
     /// How often time is listed again.
@@ -455,7 +481,8 @@ fn read(path: &Path) -> Result<File> {
     let mut text = Zeroizing::new(String::new());
     opened.read_to_string(&mut text).map_err(|error| trouble(format!(": {error}")))?;
     let file = File::parse(&text).map_err(|what| trouble(format!(", {what}")))?;
-    let secrets = [&file.graph.client_secret, &file.graph.client_certificate_password, &file.listen.client_state];
+    let GraphFile { client_secret, client_certificate_password, .. } = &file.graph;
+    let secrets = [client_secret, client_certificate_password, &file.listen.client_state, &file.alert.webhook];
     let holds_secret = secrets.iter().any(|secret| secret.is_some());
     // Of the file that was read, not of what stands under its name by now.
     let about = opened.metadata().map_err(|error| trouble(format!(": {error}")))?;

@@ -1,6 +1,6 @@
 //! What is wrong with a service: the one judgement that `/healthz` and alerts share. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     model::time::{Age, Timestamp},
@@ -19,7 +19,7 @@ const NO_ROUND_MIN: Age = Age::hours(1);
 const NEWS: Age = Age::days(1);
 
 /// A way of being wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Something is not archived that Graph soon forgets.
@@ -58,7 +58,7 @@ impl What {
 }
 
 /// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     pub what: What,
     /// The source that it is about, where it is about one.

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed; its files are its own"
 )]
 
+mod alerts;
 mod checkpoint;
 mod contract;
 mod coverage;
