@@ -48,8 +48,8 @@ pub struct Subscription {
 pub struct Secrets {
     /// Of subscriptions that are kept, by id.
     pub kept: Vec<(String, String)>,
-    /// Of one that is being made: its first notifications may come before its id is known.
-    pub current: String,
+    /// Of one that is being made at this moment: its first notifications may come before its id is known.
+    pub making: Option<String>,
 }
 
 /// Time in which notifications may have been missed.

@@ -324,10 +324,12 @@ impl Config {
         let named_file = config.clone();
         let named = config.or_else(|| env.config.clone());
         let file = match &named {
-            Some(path) => read(path)?,
-            None => {
-                default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default()
-            }
+            Some(path) => read(path, &env)?,
+            None => default_config()
+                .filter(|path| path.is_file())
+                .map(|path| read(&path, &env))
+                .transpose()?
+                .unwrap_or_default(),
         };
         let path = named.or_else(default_config);
         let archive_is_flag = archive.is_some();
@@ -475,7 +477,7 @@ fn named(variable: &str, value: Option<&String>) -> Result<()> {
     }
 }
 
-fn read(path: &Path) -> Result<File> {
+fn read(path: &Path, env: &Env) -> Result<File> {
     let trouble = |what: String| Failure::new(Code::Usage, format!("the config file {}{what}", path.display()));
     let mut opened = fs::File::open(path).map_err(|error| trouble(format!(": {error}")))?;
     let mut text = Zeroizing::new(String::new());
@@ -492,7 +494,10 @@ fn read(path: &Path) -> Result<File> {
         return Err(trouble(format!(" holds a secret and belongs to another user, of number {}", about.uid()))
             .hint(format!("chown {me} {}", path.display())));
     }
-    if holds_secret && mode & 0o077 != 0 {
+    // Of what systemd hands over the group's bits say who is on the file's list: the service alone.
+    let is_handed_over = env.credentials.as_ref().is_some_and(|folder| path.starts_with(folder));
+    let others = if is_handed_over { 0o037 } else { 0o077 };
+    if holds_secret && mode & others != 0 {
         return Err(
             trouble(" holds a secret, and others can read it".to_owned()).hint(format!("chmod 600 {}", path.display()))
         );

@@ -31,7 +31,7 @@ use crate::{
         progress::Progress,
         show::Format,
         signals, usage,
-        watch::{Role, Service},
+        watch::{INTERVAL, Role, Service},
     },
     graph,
     httpd::Certificate,
@@ -75,7 +75,7 @@ pub(super) struct Args {
     /// Answer /metrics and /healthz here as well, to whoever reaches it; at --bind they are answered to this machine alone
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_bind: Option<String>,
-    /// How often the newest calls are listed all the same [default: 15m]
+    /// How often the newest calls are listed all the same, and the subscription is looked at [default: 15m]
     #[arg(long, value_name = "AGE")]
     interval: Option<Age>,
     /// Receive and keep the subscription only: a sync --watch does the rest
@@ -125,7 +125,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
     runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-    pages::answer(&runtime, context, args.interval, asked);
+    let interval = args.interval.or(context.config.interval()?).unwrap_or(INTERVAL);
+    pages::answer(&runtime, context, interval, asked);
     if let Some(bind) = args.metrics_bind.as_ref().or(settings.metrics_bind.as_ref()) {
         pages::serve(&runtime, bind_to("--metrics-bind", bind)?, questions.clone(), stop.clone());
     }
@@ -134,7 +135,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let client = graph::Client::new(graph, Arc::new(())).map_err(sync::Error::from)?;
     let shared = settings.client_state.as_ref().map(|secret| secret.expose_secret().to_owned());
     let (keeper, secrets) =
-        Keeper::new(client.clone(), Inbox::open_or_create(&folder)?, addresses, shared).map_err(kept)?;
+        Keeper::new(client.clone(), Inbox::open_or_create(&folder)?, addresses, interval, shared).map_err(kept)?;
     let receiver = Receiver::start(Setup {
         listener,
         certificate: certificate.clone(),
@@ -331,7 +332,7 @@ fn unsubscribe(context: &Context) -> Result<Code> {
     };
     let client = graph::Client::new(context.config.graph()?, Arc::new(())).map_err(sync::Error::from)?;
     let nowhere = Addresses { notification: String::new(), lifecycle: String::new() };
-    let (mut keeper, _) = Keeper::new(client, inbox, nowhere, None).map_err(kept)?;
+    let (mut keeper, _) = Keeper::new(client, inbox, nowhere, INTERVAL, None).map_err(kept)?;
     let ended = super::runtime()?.block_on(keeper.end()).map_err(kept)?;
     super::to_stdout(|out| writeln!(out, "{ended} subscriptions ended"))?;
     Ok(Code::Done)

@@ -164,13 +164,12 @@ impl Service {
             if self.role == Role::Watch && self.lock.is_none() && context.folder().exists() {
                 self.lock = context.folder().lock_service().ok();
             }
-            match self.stands_back() {
+            if self.stands_back() {
                 // That one does it all.
-                true => nap = Nap::of(TURN),
-                false => {
-                    self.work(due, interval, format, &context, &mut nap)?;
-                    self.alerts.after_round(interval, &context);
-                }
+                nap = Nap::of(TURN);
+            } else {
+                self.work(due, interval, format, &context, &mut nap)?;
+                self.alerts.after_round(interval, &context);
             }
             match self.sleep(&nap) {
                 Woken::Due => {}

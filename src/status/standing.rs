@@ -68,7 +68,7 @@ pub struct Rounds {
     pub succeeded: Option<Timestamp>,
     /// The same of each source, by name.
     pub succeeded_by_source: BTreeMap<String, Timestamp>,
-    /// Of `sync`: runs since the last that ended with 0 or 7, ones that died included.
+    /// Runs of `sync` since that one, those that died included.
     pub failed_in_a_row: u64,
     /// The last run of each command that has ended, and what it said of itself.
     pub last: BTreeMap<String, (Run, Told)>,
@@ -155,9 +155,9 @@ fn time_of(time: SystemTime) -> Timestamp {
 impl Rounds {
     fn read(archive: &Archive) -> archive::Result<Self> {
         let mut rounds = Self::default();
-        let (mut seen, mut is_in_a_row) = (0, true);
+        let mut seen = 0;
         archive.each_run(&mut |run, report| {
-            rounds.take(run, report, seen == 0, &mut is_in_a_row);
+            rounds.take(run, report, seen == 0);
             seen += 1;
             // What no run of late had, as logs without permission, is not looked for down to the first run.
             if seen < RUNS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -166,32 +166,29 @@ impl Rounds {
     }
 
     /// Takes a run into account; they come newest first.
-    fn take(&mut self, run: Run, report: &str, is_newest: bool, is_in_a_row: &mut bool) {
-        self.is_open |= is_newest && run.ended.is_none();
-        let is_sync = run.command == "sync";
+    fn take(&mut self, run: Run, report: &str, is_newest: bool) {
         let Some(ended) = run.ended else {
-            self.failed_in_a_row += u64::from(is_sync && !is_newest && *is_in_a_row);
+            // One that is at work may still go well; one that died has not.
+            self.is_open |= is_newest;
+            self.failed_in_a_row += u64::from(run.command == "sync" && !is_newest && self.succeeded.is_none());
             return;
         };
-        if is_sync {
-            *is_in_a_row &= !matches!(run.exit_code, Some(0 | 7));
-            self.failed_in_a_row += u64::from(*is_in_a_row);
-        }
-        let is_last = !self.last.contains_key(&run.command);
-        let may_tell = is_sync && matches!(run.exit_code, Some(0 | 3 | 7));
-        if !is_last && !may_tell {
+        let (is_sync, is_last) = (run.command == "sync", !self.last.contains_key(&run.command));
+        if !is_sync && !is_last {
             return;
         }
         // One that failed has no report but its error.
-        let told: Told = serde_json::from_str(report).unwrap_or_default();
-        if may_tell {
-            let is_whole = |one: &&ToldOfSource| one.windows_failed == 0 && !one.stopped;
-            for one in told.sources.iter().filter(is_whole) {
+        let may_tell = matches!(run.exit_code, Some(0 | 3 | 7));
+        let told: Told = if may_tell { serde_json::from_str(report).unwrap_or_default() } else { Told::default() };
+        if is_sync {
+            let is_whole = |one: &ToldOfSource| one.windows_failed == 0 && !one.stopped;
+            for one in told.sources.iter().filter(|one| is_whole(one)) {
                 self.succeeded_by_source.entry(one.source.clone()).or_insert(ended);
             }
-            if !told.sources.is_empty() && told.sources.iter().all(|one| is_whole(&one)) {
+            if !told.sources.is_empty() && told.sources.iter().all(is_whole) {
                 self.succeeded.get_or_insert(ended);
             }
+            self.failed_in_a_row += u64::from(self.succeeded.is_none());
         }
         if is_last {
             self.last.insert(run.command.clone(), (run, told));
@@ -209,9 +206,9 @@ mod tests {
     }
 
     fn taken(runs: &[(Run, &str)]) -> Rounds {
-        let (mut rounds, mut is_in_a_row) = (Rounds::default(), true);
+        let mut rounds = Rounds::default();
         for (place, (run, report)) in runs.iter().enumerate() {
-            rounds.take(run.clone(), report, place == 0, &mut is_in_a_row);
+            rounds.take(run.clone(), report, place == 0);
         }
         rounds
     }
@@ -243,7 +240,8 @@ mod tests {
     #[test]
     fn a_run_that_has_not_ended_is_at_work_only_if_it_is_the_newest() {
         assert!(taken(&[(run("sync", None, None), ""), (run("sync", Some(1), Some(0)), "{}")]).is_open);
-        let died = taken(&[(run("sync", Some(9), Some(0)), "{}"), (run("sync", None, None), "")]);
+        let whole = r#"{"sources":[{"source":"calls"}]}"#;
+        let died = taken(&[(run("sync", Some(9), Some(0)), whole), (run("sync", None, None), "")]);
         assert_eq!((died.is_open, died.failed_in_a_row), (false, 0));
     }
 }

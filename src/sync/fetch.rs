@@ -50,6 +50,8 @@ const RETRY_FIRST: Age = Age::minutes(1);
 const RETRY_LONGEST: Age = Age::hours(6);
 /// When a hinted record that brought nothing new is looked at once more: the replica asked may have lagged behind the notification.
 const HINT_AGAIN: Age = Age::minutes(2);
+/// How long a record is asked for that a notification alone announces and Graph does not have: if it is to be had at all, a list shows it.
+const HINT_GIVEN_UP: Age = Age::days(3);
 
 /// Refusals of single records after which the permission is taken for gone.
 const FORBIDDEN_MAX: u32 = 20;
@@ -269,7 +271,8 @@ async fn one(
     let whole = match context.graph.whole(&todo.key.id, Some(todo.want_version)).await {
         Ok(whole) => whole,
         Err(error) => {
-            let forgotten = context.now(local_now) - context.settings.policy.retention.certain(source);
+            let asked_for = if todo.hinted { HINT_GIVEN_UP } else { context.settings.policy.retention.certain(source) };
+            let forgotten = context.now(local_now) - asked_for;
             return failure(error, todo, |start| start < forgotten);
         }
     };

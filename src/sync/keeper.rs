@@ -24,8 +24,6 @@ use crate::{
 
 /// Graph refuses an end that is too far by its clock, which comes in whole seconds.
 const LIFE: Age = Age(LIFE_MAX.0 - Age::minutes(5).0);
-/// A subscription that vanishes without a word is noticed this soon.
-const LOOK: Age = Age::minutes(15);
 /// How often the inbox is asked whether Graph wants something of the subscription.
 const GLANCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Longest and first wait after a failure.
@@ -66,6 +64,8 @@ pub struct Keeper {
     graph: Client,
     inbox: Inbox,
     addresses: Addresses,
+    /// How soon it is noticed that a subscription vanished without a word.
+    interval: Age,
     /// One secret for several receivers behind one address.
     shared_secret: Option<String>,
     secret: String,
@@ -82,20 +82,33 @@ impl Keeper {
         graph: Client,
         inbox: Inbox,
         addresses: Addresses,
+        interval: Age,
         shared_secret: Option<String>,
     ) -> Result<(Self, watch::Receiver<Secrets>), Error> {
         let own = inbox.subscriptions()?;
         let kept_secret = own.last().map(|kept| kept.client_state.clone());
         let secret = shared_secret.clone().or(kept_secret).unwrap_or_else(new_secret);
         let kept = own.into_iter().map(|kept| (kept.id, kept.client_state)).collect();
-        let (secrets, told) = watch::channel(Secrets { kept, current: secret.clone() });
-        let keeper = Self { graph, inbox, addresses, shared_secret, secret, secrets, has_replaced: false, failures: 0 };
+        let (secrets, told) = watch::channel(Secrets { kept, making: None });
+        let keeper = Self {
+            graph,
+            inbox,
+            addresses,
+            interval,
+            shared_secret,
+            secret,
+            secrets,
+            has_replaced: false,
+            failures: 0,
+        };
         Ok((keeper, told))
     }
 
     /// Looks at the subscription and does what is due; returns what went wrong, and how long to wait before the next look.
     pub async fn look(&mut self, now: Timestamp) -> (Result<(), Error>, Age) {
         let outcome = self.keep(now).await;
+        // It is known by its id now, or was not made.
+        self.secrets.send_modify(|secrets| secrets.making = None);
         let noted = match &outcome {
             Ok(_) => self.inbox.clear(Instant::KeepingFailed),
             Err(_) => self.inbox.set(Instant::KeepingFailed, now),
@@ -105,7 +118,7 @@ impl Keeper {
             Ok(expires) => {
                 self.failures = 0;
                 let until_renewal = Age((expires - self.now(now)).0 - LIFE.0 / 2);
-                (Ok(()), spread(until_renewal.clamp(Age::seconds(5), LOOK)))
+                (Ok(()), spread(until_renewal.clamp(Age::seconds(1), self.interval.max(Age::seconds(1)))))
             }
             Err(error @ (Error::Others { .. } | Error::Replaced)) => (Err(error), spread(OTHERS)),
             Err(error) => {
@@ -224,7 +237,9 @@ impl Keeper {
         let Addresses { notification, lifecycle } = self.addresses.clone();
         let wanted =
             Wanted { notification_url: &notification, lifecycle_url: &lifecycle, client_state: &self.secret, expires };
-        match self.graph.subscribe(&wanted).await {
+        self.secrets.send_modify(|secrets| secrets.making = Some(self.secret.clone()));
+        let made = self.graph.subscribe(&wanted).await;
+        match made {
             Ok(made) => {
                 tracing::info!(subscription = made.id, until = %made.expires, "subscribed to call records");
                 if let Some(from) = self.inbox.instant(Instant::Subscribed)? {
@@ -249,7 +264,7 @@ impl Keeper {
 
     fn tell(&self) -> Result<(), Error> {
         let kept = self.inbox.subscriptions()?.into_iter().map(|kept| (kept.id, kept.client_state)).collect();
-        self.secrets.send_replace(Secrets { kept, current: self.secret.clone() });
+        self.secrets.send_modify(|secrets| secrets.kept = kept);
         Ok(())
     }
 }

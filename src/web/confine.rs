@@ -36,6 +36,7 @@ pub(super) fn confine() -> Confined {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "its files are its own")]
 mod tests {
     use std::{fs, net::TcpStream, thread};
 

@@ -141,7 +141,7 @@ fn runs(facts: &Facts, page: &mut Page) {
     let codes = facts.runs.iter().map(|run| (of(run), run.exit_code));
     page.numbers("last_run_exit_code", "Exit code of the last run", codes);
     let failed = [(vec![], facts.runs_failed_in_a_row)];
-    page.numbers("runs_failed_in_a_row", "Runs of sync since the last that ended with 0 or 7", failed);
+    page.numbers("runs_failed_in_a_row", "Runs of sync since the last that listed all that it set out to list", failed);
 }
 
 fn of_inbox(inbox: &InboxFacts, page: &mut Page) {

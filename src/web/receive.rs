@@ -56,7 +56,9 @@ pub(super) fn judge(items: Vec<Notification>, secrets: &Secrets, tenant_id: Opti
 
 fn refusal(item: &Notification, secrets: &Secrets, tenant_id: Option<&str>) -> Option<Tally> {
     let kept = secrets.kept.iter().find(|(id, _)| *id == item.subscription_id);
-    let secret = kept.map_or(&secrets.current, |(_, secret)| secret);
+    let Some(secret) = kept.map(|(_, secret)| secret).or(secrets.making.as_ref()) else {
+        return Some(Tally::UnknownSubscription);
+    };
     let given = item.client_state.as_deref().unwrap_or_default();
     if secret.is_empty() || verify_slices_are_equal(secret.as_bytes(), given.as_bytes()).is_err() {
         return Some(if kept.is_some() { Tally::WrongSecret } else { Tally::UnknownSubscription });
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     fn secrets() -> Secrets {
-        Secrets { kept: vec![("s1".into(), "secret".into())], current: "newer".into() }
+        Secrets { kept: vec![("s1".into(), "secret".into())], making: Some("newer".into()) }
     }
 
     fn item(subscription: &str, secret: Option<&str>, tenant: Option<&str>, news: News) -> Notification {
@@ -111,6 +113,9 @@ mod tests {
         let forged = || item("s1", Some("guess"), None, changed("x"));
         assert!(judge(vec![forged(), forged()], &secrets(), None, Timestamp(0)).refused);
         assert!(!judge(vec![], &secrets(), None, Timestamp(0)).refused);
+        // The secret of one subscription is none for another.
+        let others = Secrets { making: None, ..secrets() };
+        assert!(judge(vec![item("s3", Some("secret"), None, changed("x"))], &others, None, Timestamp(0)).refused);
         // Before anything is known, nothing is taken.
         let nameless = Secrets::default();
         assert!(judge(vec![item("", Some(""), None, changed("x"))], &nameless, None, Timestamp(0)).refused);

@@ -12,12 +12,13 @@ use tokio::{
 };
 
 use crate::{
-    cli::{Context, exit::Result, watch::INTERVAL},
+    archive::runs::Run,
+    cli::{Context, exit::Result},
     model::time::{Age, Span, Timestamp},
     status::{
         SourceStatus,
         health::{Measure, Trouble},
-        standing::{Held, Standing, There},
+        standing::{self, Held, Standing, There},
     },
     web::{
         self, Page, Question, Told,
@@ -30,8 +31,7 @@ const FRESH: Duration = Duration::from_secs(2);
 const JSON: &str = "application/json";
 
 /// Answers questions until there are no more.
-pub(super) fn answer(runtime: &Runtime, context: &Context, interval: Option<Age>, mut asked: mpsc::Receiver<Question>) {
-    let interval = interval.or(context.config.interval().ok().flatten()).unwrap_or(INTERVAL);
+pub(super) fn answer(runtime: &Runtime, context: &Context, interval: Age, mut asked: mpsc::Receiver<Question>) {
     let measure = Measure { interval, up_since: Timestamp::now() };
     let mut reader = Reader { context: context.with(context.config.clone()), measure, read: None };
     runtime.spawn(async move {
@@ -126,8 +126,7 @@ fn of_archive(there: &There, now: Timestamp, facts: &mut Facts) {
     facts.ledger_entries = status.head.0.unsigned_abs();
     facts.records_without_rows = status.records_without_rows;
     facts.runs_failed_in_a_row = rounds.failed_in_a_row;
-    let run = |(command, (run, told)): (&String, &(_, crate::status::standing::Told))| {
-        let run: &crate::archive::runs::Run = run;
+    let run = |(command, (run, told)): (&String, &(Run, standing::Told))| {
         Some(RunFacts {
             command: command.clone(),
             ended_s: since_1970(run.ended?),

@@ -1,12 +1,15 @@
 //! Subscriptions over real HTTP: the validation, what is refused, renewing, the end.
 
+use std::time::Duration;
+
+use axum::{body::Body, extract::Request};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
     model::time::Age,
     simulate::{
-        Settings, Simulator, USERS_ROLE,
+        Fault, Planted, Settings, Simulator, USERS_ROLE, Weather,
         tests::{
             Asker, ids,
             receiver::{Manners, Receiver, quiet, soon},
@@ -168,4 +171,56 @@ async fn a_subscription_lives_until_its_end_unless_renewed() {
     assert_eq!(asker.send(Method::PUT, &two, &json!({})).await.0, 405);
     assert_eq!(asker.send(Method::DELETE, &two, &json!({})).await, (204, Value::Null));
     assert_eq!(asker.send(Method::DELETE, &two, &json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_answer_may_be_lost_though_the_subscription_is_made() {
+    let simulator = Simulator::start(quiet(soon())).unwrap();
+    let (asker, receiver) = (Asker::new(&simulator).await, Receiver::start().await);
+    simulator.set_weather(Weather::only(&[Fault::CutBody], 1.0, 1));
+    let url = format!("{}{PATH}", simulator.url());
+    let wish = receiver.wish(simulator.now()).to_string();
+    let answer = asker.http.post(url).bearer_auth(&asker.token).body(wish).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert!(answer.bytes().await.is_err());
+    simulator.set_weather(Weather::calm());
+    assert_eq!(simulator.subscriptions().len(), 1);
+    assert_eq!(asker.send(Method::POST, PATH, &receiver.wish(simulator.now())).await.0, 409);
+    simulator.set_weather(Weather::only(&[Fault::Unavailable], 1.0, 1));
+    assert_eq!(
+        asker.send(Method::DELETE, &format!("{PATH}/{}", simulator.subscriptions()[0].id), &json!({})).await.0,
+        503
+    );
+    assert_eq!(simulator.subscriptions().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_process_a_subscription_is_made_and_nobody_is_asked_or_told() {
+    let simulator = Simulator::in_process(quiet(soon()));
+    let ask = async |path: &str, token: &str, body: String| {
+        let request = Request::post(path).header("authorization", format!("Bearer {token}"));
+        let answer = simulator.answer(request.body(Body::from(body)).unwrap()).await;
+        let status = answer.status();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}&scope=https://graph.microsoft.com/.default",
+        simulator.client_id(),
+        simulator.client_secret()
+    );
+    let (_, granted) = ask("/contoso.com/oauth2/v2.0/token", "", form).await;
+    let wish = json!({
+        "changeType": "updated",
+        "notificationUrl": "https://archive.contoso.com/notify",
+        "resource": "/communications/callRecords",
+        "expirationDateTime": simulator.now() + Age::hours(1),
+    });
+    let (status, made) = ask(PATH, &text(&granted["access_token"]), wish.to_string()).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    simulator.plant(Planted::meeting("3cf3bbc8-b21d-4f2e-bfd0-b13603ae6c65", simulator.now() - Age::hours(3)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((simulator.subscriptions().len(), simulator.deliveries().posts), (1, 0));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(simulator.subscriptions().is_empty());
 }
