@@ -273,4 +273,46 @@ mod tests {
         assert!(!lines.iter().any(|line| line.contains("inbox") || line.contains("subscription")));
         assert!(lines.contains(&"callvault_healthy{} 1".to_owned()));
     }
+
+    #[test]
+    fn rules_and_dashboard_ask_for_metrics_that_there_are() {
+        let all = SourceFacts {
+            covered_lag_s: Some(1.0),
+            newest_age_s: Some(1.0),
+            deadline_s: Some(1.0),
+            succeeded_s: Some(1.0),
+            ..SourceFacts::default()
+        };
+        let inbox = InboxFacts {
+            notified_s: Some(1.0),
+            taken_s: Some(1.0),
+            expires_in_s: Some(1.0),
+            tallies: BTreeMap::from([("accepted", 1)]),
+            ..InboxFacts::default()
+        };
+        let text = text(&Facts {
+            sources: vec![all],
+            wrong: vec![("no_round", None)],
+            runs: vec![RunFacts::default()],
+            inbox: Some(inbox),
+            sizes: vec![("index", 1)],
+            ..Facts::default()
+        });
+        let told: Vec<&str> = text.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+        let documents = [
+            include_str!("../../docs/deploy/prometheus-alerts.yml"),
+            include_str!("../../docs/deploy/grafana-dashboard.json"),
+        ];
+        for document in documents {
+            let asked: Vec<&str> = document
+                .split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
+                .filter(|word| word.starts_with("callvault_"))
+                .collect();
+            assert!(asked.len() > 10);
+            for name in asked {
+                assert!(told.contains(&name), "{name} is not in\n{text}");
+            }
+        }
+        serde_json::from_str::<serde_json::Value>(documents[1]).unwrap();
+    }
 }
