@@ -172,6 +172,14 @@ impl Archive {
         covered(&self.connection, hold, matches)
     }
 
+    /// The records that a hold of this scope would cover.
+    ///
+    /// # Errors
+    /// As [`Self::held_by`].
+    pub fn in_scope(&self, scope: &Scope, matches: Option<&HashSet<RecordId>>) -> Result<HashSet<RecordId>> {
+        within(&self.connection, scope, matches)
+    }
+
     /// The rules in force; `None` where nobody has set any, and everything is kept.
     pub fn rules(&self) -> Result<Option<Rules>> {
         if !schema::has_retention(&self.connection)? {
@@ -400,17 +408,23 @@ pub(crate) fn hold_seqs(connection: &Connection) -> Result<HashSet<Seq>> {
     Ok(statement.query_map([], |row| row.get(0).map(Seq))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The records that a scope means by their rows, and by what its text matches.
+fn within(connection: &Connection, scope: &Scope, matches: Option<&HashSet<RecordId>>) -> Result<HashSet<RecordId>> {
+    let mut within = select::record_ids(connection, &scope.filter()?)?;
+    if let Some(text) = &scope.text {
+        let unread = || Error::Hold(format!("the text '{text}' of a hold was not looked at"));
+        let matches = matches.ok_or_else(unread)?;
+        within.retain(|record| matches.contains(record));
+    }
+    Ok(within)
+}
+
 pub(crate) fn covered(
     connection: &Connection,
     hold: &Hold,
     matches: Option<&HashSet<RecordId>>,
 ) -> Result<HashSet<RecordId>> {
-    let mut covered = select::record_ids(connection, &hold.scope.filter()?)?;
-    if hold.scope.text.is_some() {
-        let unread = || Error::Hold(format!("the text of the hold '{}' was not looked at", hold.name));
-        let matches = matches.ok_or_else(unread)?;
-        covered.retain(|record| matches.contains(record));
-    }
+    let mut covered = within(connection, &hold.scope, matches)?;
     let mut statement = connection.prepare("SELECT record_id FROM held WHERE hold_id = ?1")?;
     let rows = statement.query_map([hold.id], |row| row.get(0).map(RecordId))?;
     covered.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);

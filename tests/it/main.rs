@@ -32,6 +32,7 @@ mod logs;
 mod moved;
 mod mutations;
 mod names;
+mod older;
 mod package;
 mod paging;
 mod people;
