@@ -16,7 +16,7 @@ use crate::{
         derive,
         filter::Selection,
         hit::Hit,
-        id::{RecordKey, Seq},
+        id::{RecordKey, Seq, Sha256},
         line,
         retention::Retention,
         view::log::log,
@@ -73,6 +73,9 @@ pub fn export_package(
         let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, time)?;
         let mut writer = Writer::new(folder)?;
         writer.put(name::CHECKPOINT, evidence.checkpoint.as_bytes())?;
+        if let Some((answer, _)) = &evidence.timestamp {
+            writer.put(name::TIMESTAMP, answer)?;
+        }
         writer.put(name::KEY, format!("{}\n", evidence.key).as_bytes())?;
         writer.put(name::COVERAGE, coverage.text().as_bytes())?;
         let query = query_of(ask);
@@ -103,6 +106,7 @@ pub fn export_package(
             origin: evidence.origin,
             size: evidence.size,
             root: evidence.root.to_string(),
+            timestamp: evidence.timestamp.map(|(_, time)| time),
             contents,
             left_out: ask.redaction.profile().left_out(),
             files: std::collections::BTreeMap::new(),
@@ -214,7 +218,7 @@ impl Files<'_> {
         n: u64,
         stored: &Stored,
         entry: String,
-        path: &[crate::model::id::Sha256],
+        path: &[Sha256],
         redaction: &Redaction,
     ) -> Result<()> {
         let info = &stored.info;

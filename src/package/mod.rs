@@ -36,6 +36,7 @@ pub mod name {
     pub const PARTS: &str = "data/parts.ndjson";
     pub const PROOFS: &str = "data/proofs.ndjson";
     pub const CHECKPOINT: &str = "data/checkpoint.txt";
+    pub const TIMESTAMP: &str = "data/timestamps/checkpoint.tsr";
     pub const KEY: &str = "data/key.txt";
     pub const COVERAGE: &str = "data/coverage.json";
     pub const LEDGER: &str = "data/ledger.ndjson";

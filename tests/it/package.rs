@@ -34,12 +34,12 @@ fn check(bench: &Bench, folder: &Path) -> Ran {
 }
 
 /// Files by their paths within the package.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let name = |path: PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
     bytes_of(folder).into_iter().map(|(path, bytes)| (name(path), bytes)).collect()
 }
 
-fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
+pub(crate) fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
     if folder.exists() {
         fs::remove_dir_all(folder).unwrap();
     }
@@ -65,7 +65,7 @@ fn script(folder: &Path, key: Option<&Path>) -> std::process::Output {
 }
 
 /// Writes the checksums anew, as whoever changed something would: manifest.json, then the bag's.
-fn with_new_sums(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn with_new_sums(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let mut manifest: Value = serde_json::from_slice(&files["data/manifest.json"]).unwrap();
     let payload = |path: &String| path.starts_with("data/");
     let listed: serde_json::Map<String, Value> = files

@@ -82,6 +82,7 @@ fn check(page: &mut String, manifest: &Manifest) {
             ("entries", Some(manifest.size.to_string())),
             ("root hash", Some(manifest.root.clone())),
             ("signed note", Some(name::CHECKPOINT.to_owned())),
+            ("time stamp of it", manifest.timestamp.as_ref().map(|time| format!("{time}, {}", name::TIMESTAMP))),
             ("made by", Some(manifest.program.clone())),
         ],
     );
