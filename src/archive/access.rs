@@ -32,6 +32,9 @@ const LOG_PAGES_MAX: i64 = 128;
 /// Others hold the lock for a row or two.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The act of asking with a config file that turns the journal off.
+const OFF: &str = "journal off";
+
 /// Who asks, by the operating system's account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -146,6 +149,18 @@ impl Journal {
     /// Notes what came of the act of row `of`.
     pub fn end(&mut self, of: i64, count: Option<u64>, exit_code: u8, now: Timestamp) -> Result<()> {
         self.append(&Line::Ended { of, time: now, count, exit_code }, None).map(drop)
+    }
+
+    /// Notes, once until something else is noted, that `user` asks without being noted from here on.
+    pub fn off(&mut self, user: &User, now: Timestamp) -> Result<()> {
+        let sql = "SELECT n, line FROM act WHERE arguments IS NOT NULL ORDER BY n DESC LIMIT 1";
+        let last = self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).optional()?;
+        let last = last.map(|(n, line)| parse(n, &line)).transpose()?;
+        if matches!(last, Some(Line::Begun { command, user: by, .. }) if command == OFF && by == *user) {
+            return Ok(());
+        }
+        let n = self.begin(user, OFF, &[], now)?;
+        self.end(n, None, 0, now)
     }
 
     /// Empties what was typed where it has one of `words` (compared without regard to case) in it, on behalf of the disposal that

@@ -63,14 +63,14 @@ pub fn export_package(
     folder: &Path,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Manifest> {
-    archive.at_one_moment(|| {
+    let made = archive.at_one_moment(|| {
         let evidence = archive.evidence()?.ok_or(Error::Unproven { size: 0 })?;
         let seqs = selected(archive, ask)?;
         if seqs.iter().any(|seq| seq.0.unsigned_abs() > evidence.size) {
             return Err(Error::Unproven { size: evidence.size });
         }
         let time = archive.time_of(evidence.size)?;
-        let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, time)?;
+        let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, (time, evidence.size))?;
         let mut writer = Writer::new(folder)?;
         writer.put(name::CHECKPOINT, evidence.checkpoint.as_bytes())?;
         if let Some((answer, _)) = &evidence.timestamp {
@@ -119,6 +119,10 @@ pub fn export_package(
         let key = key.and_then(|key| key.named(&manifest.origin).ok());
         writer.finish(time, key.as_ref())?;
         Ok(manifest)
+    });
+    made.map_err(|error| match error {
+        Error::Write(source) => package::Error::File { path: folder.to_path_buf(), source }.into(),
+        other => other,
     })
 }
 
@@ -171,6 +175,10 @@ fn selected(archive: &Archive, ask: &PackageAsk) -> Result<Vec<Seq>> {
     };
     if !reach.is_whole() {
         return Err(Error::NotSearched(reach));
+    }
+    // What is about somebody in an older version alone is told by all versions together.
+    if ask.person.is_some() {
+        keys.extend(query::by_older_alone(archive, selection)?);
     }
     // Somebody of the directory is told by all versions together: each says what changed.
     let wants_directory = selection.filter.kinds.is_empty() && ask.redaction.profile() != Profile::Pseudonymised;

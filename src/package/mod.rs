@@ -52,6 +52,8 @@ pub mod name {
 pub enum Error {
     #[error("{} is there already and not empty", .0.display())]
     Taken(PathBuf),
+    #[error("{} is no folder: make it first, a package is made beside its place", .0.display())]
+    NoFolder(PathBuf),
     #[error("{} is no audit package: it has neither bagit.txt nor {}", .0.display(), bag::MANIFEST)]
     NoPackage(PathBuf),
     #[error("{}: {source}", path.display())]

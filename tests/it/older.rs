@@ -68,6 +68,23 @@ fn a_hold_that_is_added_says_that_it_covers_it() {
 }
 
 #[test]
+fn an_access_request_gets_it_in_all_its_versions() {
+    let bench = bench(&[]);
+    for (whom, text) in [(UPN, None), (NAME, Some("type:groupCall"))] {
+        let mut ask = vec!["export", "--person", whom];
+        ask.extend(text);
+        let lines = bench.args(&[&ask[..], &["--format", "ndjson"]].concat()).ends_with(0).text();
+        assert_eq!((lines.lines().count(), lines.matches(NAME).count() > 0), (2, true), "{lines}");
+        let folder = bench.beside(&format!("package{}", ask.len()));
+        bench.args(&[&ask[..], &["--package", folder.to_str().unwrap()]].concat()).ends_with(0);
+        assert_eq!(fs::read_to_string(folder.join("data/records.ndjson")).unwrap(), lines);
+        bench.args(&["verify", "--package", folder.to_str().unwrap()]).ends_with(0);
+    }
+    let csv = bench.args(&["export", "--person", UPN, "--format", "csv"]).ends_with(0).text();
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+}
+
+#[test]
 fn who_is_erased_is_in_no_older_version_either() {
     let bench = bench(&[]);
     fs::write(bench.beside("request.pdf"), "please").unwrap();

@@ -130,6 +130,9 @@ fn covered(page: &mut String, coverage: &Statement) {
 
 fn of_source(page: &mut String, source: &SourceStatement) {
     let _ = writeln!(page, "<h4>{}: {} to {}</h4>", escaped(&source.source), at(source.from), at(source.to));
+    if source.stretches.is_empty() {
+        page.push_str("<p class=\"bad\">Nothing of it had been listed yet.</p>\n");
+    }
     bar(page, Span::new(source.from, source.to), &source.stretches);
     let uncovered: Vec<&Stretch> = source.stretches.iter().filter(|stretch| stretch.state != State::Covered).collect();
     if !uncovered.is_empty() {
