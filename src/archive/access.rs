@@ -47,10 +47,11 @@ pub struct User {
 }
 
 impl User {
-    /// The name, or the number where the system has none.
+    /// The name, or the number where the system has none; and who logged in, where that is another.
     #[must_use]
     pub fn called(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("uid {}", self.uid))
+        let name = self.name.clone().unwrap_or_else(|| format!("uid {}", self.uid));
+        self.login_uid.map_or_else(|| name.clone(), |login| format!("{name} (login uid {login})"))
     }
 
     /// The number of the person: who logged in, where the system knows.
@@ -374,6 +375,13 @@ mod tests {
         }
         journal.begin(&user, "show", &["x".to_owned()], Timestamp(3)).unwrap();
         (dir, folder)
+    }
+
+    #[test]
+    fn who_asks_as_another_is_told_with_who_logged_in() {
+        let user = |name: Option<&str>, login_uid| User { uid: 0, name: name.map(str::to_owned), login_uid }.called();
+        assert_eq!(user(Some("root"), Some(1000)), "root (login uid 1000)");
+        assert_eq!((user(Some("root"), None), user(None, None)), ("root".to_owned(), "uid 0".to_owned()));
     }
 
     #[test]

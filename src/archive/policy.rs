@@ -216,16 +216,35 @@ impl Archive {
     }
 
     /// A plan that was entered, by the SHA-256 of its file.
+    ///
+    /// # Errors
+    /// [`Error::DamagedLedger`] where who made or approved it is not what the ledger says.
     pub fn planned(&self, plan: Sha256) -> Result<Option<Planned>> {
         if !schema::has_retention(&self.connection)? {
             return Ok(None);
         }
-        let sql = "SELECT made_by, approved_by, done_seq FROM plan WHERE sha256 = ?1";
+        let sql = "SELECT made_by, approved_by, done_seq, seq, approved_seq FROM plan WHERE sha256 = ?1";
         let found = self.connection.query_row(sql, [plan.0], |row| {
             let done = row.get::<_, Option<i64>>(2)?.map(Seq);
-            Ok(Planned { made_by: row.get(0)?, approved_by: row.get(1)?, done })
+            let planned = Planned { made_by: row.get(0)?, approved_by: row.get(1)?, done };
+            Ok((planned, Seq(row.get(3)?), row.get::<_, Option<i64>>(4)?.map(Seq)))
         });
-        Ok(found.optional()?)
+        let Some((planned, seq, approved_seq)) = found.optional()? else { return Ok(None) };
+        let hash = plan.to_string();
+        match ledger::entry(&self.connection, seq)? {
+            Entry::Planned { plan, uid, .. } if plan == hash && uid == planned.made_by => {}
+            _ => return Err(Error::DamagedLedger { seq, what: "is not the plan that it is said to be".into() }),
+        }
+        if let Some(by) = planned.approved_by {
+            let seq = approved_seq.unwrap_or(seq);
+            match ledger::entry(&self.connection, seq)? {
+                Entry::Approved { plan, uid, .. } if plan == hash && uid == by => {}
+                _ => {
+                    return Err(Error::DamagedLedger { seq, what: "is no approval of the plan by who is said".into() });
+                }
+            }
+        }
+        Ok(Some(planned))
     }
 }
 
@@ -397,6 +416,23 @@ pub(crate) fn faults(connection: &Connection) -> Result<Vec<(Seq, String)>> {
         }
     }
     Ok(faults)
+}
+
+/// # Errors
+/// [`Error::DamagedLedger`] where a hold is not the one that was entered, or is missing: then nobody knows what has to stay.
+pub(crate) fn require_as_entered(connection: &Connection) -> Result<()> {
+    if let Some((seq, what)) = faults(connection)?.into_iter().next() {
+        return Err(Error::DamagedLedger { seq, what: format!("is about a hold, and {what}") });
+    }
+    let known = hold_seqs(connection)?;
+    let mut statement = connection.prepare("SELECT seq FROM ledger WHERE entry LIKE '{\"op\":\"hold_added\"%'")?;
+    for seq in statement.query_map([], |row| row.get(0).map(Seq))? {
+        let seq = seq?;
+        if !known.contains(&seq) {
+            return Err(Error::DamagedLedger { seq, what: "enters a hold that is missing".into() });
+        }
+    }
+    Ok(())
 }
 
 /// Numbers of the entries of holds that the table has.

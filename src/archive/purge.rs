@@ -113,8 +113,9 @@ impl ArchiveWriter {
 }
 
 /// # Errors
-/// [`Error::Held`] with the first hold that covers any of it.
+/// [`Error::Held`] with the first hold that covers any of it; [`Error::DamagedLedger`] where a hold was changed or taken away.
 fn check_holds(connection: &Connection, disposal: &Disposal, seen: &Seen) -> Result<()> {
+    policy::require_as_entered(connection)?;
     let in_force = policy::holds(connection)?.into_iter().filter(|hold| hold.released.is_none());
     for hold in in_force {
         let mut covered = policy::covered(connection, &hold, seen.texts.get(&hold.id))?;

@@ -56,13 +56,13 @@ impl Archive {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The certificate of a disposal.
-    pub fn certificate(&self, purge: Seq) -> Result<Option<String>> {
+    /// The certificate of a disposal, and whether nothing of it is left in any file.
+    pub fn certificate(&self, purge: Seq) -> Result<Option<(String, bool)>> {
         if !schema::has_retention(&self.connection)? {
             return Ok(None);
         }
-        let sql = "SELECT certificate FROM purge WHERE seq = ?1";
-        Ok(self.connection.query_row(sql, [purge.0], |row| row.get(0)).optional()?.flatten())
+        let sql = "SELECT certificate, finished FROM purge WHERE seq = ?1 AND certificate IS NOT NULL";
+        Ok(self.connection.query_row(sql, [purge.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 }
 
