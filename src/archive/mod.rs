@@ -18,6 +18,7 @@ pub mod frame;
 pub(crate) mod fuzzing;
 pub mod group;
 mod guid;
+pub mod inbox;
 pub mod inspect;
 pub mod ledger;
 pub mod links;

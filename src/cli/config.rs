@@ -42,6 +42,7 @@ pub struct File {
     pub ledger: LedgerFile,
     pub journal: JournalFile,
     pub disposal: DisposalFile,
+    pub listen: ListenFile,
 }
 
 impl File {
@@ -133,6 +134,23 @@ pub struct RuleFile {
 pub struct JournalFile {
     /// Whether accesses are noted.
     pub keep: Option<bool>,
+}
+
+/// The table `[listen]`: the receiver of change notifications. Flags of the same names come first.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenFile {
+    pub bind: Option<String>,
+    pub public_url: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// Where `/metrics` and `/healthz` are answered to others than this machine.
+    pub metrics_bind: Option<String>,
+    /// One secret for several receivers behind one address; made by each alone unless it is set.
+    #[serde(deserialize_with = "secret")]
+    pub client_state: Option<SecretString>,
+    /// Requests of a second that are taken.
+    pub requests_per_s: Option<u64>,
 }
 
 /// The table `[graph]`.
@@ -235,6 +253,12 @@ impl Config {
     #[must_use]
     pub fn ledger(&self) -> &LedgerFile {
         &self.file.ledger
+    }
+
+    /// The receiver of change notifications.
+    #[must_use]
+    pub fn listen(&self) -> &ListenFile {
+        &self.file.listen
     }
 
     /// How often time is listed again.
@@ -431,7 +455,8 @@ fn read(path: &Path) -> Result<File> {
     let mut text = Zeroizing::new(String::new());
     opened.read_to_string(&mut text).map_err(|error| trouble(format!(": {error}")))?;
     let file = File::parse(&text).map_err(|what| trouble(format!(", {what}")))?;
-    let holds_secret = file.graph.client_secret.is_some() || file.graph.client_certificate_password.is_some();
+    let secrets = [&file.graph.client_secret, &file.graph.client_certificate_password, &file.listen.client_state];
+    let holds_secret = secrets.iter().any(|secret| secret.is_some());
     // Of the file that was read, not of what stands under its name by now.
     let about = opened.metadata().map_err(|error| trouble(format!(": {error}")))?;
     let mode = about.permissions().mode();

@@ -22,6 +22,7 @@ mod probe;
 mod refusal;
 mod request;
 mod rows;
+pub mod subscriptions;
 mod token;
 
 #[cfg(test)]
@@ -267,7 +268,7 @@ impl Client {
     async fn exchange(&self, ask: &Ask<'_>, token: &Token) -> Result<(Answer, Option<Gist>), Fault> {
         let http = &self.shared.http;
         let request = http
-            .get(ask.url)
+            .begin(ask.deed, ask.url)
             .bearer_auth(token.secret.expose_secret())
             .header(header::ACCEPT, "application/json")
             .header("prefer", "include-unknown-enum-members")
@@ -286,9 +287,20 @@ impl Client {
     }
 }
 
+/// What a request does.
+#[derive(Clone, Copy)]
+enum Deed<'a> {
+    Get,
+    /// With a body of JSON, or without one.
+    Post(Option<&'a str>),
+    Patch(&'a str),
+    Delete,
+}
+
 /// One request: what to ask and what the answer has to be.
 struct Ask<'a> {
     url: &'a Url,
+    deed: Deed<'a>,
     shape: Shape,
     turn: Turn,
     /// Without which Graph answers 403.

@@ -28,6 +28,7 @@ mod journal;
 mod keys;
 mod letters;
 mod links;
+mod listen;
 mod logs;
 mod moved;
 mod mutations;
