@@ -109,6 +109,14 @@ impl<'a> Listening<'a> {
     }
 }
 
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // A test that failed leaves nobody behind; one that has ended is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn holds(bench: &Bench, id: &str, version: i64) -> bool {
     let shown = bench.run("query --format ndjson --limit 0");
     shown.text().lines().any(|line| {
@@ -122,7 +130,7 @@ fn facts(bench: &Bench) -> inbox::Facts {
 }
 
 fn tally(bench: &Bench, tally: inbox::Tally) -> u64 {
-    facts(bench).tallies.iter().find(|(name, _)| *name == tally).unwrap().1
+    facts(bench).tallies[tally.name()]
 }
 
 fn id(number: u32) -> String {
@@ -148,7 +156,9 @@ fn a_call_is_in_the_archive_seconds_after_graph_knows_it_and_so_are_its_correcti
     assert_eq!(bench.simulator.requests().list, listed, "nothing was listed for it");
     listening.stops(0);
     bench.run("verify").ends_with(0);
-    bench.run("status").ends_with(0);
+    let status = bench.run("status").ends_with(0).text();
+    assert!(status.contains("notifications: 0 ids wait, the last came "), "{status}");
+    assert!(status.contains("; subscribed until "), "{status}");
 }
 
 #[test]
@@ -402,6 +412,8 @@ fn a_receiver_that_cannot_be_set_up_says_what_is_wrong() {
     ] {
         bench.run(&format!("listen {arguments}")).ends_with(2).telling(told);
     }
+    bench.simulator.refuse_sign_in(7_000_215, 9);
+    bench.run("listen --public-url https://calls.example/ --bind 127.0.0.1:0").ends_with(4).telling("secret");
     assert!(!bench.archive().exists());
 }
 
@@ -439,7 +451,13 @@ fn what_queues_have_kept_is_taken_from_a_file_or_a_pipe() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    piped.stdin.take().unwrap().write_all(item(1).as_bytes()).unwrap();
+    // While the pipe lasts.
+    let mut pipe = piped.stdin.take().unwrap();
+    bench.simulator.plant(Planted::meeting(id(5), ago(Age::hours(40))));
+    pipe.write_all(format!("{}\n", item(5)).as_bytes()).unwrap();
+    wait_until("it is fetched", || holds(&bench, &id(5), 1));
+    pipe.write_all(item(1).as_bytes()).unwrap();
+    drop(pipe);
     assert_eq!(end_of(&mut piped, "listen").code(), Some(0));
     assert!(holds(&bench, &id(4), 1));
 }
