@@ -1,5 +1,8 @@
 //! What the archive has, what it lacks, and how long that can still be had.
 
+pub mod health;
+pub mod standing;
+
 use serde::Serialize;
 
 use crate::{
@@ -37,7 +40,7 @@ impl Default for View {
 }
 
 /// The contract's document.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// How far Graph's clock is ahead of this machine's, where whoever asks knows that and it is worth telling.
@@ -59,7 +62,7 @@ pub struct Status {
 }
 
 /// One source. Spans are half-open.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceStatus {
     pub source: String,
     /// Graph has it in its beta version only.

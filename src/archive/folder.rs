@@ -63,6 +63,12 @@ impl Folder {
         self.path.join("inbox.db")
     }
 
+    /// Which alerts a service has sent. May be lost.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.path.join("alerts.json")
+    }
+
     /// Derived: may be lost.
     #[must_use]
     pub fn index(&self) -> PathBuf {

@@ -12,6 +12,7 @@ use crate::{
         connection,
         error::{Error, Result},
         folder::{Folder, open_private},
+        stats,
     },
     model::time::{Span, Timestamp},
 };
@@ -416,6 +417,12 @@ pub fn facts(folder: &Folder) -> Result<Option<Facts>> {
         missed: missed.unsigned_abs(),
         tallies,
     }))
+}
+
+/// What the inbox of a folder takes on disk.
+#[must_use]
+pub fn bytes(folder: &Folder) -> u64 {
+    stats::database_bytes(&folder.inbox())
 }
 
 /// Beside the program that makes it at the same moment, it is made once.

@@ -130,14 +130,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
     runtime.spawn(signals::stop_on_signal(stop_sender.clone(), progress.clone()));
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-    pages::answer(&runtime, context, asked);
+    let interval = args.interval.or(context.config.interval()?).unwrap_or(INTERVAL);
+    pages::answer(&runtime, context, interval, asked);
     if let Some(bind) = args.metrics_bind.as_ref().or(settings.metrics_bind.as_ref()) {
         pages::serve(&runtime, bind_to("--metrics-bind", bind)?, questions.clone(), stop.clone());
     }
 
     let tenant = watch::Sender::new(named_tenant);
     let shared = settings.client_state.as_ref().map(|secret| secret.expose_secret().to_owned());
-    let interval = args.interval.or(context.config.interval()?).unwrap_or(INTERVAL);
     let (keeper, secrets) =
         Keeper::new(client.clone(), Inbox::open_or_create(&folder)?, addresses, interval, shared).map_err(kept)?;
     let receiver = Receiver::start(Setup {

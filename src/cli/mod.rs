@@ -9,6 +9,7 @@ pub mod progress;
 pub mod render;
 
 mod access;
+mod alert;
 mod ask;
 mod by;
 mod credential;
@@ -25,6 +26,7 @@ mod listen;
 mod outlook;
 mod package;
 mod paper;
+mod program;
 mod query;
 mod reindex;
 mod retention;

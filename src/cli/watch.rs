@@ -19,6 +19,7 @@ use crate::{
     },
     cli::{
         Context,
+        alert::Alerts,
         config::Config,
         exit::{Code, Result},
         progress::Progress,
@@ -107,6 +108,7 @@ pub(super) struct Service {
     /// Of two services beside a receiver the first is it; the second works when it is its turn.
     lock: Option<Lock>,
     is_first: bool,
+    alerts: Alerts,
     /// Rounds in a row that something failed in.
     failures: u32,
     /// Rounds in a row that another writer was in the way of.
@@ -137,6 +139,7 @@ impl Service {
             inbox: None,
             lock: None,
             is_first: true,
+            alerts: Alerts::new(),
             failures: 0,
             refused: 0,
         })
@@ -166,6 +169,7 @@ impl Service {
                 nap = Nap::of(TURN);
             } else {
                 self.work(due, interval, format, &context, &mut nap)?;
+                self.alerts.after_round(interval, &context);
             }
             match self.sleep(&nap) {
                 Woken::Due => {}

@@ -4,6 +4,7 @@
 //! decides on the next request. A record is given out whole or not at all. Secrets and tokens leave only in the requests that
 //! need them, only to the hosts set, and only over TLS (or to this machine itself).
 
+pub mod alert;
 pub mod budget;
 pub mod cloud;
 pub mod credential;
@@ -18,6 +19,7 @@ mod claims;
 pub(crate) mod fuzzing;
 mod pace;
 mod page;
+mod post;
 mod probe;
 mod refusal;
 mod request;

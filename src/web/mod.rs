@@ -6,6 +6,7 @@
 mod confine;
 mod desk;
 pub mod listen;
+pub mod metrics;
 mod receive;
 
 pub use confine::Confined;

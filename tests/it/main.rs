@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed; its files are its own"
 )]
 
+mod alerts;
 mod checkpoint;
 mod contract;
 mod coverage;
@@ -33,8 +34,10 @@ mod logs;
 mod moved;
 mod mutations;
 mod names;
+mod nginx;
 mod older;
 mod package;
+mod pages;
 mod paging;
 mod people;
 mod query;
