@@ -10,6 +10,7 @@ use crate::{
         self, Archive,
         bucket::{self, Bucket, State, StateSpan},
         coverage::{self, AtRisk, Coverage},
+        inbox,
         runs::Run,
         sealed::table::{Amount, Sealed, Volume},
         stats::{Counts, Sizes},
@@ -55,6 +56,9 @@ pub struct Status {
     pub records_without_rows: u64,
     /// The latest runs of writing commands, newest first.
     pub runs: Vec<Run>,
+    /// What notifications brought and do; absent where there was never a receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<inbox::Facts>,
 }
 
 /// One source. Spans are half-open.
@@ -139,6 +143,8 @@ pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -
             sealed: volumes.iter().map(Sealed::from).collect(),
             records_without_rows: archive.underived()?,
             runs: archive.latest_runs(5)?,
+            // It may be lost, so what is wrong with it is no matter of the archive.
+            notifications: inbox::facts(archive.folder()).ok().flatten(),
         })
     })
 }

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig, params};
+use serde::Serialize;
 
 use crate::{
     archive::{
@@ -365,7 +366,7 @@ impl Inbox {
 }
 
 /// The inbox as it stands, for those who only tell of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// Ids not taken over yet, and since when the first of them waits.
     pub waiting: u64,
@@ -375,11 +376,12 @@ pub struct Facts {
     pub taken: Option<Timestamp>,
     pub subscribed: Option<Timestamp>,
     pub keeping_failed: Option<Timestamp>,
-    /// When the subscriptions end.
-    pub expires: Vec<(String, Timestamp)>,
+    /// When the subscription ends; the last of several.
+    pub expires: Option<Timestamp>,
     /// Spans still to be listed because notifications of them may have been missed.
     pub missed: u64,
-    pub tallies: Vec<(Tally, u64)>,
+    /// How often something happened, by its name.
+    pub tallies: BTreeMap<&'static str, u64>,
 }
 
 /// Reads the inbox of a folder; `None` where there was never a receiver.
@@ -397,12 +399,12 @@ pub fn facts(folder: &Folder) -> Result<Option<Facts>> {
             .query_row("SELECT count(*), min(first_ns) FROM announced", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let missed: i64 = connection.query_row("SELECT count(*) FROM missed", [], |row| row.get(0))?;
     let mut statement = connection.prepare("SELECT times FROM tally WHERE name = ?1")?;
-    let mut tallies = Vec::new();
+    let mut tallies = BTreeMap::new();
     for tally in Tally::ALL {
         let times = statement.query_map([tally.name()], |row| row.get::<_, i64>(0))?.next().transpose()?;
-        tallies.push((tally, times.unwrap_or(0).unsigned_abs()));
+        tallies.insert(tally.name(), times.unwrap_or(0).unsigned_abs());
     }
-    let expires = subscriptions(&connection)?.into_iter().map(|kept| (kept.id, kept.expires)).collect();
+    let expires = subscriptions(&connection)?.into_iter().map(|kept| kept.expires).max();
     Ok(Some(Facts {
         waiting: waiting.unsigned_abs(),
         waiting_since: since.map(Timestamp),
@@ -509,7 +511,7 @@ mod tests {
         assert_eq!(left, [Announced { id: "b".into(), first: Timestamp(10), last: Timestamp(20) }]);
         let facts = facts(&folder).unwrap().unwrap();
         assert_eq!((facts.waiting, facts.waiting_since), (1, Some(Timestamp(10))));
-        let of = |tally| facts.tallies.iter().find(|(name, _)| *name == tally).unwrap().1;
+        let of = |tally: Tally| facts.tallies[tally.name()];
         assert_eq!((of(Tally::Folded), of(Tally::Taken)), (2, 2));
         assert_eq!((facts.notified, facts.taken), (Some(Timestamp(20)), Some(Timestamp(30))));
     }

@@ -48,6 +48,8 @@ use crate::{
 const BIND: &str = "127.0.0.1:8460";
 /// Requests of a second: several times what Graph sends for a hundred thousand people.
 const REQUESTS_PER_S: u64 = 5_000;
+/// How long a first sign-in may take.
+const SIGN_IN: Duration = Duration::from_secs(10);
 /// How often it is noted that the receiver is up: as much is listed again after a crash.
 const ALIVE: Duration = Duration::from_secs(10);
 /// How often the certificate's files are looked at.
@@ -84,7 +86,7 @@ pub(super) struct Args {
     /// End the subscriptions of this receiver, and do nothing else
     #[arg(long, conflicts_with_all = ["receive_only", "from_file"])]
     unsubscribe: bool,
-    /// Take notifications from a file, or - for stdin, as a queue has kept them, instead of listening
+    /// Take notifications from a file, or - for stdin, as a queue has kept them, instead of listening: JSON in any form, or Avro
     #[arg(long, value_name = "FILE", conflicts_with_all = ["public_url", "bind", "receive_only"])]
     from_file: Option<PathBuf>,
     /// Format of the summaries
@@ -109,6 +111,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let runtime = super::runtime()?;
     let listener = bind(args, context)?;
     let certificate = certificate(args, context, &runtime)?;
+    let named_tenant = graph.tenant_id.clone().filter(|tenant| uuid::Uuid::try_parse(tenant).is_ok());
+    let client = graph::Client::new(graph, Arc::new(())).map_err(sync::Error::from)?;
+    check_credentials(&runtime, &client)?;
 
     let folder = context.folder();
     let _only = Inbox::lock(&folder_made(context)?).map_err(|error| {
@@ -123,7 +128,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
 
     let (stop_sender, stop) = watch::channel(false);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
-    runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));
+    runtime.spawn(signals::stop_on_signal(stop_sender.clone(), progress.clone()));
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let interval = args.interval.or(context.config.interval()?).unwrap_or(INTERVAL);
     pages::answer(&runtime, context, interval, asked);
@@ -131,8 +136,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         pages::serve(&runtime, bind_to("--metrics-bind", bind)?, questions.clone(), stop.clone());
     }
 
-    let tenant = watch::Sender::new(None);
-    let client = graph::Client::new(graph, Arc::new(())).map_err(sync::Error::from)?;
+    let tenant = watch::Sender::new(named_tenant);
     let shared = settings.client_state.as_ref().map(|secret| secret.expose_secret().to_owned());
     let (keeper, secrets) =
         Keeper::new(client.clone(), Inbox::open_or_create(&folder)?, addresses, interval, shared).map_err(kept)?;
@@ -152,6 +156,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     context.note(&told);
     let keeping =
         runtime.spawn(keep(keeper, (client, tenant), receiver.arrived.clone(), stop.clone(), context.note_taker()));
+    let ended = receiver.ended();
+    runtime.spawn(async move {
+        // Without it this service has no purpose: whoever watches over it starts it again.
+        ended.await;
+        stop_sender.send_replace(true);
+    });
     let beside = runtime.spawn(stay_alive(inbox, certificate, stop.clone(), context.note_taker()));
 
     let outcome = if args.receive_only {
@@ -170,6 +180,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     };
     receiver.stop()?;
     outcome
+}
+
+/// What no waiting mends is told before anything is made; a Graph that cannot be reached is no reason not to receive.
+fn check_credentials(runtime: &Runtime, client: &graph::Client) -> Result<()> {
+    match runtime.block_on(async { timeout(SIGN_IN, client.sign_in()).await }) {
+        Ok(Err(error)) if error.is_unauthorised() || error.is_usage() => Err(Failure::from(sync::Error::from(error))),
+        _ => Ok(()),
+    }
 }
 
 /// The folder, made for an inbox where there is none.
@@ -268,7 +286,7 @@ async fn keep(
         if tenant.borrow().is_none()
             && let Ok(Some(claims)) = client.claims().await
         {
-            tenant.send_replace(claims.tenant_id);
+            tenant.send_replace(claims.tenant_id.or_else(|| tenant.borrow().clone()));
         }
         let (outcome, wait) = keeper.look(Timestamp::now()).await;
         match outcome {

@@ -197,7 +197,7 @@ impl Standing {
                 format!("{} ids that notifications brought wait to be fetched", inbox.waiting),
             );
         }
-        let ends = inbox.expires.iter().map(|(_, expires)| *expires).max();
+        let ends = inbox.expires;
         if self.has_receiver {
             let failing = match inbox.keeping_failed {
                 Some(at) => format!("; the last attempt to keep it failed at {}", at.to_seconds_text()),
@@ -266,11 +266,7 @@ mod tests {
 
     /// An inbox whose receiver is up and whose subscription lasts.
     fn inbox() -> Facts {
-        Facts {
-            alive: Some(ago(Age::seconds(5))),
-            expires: vec![("s".into(), NOW + Age::hours(40))],
-            ..Facts::default()
-        }
+        Facts { alive: Some(ago(Age::seconds(5))), expires: Some(NOW + Age::hours(40)), ..Facts::default() }
     }
 
     fn standing(there: There, inbox: Option<Facts>) -> Standing {
@@ -351,25 +347,25 @@ mod tests {
     #[test]
     fn an_inbox_that_is_not_worked_off_and_a_subscription_that_is_not_kept_are_wrong() {
         let of = |inbox| wrong(&standing(there(), Some(inbox)));
-        let expires = |age| Facts { expires: vec![("s".into(), NOW + age)], ..inbox() };
+        let expires = |age| Facts { expires: Some(NOW + age), ..inbox() };
         let waiting = |age| Facts { waiting: 1, waiting_since: Some(ago(age)), ..inbox() };
         assert_eq!(of(waiting(Age::minutes(9))), [""; 0]);
         assert_eq!(of(waiting(Age::minutes(11))), ["waiting"]);
         assert_eq!(of(expires(Age::minutes(61))), [""; 0]);
         assert_eq!(of(expires(Age::minutes(59))), ["subscription"]);
         assert_eq!(of(expires(Age::minutes(-1))), ["subscription"]);
-        assert_eq!(of(Facts { expires: vec![], ..inbox() }), ["subscription"]);
+        assert_eq!(of(Facts { expires: None, ..inbox() }), ["subscription"]);
         let away = |inbox| wrong(&Standing { has_receiver: false, ..standing(there(), Some(inbox)) });
         let since = |age| Facts { alive: Some(ago(age)), ..inbox() };
         assert_eq!(away(since(Age::minutes(9))), [""; 0], "it may be on its way up again");
         assert_eq!(away(since(Age::minutes(11))), ["receiver"]);
-        assert_eq!(away(Facts { expires: vec![], ..since(Age::days(90)) }), [""; 0], "it was given up in order");
+        assert_eq!(away(Facts { expires: None, ..since(Age::days(90)) }), [""; 0], "it was given up in order");
     }
 
     #[test]
     fn a_service_may_take_minutes_to_begin_but_an_unreadable_archive_is_wrong_at_once() {
         let of = |archive, up| {
-            let standing = Standing { archive, ..standing(there(), Some(Facts { expires: vec![], ..inbox() })) };
+            let standing = Standing { archive, ..standing(there(), Some(Facts { expires: None, ..inbox() })) };
             let measure = Measure { interval: QUARTER, up_since: ago(up) };
             let names: Vec<_> = standing.troubles(&measure).iter().map(|trouble| trouble.what.name()).collect();
             (standing.is_starting(&measure), names)

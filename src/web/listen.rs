@@ -92,6 +92,7 @@ pub struct Receiver {
     pub confined: Confined,
     /// Told whenever something came that somebody should look at.
     pub arrived: Arc<Notify>,
+    ended: watch::Receiver<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<io::Result<()>>>,
 }
@@ -108,7 +109,10 @@ impl Receiver {
         let (stop, told) = oneshot::channel::<()>();
         let (confined_sender, confined) = std::sync::mpsc::channel();
         let notify = arrived.clone();
+        let (end, ended) = watch::channel(false);
         let serve = move || {
+            // Told however it ends.
+            let _end = End(end);
             // Before the first thread of the runtime: they inherit it.
             let _ = confined_sender.send(confine());
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -120,13 +124,15 @@ impl Receiver {
         };
         let thread = thread::Builder::new().name("receiver".to_owned()).spawn(serve)?;
         let confined = confined.recv().map_err(io::Error::other)?;
-        Ok(Self { address, confined, arrived, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, confined, arrived, ended, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Whether it has ended by itself, which it should not.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(thread::JoinHandle::is_finished)
+    /// Returns when it has ended, which by itself it should not.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ended = self.ended.clone();
+        async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
     }
 
     /// Takes no more, answers what is in hand, and ends.
@@ -137,6 +143,14 @@ impl Receiver {
         drop(self.stop.take());
         let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the receiver ended unexpectedly")))
+    }
+}
+
+struct End(watch::Sender<bool>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
 

@@ -109,6 +109,14 @@ impl<'a> Listening<'a> {
     }
 }
 
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // A test that failed leaves nobody behind; one that has ended is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn holds(bench: &Bench, id: &str, version: i64) -> bool {
     let shown = bench.run("query --format ndjson --limit 0");
     shown.text().lines().any(|line| {
@@ -122,7 +130,7 @@ fn facts(bench: &Bench) -> inbox::Facts {
 }
 
 fn tally(bench: &Bench, tally: inbox::Tally) -> u64 {
-    facts(bench).tallies.iter().find(|(name, _)| *name == tally).unwrap().1
+    facts(bench).tallies[tally.name()]
 }
 
 fn id(number: u32) -> String {
@@ -148,7 +156,9 @@ fn a_call_is_in_the_archive_seconds_after_graph_knows_it_and_so_are_its_correcti
     assert_eq!(bench.simulator.requests().list, listed, "nothing was listed for it");
     listening.stops(0);
     bench.run("verify").ends_with(0);
-    bench.run("status").ends_with(0);
+    let status = bench.run("status").ends_with(0).text();
+    assert!(status.contains("notifications: 0 ids wait, the last came "), "{status}");
+    assert!(status.contains("; subscribed until "), "{status}");
 }
 
 #[test]
@@ -310,16 +320,59 @@ fn receivers_do_not_fight() {
         .ends_with(5)
         .telling("receiver");
     // Of the same app with an archive of its own.
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, port));
+    wait_until("word of the other", || other.said("err").contains("another receiver has a subscription"));
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!((listening.kept(), other.kept().len()), (kept, 0));
+    other.stops(0);
+    listening.stops(0);
+}
+
+/// A receiver of the same app with an archive of its own, which listens on one port and is reached at another.
+fn elsewhere(bench: &Bench, port: u16, reached: u16) -> Command {
     let typed = bench.program();
     let mut other = Command::new(typed.get_program());
     other.env_clear().envs(typed.get_envs().filter_map(|(name, value)| Some((name, value?))));
     other.arg("--archive").arg(bench.beside("other")).arg("--config").arg(bench.beside("config.toml"));
     other.args(["listen", "--interval", "1s", "--bind", &format!("127.0.0.1:{port}")]);
-    other.args(["--public-url", &format!("http://localhost:{port}/calls")]);
-    let other = Listening::of(&bench, port, other);
-    wait_until("word of the other", || other.said("err").contains("another receiver has a subscription"));
-    thread::sleep(Duration::from_secs(2));
-    assert_eq!((listening.kept(), other.kept().len()), (kept, 0));
+    other.args(["--public-url", &format!("http://localhost:{reached}/calls")]);
+    other
+}
+
+#[test]
+fn receivers_behind_one_address_share_a_secret() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let config = format!("{}[listen]\nclient_state = \"known to both\"\n", crate::support::CONFIG);
+    fs::write(bench.beside("config.toml"), config).unwrap();
+    // A secret is in it.
+    fs::set_permissions(bench.beside("config.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let listening = Listening::start(&bench, "--interval 1s");
+    let (kept, port) = (listening.kept(), free_port());
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, listening.port));
+    let knows = |folder: std::path::PathBuf| {
+        inbox::facts(&Folder::new(&folder)).unwrap().is_some_and(|facts| facts.expires.is_some())
+    };
+    wait_until("both keep it", || knows(bench.beside("other")) && knows(bench.archive()));
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(listening.kept(), kept, "it is the one that the first made");
+    other.stops(0);
+    listening.stops(0);
+}
+
+#[test]
+fn receivers_behind_one_address_without_a_secret_in_common_come_to_rest() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, "--interval 1s");
+    let port = free_port();
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, listening.port));
+    wait_until("one gives way", || {
+        [&listening, &other].iter().any(|one| one.said("err").contains("give all receivers behind it one secret"))
+    });
+    let kept = listening.kept();
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!((listening.kept(), kept.len()), (kept, 1));
     other.stops(0);
     listening.stops(0);
 }
@@ -402,6 +455,8 @@ fn a_receiver_that_cannot_be_set_up_says_what_is_wrong() {
     ] {
         bench.run(&format!("listen {arguments}")).ends_with(2).telling(told);
     }
+    bench.simulator.refuse_sign_in(7_000_215, 9);
+    bench.run("listen --public-url https://calls.example/ --bind 127.0.0.1:0").ends_with(4).telling("secret");
     assert!(!bench.archive().exists());
 }
 
@@ -439,7 +494,13 @@ fn what_queues_have_kept_is_taken_from_a_file_or_a_pipe() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    piped.stdin.take().unwrap().write_all(item(1).as_bytes()).unwrap();
+    // While the pipe lasts.
+    let mut pipe = piped.stdin.take().unwrap();
+    bench.simulator.plant(Planted::meeting(id(5), ago(Age::hours(40))));
+    pipe.write_all(format!("{}\n", item(5)).as_bytes()).unwrap();
+    wait_until("it is fetched", || holds(&bench, &id(5), 1));
+    pipe.write_all(item(1).as_bytes()).unwrap();
+    drop(pipe);
     assert_eq!(end_of(&mut piped, "listen").code(), Some(0));
     assert!(holds(&bench, &id(4), 1));
 }

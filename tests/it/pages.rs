@@ -101,7 +101,7 @@ fn what_the_pages_say_is_what_is_in_the_archive() {
     wait_until("the call in the archive", || {
         get(port, "/metrics", "").is_some_and(|page| page.metric("callvault_records{source=\"calls\"}") == Some(1.0))
     });
-    wait_until("a subscription", || page(port, "/metrics").metric("callvault_subscriptions{}") == Some(1.0));
+    wait_until("a subscription", || page(port, "/metrics").metric("callvault_subscribed{}") == Some(1.0));
     wait_until("the first round's end", || {
         page(port, "/metrics").metric("callvault_last_run_exit_code{command=\"sync\"}") == Some(0.0)
     });
