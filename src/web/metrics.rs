@@ -69,8 +69,8 @@ pub struct InboxFacts {
     /// Since 1970: the last notification of a record, and the last time that ids were taken over.
     pub notified_s: Option<f64>,
     pub taken_s: Option<f64>,
-    pub subscriptions: u64,
-    /// Until the last of them ends; less than 0 when it has.
+    pub is_subscribed: bool,
+    /// Until the subscription ends; less than 0 when it has.
     pub expires_in_s: Option<f64>,
     pub is_keeping_failed: bool,
     /// How often what happened, by name.
@@ -156,7 +156,7 @@ fn of_inbox(inbox: &InboxFacts, page: &mut Page) {
         "Spans to be listed since notifications may have been missed",
         [(vec![], inbox.missed_spans)],
     );
-    page.numbers("subscriptions", "Subscriptions of this receiver", [(vec![], inbox.subscriptions)]);
+    page.numbers("subscribed", "1 when there is a subscription", [(vec![], u64::from(inbox.is_subscribed))]);
     let failed = u64::from(inbox.is_keeping_failed);
     page.numbers("subscription_keeping_failed", "1 when the last attempt to keep it failed", [(vec![], failed)]);
     let mut moment = |name: &str, help: &str, value: Option<f64>| {

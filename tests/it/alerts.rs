@@ -49,8 +49,8 @@ impl Webhook {
                     // Open, and silent.
                     0 => kept.push(stream),
                     status => {
-                        write!(stream, "HTTP/1.1 {status} Told\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                            .unwrap()
+                        let head = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                        stream.write_all(head.as_bytes()).unwrap();
                     }
                 }
             }

@@ -172,10 +172,10 @@ fn inbox(standing: &Standing) -> Option<InboxFacts> {
         missed_spans: inbox.missed,
         notified_s: inbox.notified.map(since_1970),
         taken_s: inbox.taken.map(since_1970),
-        subscriptions: u64::from(inbox.expires.is_some()),
+        is_subscribed: inbox.expires.is_some_and(|ends| ends > standing.now),
         expires_in_s: inbox.expires.map(|ends| (ends - standing.now).as_seconds_f64()),
         is_keeping_failed: inbox.keeping_failed.is_some(),
-        tallies: inbox.tallies.iter().map(|(tally, times)| (*tally, *times)).collect(),
+        tallies: inbox.tallies.clone(),
     })
 }
 
