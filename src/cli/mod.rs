@@ -21,6 +21,7 @@ mod init;
 mod journal;
 mod key;
 mod ledger_key;
+mod memory;
 mod outlook;
 mod package;
 mod paper;
@@ -217,6 +218,9 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
+    if matches!(args.command, Command::Sync(_) | Command::Retry(_)) {
+        memory::keep_little();
+    }
     let outcome = run(args);
     match outcome {
         Ok(code) => code.into(),
