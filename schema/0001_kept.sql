@@ -53,7 +53,8 @@ CREATE TABLE listing (
 ) STRICT;
 CREATE INDEX listing_span ON listing (source, to_ns); -- coverage and plan: listings of a source that reach into a span
 
--- Ids to fetch. A row leaves only in the transaction that stores the record or enters it as lost.
+-- Ids to fetch. A row leaves only in the transaction that stores the record or enters it as lost. `why` is 4 where a notification alone
+-- says that there is something: then `start_ns` is its arrival, unless the archive has the record, and the row may end with nothing.
 CREATE TABLE todo (
     kind         INTEGER NOT NULL,
     id           ANY NOT NULL,

@@ -1,11 +1,21 @@
-//! Serves a router on a loopback address until told to stop. Knows nothing of what is served.
+//! Serves a router until told to stop: on loopback, or to the world with TLS. Knows nothing of what is served.
 
-use std::{future::Future, io, net::Ipv4Addr, net::TcpListener, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, serve::ListenerExt};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
 
 /// How long open requests may go on after the word to stop.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a client may take to say what it wants, and to agree on TLS.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Binds `port` of 127.0.0.1; port 0 takes any free one. Connections are accepted (and wait) from here on.
 pub fn bind_loopback(port: u16) -> io::Result<TcpListener> {
@@ -34,5 +44,78 @@ where
             let _ = hear.await;
             tokio::time::sleep(GRACE).await;
         } => Ok(()),
+    }
+}
+
+/// A certificate with its key, in PEM files, that may be replaced while they are in use.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    config: RustlsConfig,
+    read: SystemTime,
+}
+
+impl Certificate {
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub async fn read(chain: &Path, key: &Path) -> Result<Self, String> {
+        let (read, config) = (newest(chain, key)?, read_pem(chain, key).await?);
+        Ok(Self { chain: chain.to_path_buf(), key: key.to_path_buf(), config, read })
+    }
+
+    /// Takes the files as they are by now, if they are others; says whether they were.
+    ///
+    /// # Errors
+    /// One line; what was read before stays in use.
+    pub async fn renew(&mut self) -> Result<bool, String> {
+        let newest = newest(&self.chain, &self.key)?;
+        if newest == self.read {
+            return Ok(false);
+        }
+        self.config.reload_from_config(read_pem(&self.chain, &self.key).await?.get_inner());
+        self.read = newest;
+        Ok(true)
+    }
+}
+
+fn newest(chain: &Path, key: &Path) -> Result<SystemTime, String> {
+    let modified = |path: &Path| {
+        std::fs::metadata(path).and_then(|file| file.modified()).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    Ok(modified(chain)?.max(modified(key)?))
+}
+
+async fn read_pem(chain: &Path, key: &Path) -> Result<RustlsConfig, String> {
+    let trouble = |error: io::Error| format!("{} with the key {}: {error}", chain.display(), key.display());
+    RustlsConfig::from_pem_file(chain, key).await.map_err(trouble)
+}
+
+/// Serves `router` to whoever comes, with TLS where there is a certificate, until `stop` is ready; then open requests get `grace` to end.
+/// Handlers may ask for the client's address.
+pub async fn serve_all<S>(
+    listener: TcpListener,
+    certificate: Option<Certificate>,
+    router: Router,
+    stop: S,
+    grace: Duration,
+) -> io::Result<()>
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    listener.set_nonblocking(true)?;
+    let handle = Handle::new();
+    let stopper = handle.clone();
+    tokio::spawn(async move {
+        stop.await;
+        stopper.graceful_shutdown(Some(grace));
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    match certificate {
+        Some(certificate) => {
+            let server = axum_server::from_tcp_rustls(listener, certificate.config)?;
+            server.handle(handle).first_request_timeout(PATIENCE).serve(service).await
+        }
+        None => axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE).serve(service).await,
     }
 }

@@ -32,3 +32,4 @@ pub mod status;
 pub mod sync;
 pub mod tables;
 pub mod verify;
+pub mod web;

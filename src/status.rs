@@ -1,5 +1,8 @@
 //! What the archive has, what it lacks, and how long that can still be had.
 
+pub mod health;
+pub mod standing;
+
 use serde::Serialize;
 
 use crate::{
@@ -7,6 +10,7 @@ use crate::{
         self, Archive,
         bucket::{self, Bucket, State, StateSpan},
         coverage::{self, AtRisk, Coverage},
+        inbox,
         runs::Run,
         sealed::table::{Amount, Sealed, Volume},
         stats::{Counts, Sizes},
@@ -36,7 +40,7 @@ impl Default for View {
 }
 
 /// The contract's document.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// How far Graph's clock is ahead of this machine's, where whoever asks knows that and it is worth telling.
@@ -52,10 +56,13 @@ pub struct Status {
     pub records_without_rows: u64,
     /// The latest runs of writing commands, newest first.
     pub runs: Vec<Run>,
+    /// What notifications brought and do; absent where there was never a receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<inbox::Facts>,
 }
 
 /// One source. Spans are half-open.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceStatus {
     pub source: String,
     /// Graph has it in its beta version only.
@@ -136,6 +143,8 @@ pub fn status(archive: &Archive, now: Timestamp, policy: &Policy, view: &View) -
             sealed: volumes.iter().map(Sealed::from).collect(),
             records_without_rows: archive.underived()?,
             runs: archive.latest_runs(5)?,
+            // It may be lost, so what is wrong with it is no matter of the archive.
+            notifications: inbox::facts(archive.folder()).ok().flatten(),
         })
     })
 }

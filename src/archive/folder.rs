@@ -57,6 +57,18 @@ impl Folder {
         self.path.join("access.db")
     }
 
+    /// Ids that notifications brought: [`crate::archive::inbox`]. May be lost.
+    #[must_use]
+    pub fn inbox(&self) -> PathBuf {
+        self.path.join("inbox.db")
+    }
+
+    /// Which alerts a service has sent. May be lost.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.path.join("alerts.json")
+    }
+
     /// Derived: may be lost.
     #[must_use]
     pub fn index(&self) -> PathBuf {
@@ -73,7 +85,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Foreign`] when the folder has files but no archive.
     pub fn create(&self) -> Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| io(&self.path, e))?;
+        self.make()?;
         let format = self.path.join("FORMAT");
         if !format.exists() && !self.exists() && self.has_foreign_files()? {
             return Err(Error::Foreign(self.path.clone()));
@@ -88,12 +100,41 @@ impl Folder {
         open_private(&self.database()).map(drop)
     }
 
+    /// Makes the folder for an inbox alone: a receiver comes before the first record.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when the folder has files but neither archive nor inbox.
+    pub(super) fn create_for_inbox(&self) -> Result<()> {
+        self.make()?;
+        if self.exists() || self.is_free_of_others() { Ok(()) } else { Err(Error::Foreign(self.path.clone())) }
+    }
+
+    fn make(&self) -> Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| io(&self.path, e))
+    }
+
     /// Takes the writer's lock.
     ///
     /// # Errors
     /// [`Error::InUse`] when another process has it.
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.path.join("lock");
+        self.lock_named("lock")
+    }
+
+    /// Takes the lock of a service that works off what notifications bring, and all else that is due: receivers leave it to that one.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it.
+    pub fn lock_service(&self) -> Result<Lock> {
+        self.lock_named("service.lock")
+    }
+
+    /// Takes a lock of another name.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it.
+    pub(super) fn lock_named(&self, name: &str) -> Result<Lock> {
+        let path = self.path.join(name);
         let file = open_private(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
@@ -109,7 +150,11 @@ impl Folder {
 
     fn has_foreign_files(&self) -> Result<bool> {
         let entries = fs::read_dir(&self.path).map_err(|source| io(&self.path, source))?;
-        let ours = |name: &str| name == "lock" || name == "lost+found" || name.starts_with(UNFINISHED);
+        let ours = |name: &str| {
+            matches!(name, "lock" | "service.lock" | "lost+found")
+                || name.starts_with("inbox.")
+                || name.starts_with(UNFINISHED)
+        };
         Ok(entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(ours)))
     }
 }

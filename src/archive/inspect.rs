@@ -1,6 +1,6 @@
 //! What only an examination asks of an archive: its tables as they stand, compared with nothing yet.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fs::File};
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -15,7 +15,10 @@ use crate::{
         rows::{self, kind_code, kind_of},
         rows_read::RowReader,
         schema,
-        sealed::table::{self, Volume},
+        sealed::{
+            seekable,
+            table::{self, Volume},
+        },
         stats, versions,
     },
     model::{
@@ -235,6 +238,26 @@ impl Archive {
     /// How many versions are said to be in a sealed file.
     pub fn versions_in(&self, volume: &Volume) -> Result<u64> {
         table::count_in(&self.connection, volume.id)
+    }
+
+    /// How many versions table sealed places in a frame that the table at the file's own end does not have; none where the file cannot be
+    /// read.
+    pub fn misplaced_in(&self, volume: &Volume) -> Result<u64> {
+        let path = volume.name.path(&self.folder);
+        let Some(frames) = File::open(path).ok().and_then(|file| seekable::read_table(&file).ok()) else {
+            return Ok(0);
+        };
+        let frames: HashSet<(u64, u32)> = frames.iter().map(|entry| (entry.from, entry.bytes)).collect();
+        let mut statement = self
+            .connection
+            .prepare("SELECT frame_from, frame_bytes, count(*) FROM sealed WHERE volume_id = ?1 GROUP BY 1, 2")?;
+        let mut rows = statement.query([volume.id])?;
+        let mut misplaced = 0;
+        while let Some(row) = rows.next()? {
+            let place = (row.get::<_, i64>(0)?.unsigned_abs(), u32::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+            misplaced += if frames.contains(&place) { 0 } else { row.get::<_, i64>(2)?.unsigned_abs() };
+        }
+        Ok(misplaced)
     }
 
     /// Kinds of which there is more or less than was counted while it was stored; an older archive has no counts.

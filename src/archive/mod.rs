@@ -18,6 +18,7 @@ pub mod frame;
 pub(crate) mod fuzzing;
 pub mod group;
 mod guid;
+pub mod inbox;
 pub mod inspect;
 pub mod ledger;
 pub mod links;
@@ -46,7 +47,7 @@ pub mod versions;
 mod who;
 mod writer;
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -414,6 +415,22 @@ impl Archive {
     /// The latest runs of writing commands, newest first.
     pub fn latest_runs(&self, limit: usize) -> Result<Vec<Run>> {
         runs::latest(&self.connection, limit)
+    }
+
+    /// Runs over the runs of writing commands with their reports, newest first, until told to stop.
+    pub fn each_run(&self, on: &mut dyn FnMut(Run, &str) -> ControlFlow<()>) -> Result<()> {
+        runs::each(&self.connection, on)
+    }
+
+    /// The start of the newest record of a source; `None` where none is known.
+    pub fn newest_start(&self, source: Source) -> Result<Option<Timestamp>> {
+        tally::newest_start(&self.connection, source)
+    }
+
+    /// When something was last written to the database, by the file system.
+    #[must_use]
+    pub fn written(&self) -> Option<SystemTime> {
+        stats::written(&self.folder)
     }
 
     /// When the last sync ended that could tell what was lost.

@@ -1,6 +1,8 @@
 //! What each writing command did, and how it ended.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::{
@@ -100,18 +102,34 @@ pub(crate) fn graph_now(connection: &Connection, local_now: Timestamp) -> Result
     Ok(if now < Timestamp(ended) - Age::seconds(2) { local_now } else { now })
 }
 
+/// Runs over all runs with their reports, newest first, until told to stop.
+pub(crate) fn each(connection: &Connection, on: &mut dyn FnMut(Run, &str) -> ControlFlow<()>) -> Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT command, begun_ns, ended_ns, exit_code, report FROM run ORDER BY run_id DESC")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let report = row.get_ref(4)?.as_str_or_null().ok().flatten().unwrap_or_default();
+        if on(run(row)?, report).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        command: row.get(0)?,
+        begun: Timestamp(row.get(1)?),
+        ended: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+        exit_code: row.get(3)?,
+    })
+}
+
 /// The latest runs, newest first.
 pub(crate) fn latest(connection: &Connection, limit: usize) -> Result<Vec<Run>> {
     let mut statement = connection
         .prepare_cached("SELECT command, begun_ns, ended_ns, exit_code FROM run ORDER BY run_id DESC LIMIT ?1")?;
-    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        Ok(Run {
-            command: row.get(0)?,
-            begun: Timestamp(row.get(1)?),
-            ended: row.get::<_, Option<i64>>(2)?.map(Timestamp),
-            exit_code: row.get(3)?,
-        })
-    })?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], run)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -47,7 +47,21 @@ impl Folder {
 
     /// Whether a writer holds the lock at this moment. A writer that starts within the microseconds of this look is refused.
     pub fn is_in_use(&self) -> Result<bool> {
-        let path = self.path().join("lock");
+        self.is_locked("lock")
+    }
+
+    /// Whether a service works off what notifications bring: receivers leave it to that one.
+    pub fn is_served(&self) -> Result<bool> {
+        self.is_locked("service.lock")
+    }
+
+    /// Whether a receiver of notifications runs.
+    pub fn has_receiver(&self) -> Result<bool> {
+        self.is_locked("inbox.lock")
+    }
+
+    fn is_locked(&self, name: &str) -> Result<bool> {
+        let path = self.path().join(name);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),

@@ -1,6 +1,11 @@
 //! Counts and sizes.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -66,14 +71,29 @@ fn counts_of(row: &Row<'_>) -> rusqlite::Result<Counts> {
 }
 
 pub(crate) fn sizes(folder: &Folder) -> Sizes {
-    let mut wal = folder.database().into_os_string();
-    wal.push("-wal");
     Sizes {
-        database_bytes: file_bytes(&folder.database()) + file_bytes(Path::new(&wal)),
+        database_bytes: database_bytes(&folder.database()),
         index_bytes: files_bytes(&folder.index()),
         sealed_bytes: fs::read_dir(folder.sealed())
             .map_or(0, |months| months.flatten().map(|month| files_bytes(&month.path())).sum()),
     }
+}
+
+/// The bytes of a database with its write-ahead log.
+pub(crate) fn database_bytes(path: &Path) -> u64 {
+    file_bytes(path) + file_bytes(&log_of(path))
+}
+
+/// When the database or its write-ahead log was last written.
+pub(crate) fn written(folder: &Folder) -> Option<SystemTime> {
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    modified(&folder.database()).max(modified(&log_of(&folder.database())))
+}
+
+fn log_of(database: &Path) -> PathBuf {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    PathBuf::from(log)
 }
 
 fn files_bytes(folder: &Path) -> u64 {

@@ -65,6 +65,30 @@ fn changed(connection: &Connection, source: Source, within: Span) -> Result<BTre
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Buckets that are looked into for the newest record: a bucket may have none any more, or only some still to fetch.
+const NEWEST_OF: i64 = 48;
+
+/// The start of the newest record; `None` where there is none, or none in the latest buckets of which anything was seen.
+pub(crate) fn newest_start(connection: &Connection, source: Source) -> Result<Option<Timestamp>> {
+    if schema::format(connection)? < CHANGED_SINCE {
+        return Ok(None);
+    }
+    let mut buckets =
+        connection.prepare_cached("SELECT from_ns FROM changed WHERE source = ?1 ORDER BY from_ns DESC LIMIT ?2")?;
+    // Records of other kinds may be newer by the million: only the bucket's own are looked at.
+    let mut newest = connection
+        .prepare_cached("SELECT max(start_ns) FROM hit WHERE kind = ?1 AND start_ns >= ?2 AND start_ns < ?3")?;
+    let mut rows = buckets.query(params![source.name(), NEWEST_OF])?;
+    while let Some(row) = rows.next()? {
+        let from: i64 = row.get(0)?;
+        let bound = params![kind_code(source.kind()), from, from + source.bucket().0];
+        if let Some(start) = newest.query_row(bound, |row| row.get::<_, Option<i64>>(0))? {
+            return Ok(Some(Timestamp(start)));
+        }
+    }
+    Ok(None)
+}
+
 /// Notes that something new of a bucket was seen at `now`.
 pub(crate) fn note_change(connection: &Connection, source: Source, start: Timestamp, now: Timestamp) -> Result<()> {
     connection

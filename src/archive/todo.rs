@@ -26,6 +26,8 @@ pub struct Todo {
     pub due: Timestamp,
     pub attempts: u32,
     pub last_error: Option<String>,
+    /// A notification alone says that there is something: no list does.
+    pub hinted: bool,
 }
 
 /// Where a pass over the to-do list stands: rows come by start, and each once a pass.
@@ -61,7 +63,7 @@ pub(crate) fn want(
     connection
         .prepare_cached(
             "INSERT INTO todo (kind, id, want_version, modified_ns, why, start_ns, due_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (kind, id) DO UPDATE SET why = min(why, excluded.why),
+             ON CONFLICT (kind, id) DO UPDATE SET start_ns = iif(why = 4, excluded.start_ns, start_ns), why = min(why, excluded.why),
                  want_version = max(want_version, excluded.want_version),
                  modified_ns = max(coalesce(modified_ns, excluded.modified_ns), coalesce(excluded.modified_ns, modified_ns))",
         )?
@@ -75,6 +77,53 @@ pub(crate) fn want(
             now.0,
         ])?;
     Ok(true)
+}
+
+/// What became of a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hinted {
+    /// It is to be fetched.
+    Queued,
+    /// It was disposed of, and is not fetched again.
+    Purged,
+}
+
+/// Puts an id on the list that a notification brought, due at once: whatever version Graph has by now is good. Of a record that the
+/// archive has nothing of, `arrived` (Graph's time) stands in for its start, as the latest that this can be.
+pub(crate) fn hint(connection: &Connection, key: &RecordKey, arrived: Timestamp, now: Timestamp) -> Result<Hinted> {
+    if purge::is_purged(connection, key.kind, &key.id)? {
+        return Ok(Hinted::Purged);
+    }
+    let start: Option<i64> = connection
+        .prepare_cached(
+            "SELECT hit.start_ns FROM record JOIN hit ON hit.record_id = record.record_id WHERE record.kind = ?1 AND record.id = ?2",
+        )?
+        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| row.get(0))
+        .optional()?
+        .flatten();
+    connection
+        .prepare_cached(
+            "INSERT INTO todo (kind, id, want_version, why, start_ns, due_ns) VALUES (?1, ?2, 0, 4, ?3, ?4)
+             ON CONFLICT (kind, id) DO UPDATE SET due_ns = min(due_ns, excluded.due_ns), attempts = iif(why = 4, 0, attempts)",
+        )?
+        .execute(params![kind_code(key.kind), guid::to_sql(&key.id), start.unwrap_or(arrived.0), now.0])?;
+    Ok(Hinted::Queued)
+}
+
+/// Puts a hinted record back that brought nothing new: a replica may have lagged behind the notification.
+pub(crate) fn hint_again(connection: &Connection, todo: &Todo, due: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO todo (kind, id, want_version, why, start_ns, due_ns, attempts) VALUES (?1, ?2, 0, 4, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            kind_code(todo.key.kind),
+            guid::to_sql(&todo.key.id),
+            todo.start.0,
+            due.0,
+            todo.attempts + 1
+        ])?;
+    Ok(())
 }
 
 /// Takes a record off the list if what is stored now is what was wanted. Returns the `lastModifiedDateTime` it was listed with.
@@ -130,20 +179,22 @@ pub(crate) fn failed(
     Ok(())
 }
 
-/// Removes a record that is lost and returns what was listed of it.
+/// Removes a record that Graph no longer gives and returns what was listed of it; of a hint that came to nothing there is nothing.
 pub(crate) fn take(connection: &Connection, key: &RecordKey) -> Result<Option<(Version, Timestamp)>> {
-    Ok(connection
-        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 RETURNING want_version, start_ns")?
+    let listed = connection
+        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 RETURNING want_version, start_ns, why")?
         .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
-            Ok((Version(row.get(0)?), Timestamp(row.get(1)?)))
+            let listed = (Version(row.get(0)?), Timestamp(row.get(1)?));
+            Ok((row.get::<_, i64>(2)? != 4).then_some(listed))
         })
-        .optional()?)
+        .optional()?;
+    Ok(listed.flatten())
 }
 
 /// The next rows of a pass, nearest deadline first.
 pub(crate) fn after(connection: &Connection, kind: Kind, place: &Place, limit: usize) -> Result<Vec<Todo>> {
     let mut statement = connection.prepare_cached(
-        "SELECT kind, id, want_version, start_ns, due_ns, attempts, last_error FROM todo
+        "SELECT kind, id, want_version, start_ns, due_ns, attempts, last_error, why FROM todo
          WHERE kind = ?1 AND start_ns >= ?2 AND (start_ns > ?2 OR ?3 IS NULL OR id > ?3) ORDER BY start_ns, id LIMIT ?4",
     )?;
     let last = place.1.as_ref().map(|key| guid::to_sql(&key.id));
@@ -159,6 +210,7 @@ pub(crate) fn after(connection: &Connection, kind: Kind, place: &Place, limit: u
             due: Timestamp(row.get(4)?),
             attempts: row.get(5)?,
             last_error: row.get(6)?,
+            hinted: row.get::<_, i64>(7)? == 4,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -186,9 +238,9 @@ pub(crate) fn count_within(connection: &Connection, kind: Kind, span: Span) -> R
     Ok(count.unsigned_abs())
 }
 
-/// Start times of everything to fetch: what coverage must leave out.
+/// Start times of all that was listed and is to be fetched: what coverage must leave out. A hint says nothing of what a list has shown.
 pub(crate) fn starts(connection: &Connection, kind: Kind) -> Result<Vec<Timestamp>> {
-    let mut statement = connection.prepare_cached("SELECT DISTINCT start_ns FROM todo WHERE kind = ?1")?;
+    let mut statement = connection.prepare_cached("SELECT DISTINCT start_ns FROM todo WHERE kind = ?1 AND why <> 4")?;
     let rows = statement.query_map([kind_code(kind)], |row| row.get(0).map(Timestamp))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -20,7 +20,7 @@ use crate::{
         remake::{self, Rederived},
         rows::{RowWriter, kind_code},
         runs, schema, signing, tally,
-        todo::{self, Todo},
+        todo::{self, Hinted, Todo},
         training::{self, Trial},
         versions::{self, VersionReader},
     },
@@ -259,6 +259,22 @@ impl ArchiveWriter {
     /// Notes a failed attempt to fetch.
     pub fn note_failure(&mut self, key: &RecordKey, error: &str, due: Timestamp, now: Timestamp) -> Result<()> {
         todo::failed(&self.connection, key, error, due, now)
+    }
+
+    /// Puts ids on the to-do list that notifications brought, each with its arrival by Graph's clock; says how many.
+    pub fn hint(&mut self, hints: &[(RecordKey, Timestamp)], now: Timestamp) -> Result<usize> {
+        self.transaction(|transaction, _| {
+            let mut queued = 0;
+            for (key, arrived) in hints {
+                queued += usize::from(todo::hint(transaction, key, *arrived, now)? == Hinted::Queued);
+            }
+            Ok(queued)
+        })
+    }
+
+    /// Puts a hinted record back that brought nothing new.
+    pub fn hint_again(&mut self, todo: &Todo, due: Timestamp) -> Result<()> {
+        todo::hint_again(&self.connection, todo, due)
     }
 
     /// Makes records due at once.

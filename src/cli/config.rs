@@ -42,6 +42,8 @@ pub struct File {
     pub ledger: LedgerFile,
     pub journal: JournalFile,
     pub disposal: DisposalFile,
+    pub listen: ListenFile,
+    pub alert: AlertFile,
 }
 
 impl File {
@@ -133,6 +135,42 @@ pub struct RuleFile {
 pub struct JournalFile {
     /// Whether accesses are noted.
     pub keep: Option<bool>,
+}
+
+/// The table `[listen]`: the receiver of change notifications. Flags of the same names come first.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenFile {
+    pub bind: Option<String>,
+    pub public_url: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// Where `/metrics` and `/healthz` are answered to others than this machine.
+    pub metrics_bind: Option<String>,
+    /// One secret for several receivers behind one address; made by each alone unless it is set.
+    #[serde(deserialize_with = "secret")]
+    pub client_state: Option<SecretString>,
+    /// Requests of a second that are taken.
+    pub requests_per_s: Option<u64>,
+}
+
+/// The table `[alert]`: who is told what is wrong with a service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertFile {
+    /// Where alerts are posted as JSON. Whoever knows such an address can post there.
+    #[serde(deserialize_with = "secret")]
+    pub webhook: Option<SecretString>,
+    /// A program and its arguments; the alert is its standard input, as JSON on one line.
+    pub command: Vec<String>,
+}
+
+impl AlertFile {
+    /// Whether anybody is to be told.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.webhook.is_some() || !self.command.is_empty()
+    }
 }
 
 /// The table `[graph]`.
@@ -237,6 +275,18 @@ impl Config {
         &self.file.ledger
     }
 
+    /// The receiver of change notifications.
+    #[must_use]
+    pub fn listen(&self) -> &ListenFile {
+        &self.file.listen
+    }
+
+    /// Who is told what is wrong with a service.
+    #[must_use]
+    pub fn alert(&self) -> &AlertFile {
+        &self.file.alert
+    }
+
     /// How often time is listed again.
     pub fn policy(&self) -> Result<Policy> {
         let (file, default) = (&self.file.sync, Policy::default());
@@ -274,10 +324,12 @@ impl Config {
         let named_file = config.clone();
         let named = config.or_else(|| env.config.clone());
         let file = match &named {
-            Some(path) => read(path)?,
-            None => {
-                default_config().filter(|path| path.is_file()).map(|path| read(&path)).transpose()?.unwrap_or_default()
-            }
+            Some(path) => read(path, &env)?,
+            None => default_config()
+                .filter(|path| path.is_file())
+                .map(|path| read(&path, &env))
+                .transpose()?
+                .unwrap_or_default(),
         };
         let path = named.or_else(default_config);
         let archive_is_flag = archive.is_some();
@@ -425,13 +477,15 @@ fn named(variable: &str, value: Option<&String>) -> Result<()> {
     }
 }
 
-fn read(path: &Path) -> Result<File> {
+fn read(path: &Path, env: &Env) -> Result<File> {
     let trouble = |what: String| Failure::new(Code::Usage, format!("the config file {}{what}", path.display()));
     let mut opened = fs::File::open(path).map_err(|error| trouble(format!(": {error}")))?;
     let mut text = Zeroizing::new(String::new());
     opened.read_to_string(&mut text).map_err(|error| trouble(format!(": {error}")))?;
     let file = File::parse(&text).map_err(|what| trouble(format!(", {what}")))?;
-    let holds_secret = file.graph.client_secret.is_some() || file.graph.client_certificate_password.is_some();
+    let GraphFile { client_secret, client_certificate_password, .. } = &file.graph;
+    let secrets = [client_secret, client_certificate_password, &file.listen.client_state, &file.alert.webhook];
+    let holds_secret = secrets.iter().any(|secret| secret.is_some());
     // Of the file that was read, not of what stands under its name by now.
     let about = opened.metadata().map_err(|error| trouble(format!(": {error}")))?;
     let mode = about.permissions().mode();
@@ -440,7 +494,10 @@ fn read(path: &Path) -> Result<File> {
         return Err(trouble(format!(" holds a secret and belongs to another user, of number {}", about.uid()))
             .hint(format!("chown {me} {}", path.display())));
     }
-    if holds_secret && mode & 0o077 != 0 {
+    // Of what systemd hands over the group's bits say who is on the file's list: the service alone.
+    let is_handed_over = env.credentials.as_ref().is_some_and(|folder| path.starts_with(folder));
+    let others = if is_handed_over { 0o037 } else { 0o077 };
+    if holds_secret && mode & others != 0 {
         return Err(
             trouble(" holds a secret, and others can read it".to_owned()).hint(format!("chmod 600 {}", path.display()))
         );

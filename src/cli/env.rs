@@ -9,6 +9,8 @@ use secrecy::SecretString;
 pub struct Env {
     pub archive: Option<PathBuf>,
     pub config: Option<PathBuf>,
+    /// Where systemd has put what `LoadCredential=` names.
+    pub credentials: Option<PathBuf>,
     pub tenant_id: Option<String>,
     pub client_id: Option<String>,
     pub client_secret: Option<SecretString>,
@@ -45,6 +47,7 @@ impl Env {
         Self {
             archive: path("CALLVAULT_ARCHIVE"),
             config: path("CALLVAULT_CONFIG"),
+            credentials: path("CREDENTIALS_DIRECTORY"),
             tenant_id: text("AZURE_TENANT_ID"),
             client_id: text("AZURE_CLIENT_ID"),
             client_secret: secret("AZURE_CLIENT_SECRET"),

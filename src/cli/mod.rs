@@ -9,6 +9,7 @@ pub mod progress;
 pub mod render;
 
 mod access;
+mod alert;
 mod ask;
 mod by;
 mod credential;
@@ -21,10 +22,12 @@ mod init;
 mod journal;
 mod key;
 mod ledger_key;
+mod listen;
 mod memory;
 mod outlook;
 mod package;
 mod paper;
+mod program;
 mod query;
 mod reindex;
 mod retention;
@@ -102,6 +105,11 @@ enum Command {
     Doctor(doctor::Args),
     /// Pull whatever is due and not yet covered
     Sync(sync::Args),
+    /// Receive change notifications: calls are in the archive minutes after Graph knows them
+    ///
+    /// Serves an address that Graph posts notifications to, keeps the subscription that brings them, and does all that sync --watch does; the
+    /// lists remain what proves that nothing is missing. Beside a running sync --watch it only receives.
+    Listen(listen::Args),
     /// Search the archive
     Query(query::Args),
     /// Show one record
@@ -183,6 +191,12 @@ impl Context {
             self.note(&clock_told(now - self.now));
         }
         Ok(now)
+    }
+
+    /// Says something as [`Self::note`] does, from a task.
+    fn note_taker(&self) -> impl Fn(&str) + Send + 'static {
+        let own = self.with(self.config.clone());
+        move |text| own.note(text)
     }
 
     /// Says something on stderr that is neither result nor log.
@@ -314,6 +328,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Code> {
         Command::Init(_) => Ok(Code::Done),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Sync(args) => sync::run(&args, context),
+        Command::Listen(args) => listen::run(&args, context),
         Command::Query(args) => query::run(&args, context),
         Command::Show(args) => show::run(&args, context),
         Command::Sql(args) => sql::run(&args, context),

@@ -8,7 +8,7 @@ use crate::{
         exit::{Code, Result},
         signals, to_stdout, usage,
     },
-    simulate::{CALL_RECORDS_ROLE, Settings, Simulator, USERS_ROLE, Weather},
+    simulate::{CALL_RECORDS_ROLE, Notifications, Settings, Simulator, USERS_ROLE, Weather},
 };
 
 #[derive(Debug, clap::Args)]
@@ -37,15 +37,35 @@ pub(super) struct Args {
     /// Share of requests that meet a fault, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     faults: f64,
+    /// Share of notifications never sent, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    drop_notifications: f64,
+    /// Share of notifications sent twice, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    double_notifications: f64,
+    /// Forged notifications for each true one, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    forge_notifications: f64,
+    /// Simulated seconds in a real one; at 300 a day takes five minutes
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    clock_rate: u32,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
-    if !(0.0..=1.0).contains(&args.faults) {
-        return Err(usage(format!("--faults: {} is not a share between 0 and 1", args.faults)));
+    for (flag, share) in [
+        ("--faults", args.faults),
+        ("--drop-notifications", args.drop_notifications),
+        ("--double-notifications", args.double_notifications),
+        ("--forge-notifications", args.forge_notifications),
+    ] {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(usage(format!("{flag}: {share} is not a share between 0 and 1")));
+        }
     }
     if args.users == 0 || args.days == 0 {
         return Err(usage("--users and --days must be at least 1"));
     }
+    let usual = Notifications::default();
     let settings = Settings {
         port: args.port,
         seed: args.seed,
@@ -55,6 +75,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         log_days: args.log_days,
         roles: args.roles.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect(),
         weather: if args.faults > 0.0 { Weather::faults(args.faults, args.seed) } else { Weather::calm() },
+        clock_rate: args.clock_rate,
+        notifications: Notifications {
+            dropped: args.drop_notifications,
+            doubled: args.double_notifications,
+            forged: args.forge_notifications,
+            // As many tries in a simulated hour as at the clock's own pace.
+            retry_pause: usual.retry_pause / args.clock_rate,
+            retry_pause_max: usual.retry_pause_max / args.clock_rate,
+            ..usual
+        },
         ..Settings::default()
     };
     let simulator = Simulator::start(settings)?;

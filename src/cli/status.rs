@@ -75,6 +75,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         text(&status, now, out)?;
         days(&status, shown, in_colour, out)?;
         status.sources.iter().try_for_each(|source| buckets(source, out))?;
+        notifications(&status, out)?;
         runs(&status, out)
     })?;
     Ok(match (status.has_lost(), status.is_incomplete()) {
@@ -116,6 +117,20 @@ fn sealed(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         size(amount.raw_bytes),
         size(bytes)
     )
+}
+
+fn notifications(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let Some(facts) = &status.notifications else { return Ok(()) };
+    write!(out, "notifications: {} ids wait", facts.waiting)?;
+    if let Some(notified) = facts.notified {
+        write!(out, ", the last came {}", notified.to_seconds_text())?;
+    }
+    match (facts.expires, facts.keeping_failed) {
+        (Some(expires), None) => write!(out, "; subscribed until {}", expires.to_seconds_text())?,
+        (Some(expires), Some(_)) => write!(out, "; subscribed until {}, NOT renewed", expires.to_seconds_text())?,
+        (None, _) => write!(out, "; there is NO subscription")?,
+    }
+    writeln!(out)
 }
 
 fn runs(status: &Status, out: &mut dyn Write) -> io::Result<()> {

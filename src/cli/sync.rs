@@ -123,7 +123,7 @@ pub(super) fn pull(runtime: &Runtime, context: &Context, setup: Setup, round: &R
             let (writer, now) = closing.writer();
             let sealed = match round.reach {
                 Reach::Everything => super::seal::after_round(writer, now, &stop, context),
-                Reach::Queue | Reach::AskedFor => Ok(Vec::new()),
+                Reach::Queue | Reach::AskedFor | Reach::Hints => Ok(Vec::new()),
             };
             if let Ok(sealed) = &sealed {
                 summary.sealed.clone_from(sealed);

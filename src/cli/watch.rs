@@ -7,13 +7,19 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Runtime,
-    sync::watch,
-    time::{Instant, sleep},
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
+    archive::{
+        Archive, Folder,
+        folder::Lock,
+        inbox::{Inbox, Missed},
+    },
     cli::{
         Context,
+        alert::Alerts,
         config::Config,
         exit::{Code, Result},
         progress::Progress,
@@ -22,9 +28,14 @@ use crate::{
     },
     model::{
         event::Observer,
+        source::Source,
         time::{Age, Timestamp},
     },
-    sync::round::{Round, Summary},
+    sync::{
+        Reach,
+        plan::Ask,
+        round::{Round, Summary},
+    },
 };
 
 /// How often a service looks for new calls.
@@ -37,44 +48,42 @@ const DATE_STEP: Age = Age::seconds(1);
 const FAILED_FIRST: Age = Age::seconds(15);
 /// A nap is cut into pieces so that a machine that slept is noticed.
 const PIECE: Duration = Duration::from_secs(10);
+/// How often the inbox is looked into, and whether another service has come.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a service waits before it tries again to have its turn with the archive, and how often before it gives up.
+const TURN: Age = Age::seconds(2);
+const TURNS_MAX: u32 = 60;
+/// A meeting may go on for 30 hours, and its record takes two more to appear.
+const LONGEST_CALL: Age = Age::hours(36);
+/// Graph has nothing that began earlier.
+const SWEEP_MAX: Age = Age::days(29);
+
+/// A service with receiver, or one without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `sync --watch`: whoever receives notifications leaves the work to it.
+    Watch,
+    /// `listen`: stands back where another writes.
+    Listen,
+}
+
+/// What is done next.
+enum Task {
+    /// Time in which notifications may have been missed is listed first.
+    Sweep(Vec<Missed>),
+    /// Whatever is due.
+    Due,
+    /// What notifications brought.
+    Hints,
+}
 
 pub(super) fn run(round: &Round, interval: Option<Age>, format: Format, context: &Context) -> Result<Code> {
     let runtime = super::runtime()?;
-    let (stop_sender, stop) = watch::channel(false);
-    let (hang_up_sender, hang_ups) = watch::channel(0);
     let progress = Arc::new(Progress::new(&context.bars, context.quiet));
+    let (stop_sender, stop) = watch::channel(false);
     runtime.spawn(signals::stop_on_signal(stop_sender, progress.clone()));
-    runtime.spawn(signals::count_hang_ups(hang_up_sender));
-    let mut service =
-        Service { runtime, stop, hang_ups, progress, config: context.config.clone(), is_first: true, failures: 0 };
-    service.config.graph()?;
-    loop {
-        let context = context.with(service.config.clone());
-        let interval = interval.or(context.config.interval()?).unwrap_or(INTERVAL);
-        let outcome = service.round(round, interval, &context);
-        let is_first = std::mem::take(&mut service.is_first);
-        let wait = match outcome {
-            Ok(summary) => {
-                if did_something(&summary) {
-                    sync::print(&summary, format, &context)?;
-                }
-                service.wait_after(&summary, interval)
-            }
-            Err(failure) if is_first && failure.code != Code::Incomplete => return Err(failure),
-            Err(failure) => {
-                context.note(&failure.to_string());
-                service.wait_after_failure(interval)
-            }
-        };
-        match service.nap(wait) {
-            Woken::Due => {}
-            Woken::HungUp => service.reload(&context),
-            Woken::Stopped => {
-                service.progress.finish();
-                return Ok(Code::Done);
-            }
-        }
-    }
+    let woken = Arc::default();
+    Service::new(runtime, stop, progress, woken, Role::Watch, context)?.serve(round, interval, format, context)
 }
 
 /// Why a nap ended.
@@ -85,35 +94,211 @@ enum Woken {
     Stopped,
 }
 
-struct Service {
+/// Rounds again and again.
+pub(super) struct Service {
     runtime: Runtime,
     stop: watch::Receiver<bool>,
     hang_ups: watch::Receiver<u64>,
     progress: Arc<Progress>,
     config: Config,
+    role: Role,
+    /// Told when something came into the inbox, by whoever is in this process; others are asked every second.
+    arrived: Arc<Notify>,
+    inbox: Option<Inbox>,
+    /// Of two services beside a receiver the first is it; the second works when it is its turn.
+    lock: Option<Lock>,
     is_first: bool,
+    alerts: Alerts,
     /// Rounds in a row that something failed in.
     failures: u32,
+    /// Rounds in a row that another writer was in the way of.
+    refused: u32,
 }
 
 impl Service {
-    /// What is due, and nothing else.
+    pub(super) fn new(
+        runtime: Runtime,
+        stop: watch::Receiver<bool>,
+        progress: Arc<Progress>,
+        arrived: Arc<Notify>,
+        role: Role,
+        context: &Context,
+    ) -> Result<Self> {
+        let (hang_up_sender, hang_ups) = watch::channel(0);
+        runtime.spawn(signals::count_hang_ups(hang_up_sender));
+        let config = context.config.clone();
+        config.graph()?;
+        Ok(Self {
+            runtime,
+            stop,
+            hang_ups,
+            progress,
+            config,
+            role,
+            arrived,
+            inbox: None,
+            lock: None,
+            is_first: true,
+            alerts: Alerts::new(),
+            failures: 0,
+            refused: 0,
+        })
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Goes on until a stop is asked for.
+    pub(super) fn serve(
+        &mut self,
+        due: &Round,
+        interval: Option<Age>,
+        format: Format,
+        context: &Context,
+    ) -> Result<Code> {
+        let mut nap = Nap::of(Age::default());
+        loop {
+            let context = context.with(self.config.clone());
+            let interval = interval.or(context.config.interval()?).unwrap_or(INTERVAL);
+            if self.role == Role::Watch && self.lock.is_none() && context.folder().exists() {
+                self.lock = context.folder().lock_service().ok();
+            }
+            if self.stands_back() {
+                // That one does it all.
+                nap = Nap::of(TURN);
+            } else {
+                self.work(due, interval, format, &context, &mut nap)?;
+                self.alerts.after_round(interval, &context);
+            }
+            match self.sleep(&nap) {
+                Woken::Due => {}
+                Woken::HungUp => self.reload(&context),
+                Woken::Stopped => {
+                    self.progress.finish();
+                    return Ok(Code::Done);
+                }
+            }
+        }
+    }
+
+    /// Does what is next, and sets the nap after it.
+    fn work(&mut self, due: &Round, interval: Age, format: Format, context: &Context, nap: &mut Nap) -> Result<()> {
+        let task = self.next(nap);
+        let round = match &task {
+            Task::Sweep(missed) => sweep(missed, context),
+            Task::Due => due.clone(),
+            Task::Hints => Round { named: vec![Source::Calls], reach: Reach::Hints, ..Round::default() },
+        };
+        let outcome = self.round(&round, interval, context);
+        let is_first = std::mem::take(&mut self.is_first);
+        match outcome {
+            Ok(summary) => {
+                self.refused = 0;
+                if did_something(&summary) {
+                    sync::print(&summary, format, context)?;
+                }
+                let has_failed = summary.sources.iter().any(|report| report.windows_failed > 0);
+                let was_stopped = summary.sources.iter().any(|report| report.stopped);
+                *nap = match task {
+                    _ if has_failed => Nap::of(self.wait_after_failure(interval)),
+                    Task::Due => Nap::of(summary.wait.clamp(Age::default(), interval) + DATE_STEP),
+                    // What else is due was not looked at.
+                    Task::Sweep(missed) => {
+                        if !was_stopped {
+                            self.swept(&missed, context);
+                        }
+                        Nap::of(Age::default())
+                    }
+                    Task::Hints => nap.at_most(summary.wait + DATE_STEP),
+                };
+                if !has_failed {
+                    self.failures = 0;
+                }
+                Ok(())
+            }
+            Err(failure) if failure.code == Code::InUse && self.waits_for_its_turn(context) => {
+                if self.refused == 0 {
+                    context.note("another writer holds the archive; what is to be done waits until it is done");
+                }
+                self.refused += 1;
+                (self.is_first, *nap) = (is_first, Nap::of(TURN));
+                Ok(())
+            }
+            Err(failure) if is_first && failure.code != Code::Incomplete => Err(failure),
+            Err(failure) => {
+                context.note(&failure.to_string());
+                *nap = Nap::of(self.wait_after_failure(interval));
+                Ok(())
+            }
+        }
+    }
+
+    fn next(&mut self, nap: &Nap) -> Task {
+        let missed = self.inbox().map(Inbox::missed).transpose();
+        let missed = missed.unwrap_or_default().unwrap_or_default();
+        let is_over = nap.left().is_none();
+        // After a failure everything waits for its time.
+        match (missed.is_empty(), is_over) {
+            (false, _) if self.failures == 0 || is_over => Task::Sweep(missed),
+            (_, true) => Task::Due,
+            _ => Task::Hints,
+        }
+    }
+
+    /// A receiver leaves all to a service beside it.
+    fn stands_back(&self) -> bool {
+        self.role == Role::Listen && Folder::new(&self.config.archive).is_served().unwrap_or(false)
+    }
+
+    /// A receiver stands back for everybody; a service waits until the receiver beside it has seen that it is there.
+    fn waits_for_its_turn(&self, context: &Context) -> bool {
+        match self.role {
+            Role::Listen => true,
+            Role::Watch => self.refused < TURNS_MAX && context.folder().has_receiver().unwrap_or(false),
+        }
+    }
+
+    fn inbox(&mut self) -> Option<&Inbox> {
+        if self.inbox.is_none() {
+            // What cannot be read is told by whoever takes it over.
+            self.inbox = Inbox::open_existing(&Folder::new(&self.config.archive)).ok().flatten();
+        }
+        self.inbox.as_ref()
+    }
+
+    fn swept(&mut self, missed: &[Missed], context: &Context) {
+        let forgotten = self.inbox.as_mut().map_or(Ok(()), |inbox| inbox.swept(missed));
+        if let Err(error) = forgotten {
+            context.note(&format!("time that was listed will be listed again: {error}"));
+        }
+    }
+
+    fn has_hints(&mut self) -> bool {
+        self.failures == 0 && self.inbox().is_some_and(|inbox| inbox.has_work().unwrap_or(false))
+    }
+
+    /// One round; a receiver ends it early when a service has come to do the work.
     fn round(&self, round: &Round, interval: Age, context: &Context) -> Result<Summary> {
         let observer: Arc<dyn Observer> = self.progress.clone();
-        let mut setup = sync::setup(context, context.config.graph()?, self.stop.clone(), observer)?;
+        let (stand_back, stop) = watch::channel(false);
+        let (mut told, folder, role) = (self.stop.clone(), context.folder(), self.role);
+        let watcher = self.runtime.spawn(async move {
+            loop {
+                let stopped = timeout(LOOK, told.wait_for(|stop| *stop)).await.is_ok();
+                if stopped || role == Role::Listen && folder.is_served().unwrap_or(false) {
+                    stand_back.send_replace(true);
+                    return;
+                }
+            }
+        });
+        let mut setup = sync::setup(context, context.config.graph()?, stop, observer)?;
         setup.settings.due_only = true;
         setup.settings.policy.look = interval;
         setup.settings.policy.log_pause = LOG_PAUSE.max(interval);
-        sync::pull(&self.runtime, context, setup, round)
-    }
-
-    fn wait_after(&mut self, summary: &Summary, interval: Age) -> Age {
-        let has_failed = summary.sources.iter().any(|report| report.windows_failed > 0);
-        if has_failed {
-            return self.wait_after_failure(interval);
-        }
-        self.failures = 0;
-        summary.wait.clamp(Age::default(), interval) + DATE_STEP
+        let outcome = sync::pull(&self.runtime, context, setup, round);
+        watcher.abort();
+        outcome
     }
 
     /// Longer from failure to failure, and never the same for two services that met the same outage.
@@ -123,20 +308,28 @@ impl Service {
         Age(rand::random_range(longest.0 / 2..=longest.0))
     }
 
-    fn nap(&mut self, wait: Age) -> Woken {
-        let (stop, hang_ups) = (&mut self.stop, &mut self.hang_ups);
-        self.runtime.block_on(async {
-            let (begun, begun_by_wall) = (Instant::now(), Timestamp::now());
-            while let Some(left) = left(wait.to_duration(), begun.elapsed(), Timestamp::now() - begun_by_wall) {
+    fn sleep(&mut self, nap: &Nap) -> Woken {
+        while let Some(left) = nap.left() {
+            if self.has_hints() && !*self.stop.borrow() && !self.stands_back() {
+                return Woken::Due;
+            }
+            let (stop, hang_ups) = (&mut self.stop, &mut self.hang_ups);
+            let arrived = &self.arrived;
+            let piece = if self.inbox.is_some() { LOOK } else { PIECE };
+            let woken = self.runtime.block_on(async {
                 tokio::select! {
                     biased;
-                    Ok(_) = stop.wait_for(|stop| *stop) => return Woken::Stopped,
-                    Ok(()) = hang_ups.changed() => return Woken::HungUp,
-                    () = sleep(left.min(PIECE)) => {}
+                    Ok(_) = stop.wait_for(|stop| *stop) => Some(Woken::Stopped),
+                    Ok(()) = hang_ups.changed() => Some(Woken::HungUp),
+                    () = arrived.notified() => None,
+                    () = sleep(left.min(piece)) => None,
                 }
+            });
+            if let Some(woken) = woken {
+                return woken;
             }
-            if *stop.borrow() { Woken::Stopped } else { Woken::Due }
-        })
+        }
+        if *self.stop.borrow() { Woken::Stopped } else { Woken::Due }
     }
 
     /// Takes the configuration as it is now, unless something is wrong with it.
@@ -162,11 +355,47 @@ impl Service {
     }
 }
 
+/// A wait that has begun.
+struct Nap {
+    begun: Instant,
+    by_wall: Timestamp,
+    wait: Age,
+}
+
+impl Nap {
+    fn of(wait: Age) -> Self {
+        Self { begun: Instant::now(), by_wall: Timestamp::now(), wait }
+    }
+
+    /// What is left of it; `None` when it is over.
+    fn left(&self) -> Option<Duration> {
+        left(self.wait.to_duration(), self.begun.elapsed(), Timestamp::now() - self.by_wall)
+    }
+
+    /// The same, over `wait` from now at the latest.
+    fn at_most(&self, wait: Age) -> Self {
+        let left = Age::from(self.left().unwrap_or_default());
+        Self::of(left.min(wait))
+    }
+}
+
 /// What is left of `wait`; `None` when it is over. The runtime's clock stands still while a machine sleeps, the wall clock goes on; the wall
 /// clock may be set back, the runtime's goes on. The one that got further counts.
 fn left(wait: Duration, elapsed: Duration, by_wall: Age) -> Option<Duration> {
     let elapsed = elapsed.max(by_wall.max(Age::default()).to_duration());
     wait.checked_sub(elapsed).filter(|left| !left.is_zero())
+}
+
+/// The round that lists what notifications may have been missed of: calls that began long enough before, since a notification comes
+/// after a call's end.
+fn sweep(missed: &[Missed], context: &Context) -> Round {
+    // The receiver's clock is this machine's; Graph goes by its own.
+    let ahead = Archive::open(&context.folder()).and_then(|archive| archive.graph_now(context.now));
+    let ahead = ahead.map_or(Age::default(), |now| now - context.now);
+    let first = missed.iter().map(|missed| missed.span.from).min().unwrap_or(context.now);
+    // What is older, the lists bring as they always do.
+    let from = (first - LONGEST_CALL).max(context.now - SWEEP_MAX) + ahead;
+    Round { ask: Ask { from: Some(from), to: None }, named: vec![Source::Calls], ..Round::default() }
 }
 
 /// Whether a round did more than look at the time.

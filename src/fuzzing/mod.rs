@@ -20,6 +20,7 @@ use crate::{
         document::{Document, Part, What},
         id::{RecordKey, Version},
         kind::Kind,
+        notification,
         phone::{self, Masked, PhoneQuery},
         place::Place,
         raw,
@@ -33,12 +34,13 @@ use crate::{
 /// A name, as `fuzz/` and its folder of seeds have it, and what reads the bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("list_page", list_page),
     ("record", record),
     ("log_row", log_row),
     ("assemble", assemble),
     ("next_link", next_link),
+    ("notification", notification),
     ("time", time),
     ("phone", phone),
     ("query", query),
@@ -59,6 +61,19 @@ pub fn list_page(data: &[u8]) {
 /// Next links, one a line.
 pub fn next_link(data: &[u8]) {
     graph::fuzzing::next_link(&String::from_utf8_lossy(data));
+}
+
+/// What is posted to a receiver, and what a queue wrote around it: whatever stands there, an id is a part of a path that leads nowhere else.
+pub fn notification(data: &[u8]) {
+    use notification::News;
+    let posted = notification::batch(data).unwrap_or_default();
+    let queued = serde_json::from_slice(data).map(|document| notification::anywhere(&document)).unwrap_or_default();
+    for item in posted.into_iter().chain(queued) {
+        let News::Changed { id } = item.news else { continue };
+        let graph = url::Url::parse("https://graph.example/v1.0/communications/callRecords/").expect("an address");
+        let asked = graph.join(&format!("./{id}")).expect("an id is part of a path");
+        assert_eq!(asked.as_str(), format!("{graph}{id}"), "an id leads elsewhere");
+    }
 }
 
 /// `Retry-After` and, on a second line, `Date`.

@@ -20,7 +20,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     graph::{
-        Ask, Client, Page,
+        Ask, Client, Deed, Page,
         budget::{RecordBudget, Turn},
         error::{Error, Result, shown},
         page::{self, Gist, Links, Shape, check_link},
@@ -73,7 +73,14 @@ impl Client {
         let first = self.address(&query)?;
         let url = cursor.map_or_else(|| Ok(first.clone()), |cursor| check_link(home, &first, &cursor.0))?;
         let permission = Source::Calls.permission();
-        let ask = Ask { url: &url, shape: Shape::Collection, turn: Turn::First, permission, one_of_many: false };
+        let ask = Ask {
+            url: &url,
+            deed: Deed::Get,
+            shape: Shape::Collection,
+            turn: Turn::First,
+            permission,
+            one_of_many: false,
+        };
         let asked = self.get(&ask, None).await;
         let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
         let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };
@@ -313,7 +320,7 @@ impl Fetch<'_> {
     }
 
     async fn ask(&mut self, url: &Url, shape: Shape, turn: Turn) -> Result<(Answer, Gist)> {
-        let ask = Ask { url, shape, turn, permission: Source::Calls.permission(), one_of_many: true };
+        let ask = Ask { url, deed: Deed::Get, shape, turn, permission: Source::Calls.permission(), one_of_many: true };
         let (answer, gist) = self.client.get(&ask, Some(&mut self.budget)).await?;
         match gist.id.as_deref() {
             Some(got) if matches!(shape, Shape::Record { .. }) && !got.eq_ignore_ascii_case(self.id) => {

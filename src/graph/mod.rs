@@ -4,6 +4,7 @@
 //! decides on the next request. A record is given out whole or not at all. Secrets and tokens leave only in the requests that
 //! need them, only to the hosts set, and only over TLS (or to this machine itself).
 
+pub mod alert;
 pub mod budget;
 pub mod cloud;
 pub mod credential;
@@ -18,10 +19,12 @@ mod claims;
 pub(crate) mod fuzzing;
 mod pace;
 mod page;
+mod post;
 mod probe;
 mod refusal;
 mod request;
 mod rows;
+pub mod subscriptions;
 mod token;
 
 #[cfg(test)]
@@ -267,7 +270,7 @@ impl Client {
     async fn exchange(&self, ask: &Ask<'_>, token: &Token) -> Result<(Answer, Option<Gist>), Fault> {
         let http = &self.shared.http;
         let request = http
-            .get(ask.url)
+            .begin(ask.deed, ask.url)
             .bearer_auth(token.secret.expose_secret())
             .header(header::ACCEPT, "application/json")
             .header("prefer", "include-unknown-enum-members")
@@ -286,9 +289,20 @@ impl Client {
     }
 }
 
+/// What a request does.
+#[derive(Clone, Copy)]
+enum Deed<'a> {
+    Get,
+    /// With a body of JSON, or without one.
+    Post(Option<&'a str>),
+    Patch(&'a str),
+    Delete,
+}
+
 /// One request: what to ask and what the answer has to be.
 struct Ask<'a> {
     url: &'a Url,
+    deed: Deed<'a>,
     shape: Shape,
     turn: Turn,
     /// Without which Graph answers 403.

@@ -34,6 +34,8 @@ pub struct Page {
 pub(super) enum Shape {
     /// `{"value":[…]}`.
     Collection,
+    /// Anything, also nothing.
+    Any,
     /// An object with an `id`, and with the collection that was to be expanded in it.
     Record { expanded: Option<&'static str> },
 }
@@ -55,11 +57,15 @@ pub(super) struct Gist {
 /// # Errors
 /// A fragment that says why the body is no answer: cut or not JSON, an `error` member, another shape.
 pub(super) fn gist(body: &[u8], shape: Shape) -> Result<Gist, String> {
+    if shape == Shape::Any {
+        return Ok(Gist::default());
+    }
     let object = Object::read(body)?;
     if let Some(error) = object.get("error").filter(|error| *error != "null") {
         return Err(format!("a success with an error in it: {}", crate::graph::error::excerpt(error)));
     }
     let next = match shape {
+        Shape::Any => None,
         Shape::Collection => {
             object.elements("value")?;
             object.link("@odata.nextLink")?

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     graph::{
-        Settings,
+        Deed, Settings,
         error::{Error, Refusal, Result, shown},
         retry::{Advice, Limits, Outcome},
         transport::{Raw, Transport, in_process},
@@ -123,6 +123,20 @@ impl Http {
 
     pub(super) fn get(&self, url: &Url) -> RequestBuilder {
         self.client(url).get(url.clone())
+    }
+
+    pub(super) fn begin(&self, deed: Deed<'_>, url: &Url) -> RequestBuilder {
+        let client = self.client(url);
+        let with = |request: RequestBuilder, body: &str| {
+            request.header(header::CONTENT_TYPE, "application/json").body(body.to_owned())
+        };
+        match deed {
+            Deed::Get => client.get(url.clone()),
+            Deed::Post(None) => client.post(url.clone()),
+            Deed::Post(Some(body)) => with(client.post(url.clone()), body),
+            Deed::Patch(body) => with(client.patch(url.clone()), body),
+            Deed::Delete => client.delete(url.clone()),
+        }
     }
 
     pub(super) fn post(&self, url: &Url) -> RequestBuilder {

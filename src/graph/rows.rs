@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     graph::{
-        Ask, Client,
+        Ask, Client, Deed,
         budget::Turn,
         calls::{expired, next_cursor},
         error::{Error, Result, shown},
@@ -69,7 +69,8 @@ impl Client {
         let url = cursor.map_or_else(|| Ok(first.clone()), |cursor| check_link(home, first, &cursor.0))?;
         let permission = source.permission();
         let one_of_many = source != Source::People;
-        let ask = Ask { url: &url, shape: Shape::Collection, turn: Turn::First, permission, one_of_many };
+        let ask =
+            Ask { url: &url, deed: Deed::Get, shape: Shape::Collection, turn: Turn::First, permission, one_of_many };
         let asked = self.get(&ask, None).await;
         let (answer, gist) = asked.map_err(|error| if cursor.is_some() { expired(error) } else { error })?;
         let unusable = |reason| Error::Malformed { url: shown(&url), request_id: answer.request_id.clone(), reason };

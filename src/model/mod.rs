@@ -14,6 +14,7 @@ pub mod link;
 pub mod listed;
 pub mod month;
 pub mod name;
+pub mod notification;
 pub mod phone;
 pub mod place;
 pub mod presence;

@@ -26,6 +26,8 @@ pub struct Counts {
     pub user: u64,
     /// Pages of the users' delta.
     pub users_delta: u64,
+    /// Whatever is asked about subscriptions.
+    pub subscriptions: u64,
     /// Answers with 429, whether by the limits or by the weather.
     pub refused_429: u64,
     /// Requests that met a fault of the weather or a planted one.
@@ -45,6 +47,7 @@ pub(super) enum Sort {
     Users,
     User,
     UsersDelta,
+    Subscriptions,
     Refused,
     Fault,
 }
@@ -77,6 +80,7 @@ impl Counts {
             Sort::Users => &mut self.users,
             Sort::User => &mut self.user,
             Sort::UsersDelta => &mut self.users_delta,
+            Sort::Subscriptions => &mut self.subscriptions,
             Sort::Refused => &mut self.refused_429,
             Sort::Fault => &mut self.faults,
         } += 1;

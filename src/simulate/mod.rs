@@ -5,7 +5,7 @@
 //! [`World::expected`] is the truth that an archive is judged by.
 //!
 //! Simulated time makes records appear, grow and expire, and stands in the `Date` of each answer. Throttling and the life of
-//! tokens go by real time. Nothing is written anywhere.
+//! tokens go by real time. Nothing is written anywhere. Whoever subscribes is sent notifications, on this machine only.
 
 use std::{
     collections::HashMap,
@@ -23,11 +23,11 @@ use crate::{
     model::time::{Age, Timestamp},
     simulate::{
         clock::Clock,
-        directory::What,
         identity_endpoints::Machine,
         limits::Gate,
         logs::Telephony,
-        routes::{OddLogs, Server, Trouble},
+        notify::Notifier,
+        routes::{OddLogs, Server},
         tokens::{Login, Registration},
         weather::Sky,
     },
@@ -41,17 +41,23 @@ mod call;
 mod clock;
 mod counts;
 mod cursor;
+mod deliveries;
+mod desk;
 mod dice;
 mod directory;
 mod emit;
 mod equipment;
 mod expected;
+mod hand;
 mod identity;
 mod identity_endpoints;
 mod json;
 mod limits;
 mod logs;
 mod media;
+mod notices;
+mod notify;
+mod outbound;
 mod pages;
 mod people;
 mod planted;
@@ -60,10 +66,14 @@ mod records;
 mod refusals;
 mod resource;
 mod routes;
+mod subscription_endpoints;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 mod users;
+mod watched;
 mod weather;
 mod world;
 
@@ -71,14 +81,17 @@ mod world;
 pub use assertions::FederatedCredential;
 pub use bodies::Bodies;
 pub use counts::Counts;
+pub use deliveries::Deliveries;
 pub use expected::ExpectedCall;
 pub use identity_endpoints::{APP_SERVICE_PATH, ManagedIdentity};
 pub use limits::{Limits, Rate};
 pub use logs::{ExpectedDialOut, ExpectedRow, LogKind, LogRetention, LogRow, PlantedRow, Reshape};
+pub use notices::{Forgery, LifecycleEvent, Notifications};
 pub use pages::PageSizes;
 pub use people::{DOMAIN, Person, TENANT_ID};
 pub use planted::{Planted, PlantedFaults, PlantedVersion};
 pub use resource::{PSTN_CALLS_ROLE, USERS_BASIC_ROLE, USERS_ROLE};
+pub use subscriptions::SubscriptionView;
 pub use tokens::{CALL_RECORDS_ROLE, CLIENT_ID, CLIENT_SECRET, SignIn, SignInKind};
 pub use weather::{Fault, Weather};
 pub use world::World;
@@ -96,6 +109,11 @@ pub struct Settings {
     pub days: u32,
     /// The simulated time at the start; `None` takes the wall clock's.
     pub start_clock: Option<Timestamp>,
+    /// Simulated seconds in a real one. Throttling and the life of tokens go by real time all the same.
+    pub clock_rate: u32,
+    pub notifications: Notifications,
+    /// PEM of authorities whose certificates receivers of notifications may have, besides the system's.
+    pub notify_ca: Option<Vec<u8>>,
     pub limits: Limits,
     pub weather: Weather,
     pub page_sizes: PageSizes,
@@ -145,6 +163,9 @@ impl Default for Settings {
             calls_per_day: 150,
             days: 28,
             start_clock: None,
+            clock_rate: 1,
+            notifications: Notifications::default(),
+            notify_ca: None,
             limits: Limits::documented(),
             weather: Weather::calm(),
             page_sizes: PageSizes::default(),
@@ -199,7 +220,7 @@ impl Simulator {
         let listener = httpd::bind_loopback(port).map_err(|source| Error::Bind { port, source })?;
         let bound = listener.local_addr().map_err(|source| Error::Bind { port, source })?;
         let gzip = settings.gzip;
-        let server = Arc::new(Server::new(settings, format!("http://{bound}")));
+        let server = Arc::new(Server::new(settings, format!("http://{bound}"), true));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("simulator")
@@ -209,6 +230,7 @@ impl Simulator {
         let (stop, told) = oneshot::channel::<()>();
         let router = routes::router(server.clone(), gzip);
         let served = router.clone();
+        runtime.spawn(notify::run(server.clone()));
         let serve = move || {
             let told = async move {
                 let _ = told.await;
@@ -222,10 +244,11 @@ impl Simulator {
     }
 
     /// Starts one without port and thread, which answers through [`Simulator::answer`] alone. All its times, also those of
-    /// throttling and tokens, go by the clock of the runtime that it is made and asked in.
+    /// throttling and tokens, go by the clock of the runtime that it is made and asked in. Subscriptions are made without
+    /// validation, and nothing is sent.
     #[must_use]
     pub fn in_process(settings: Settings) -> Self {
-        let server = Arc::new(Server::new(settings, "http://127.0.0.1".to_owned()));
+        let server = Arc::new(Server::new(settings, "http://127.0.0.1".to_owned(), false));
         let router = routes::router(server.clone(), false);
         Self { server, router, stop: None, thread: None }
     }
@@ -260,6 +283,7 @@ impl Simulator {
     /// Lets simulated time jump: records appear, are corrected, expire.
     pub fn advance(&self, by: Age) {
         self.server.clock.advance(by);
+        self.server.notifier.wake();
     }
 
     pub fn world(&self) -> &World {
@@ -274,75 +298,6 @@ impl Simulator {
     /// How many requests were made for a record or anything of it.
     pub fn requests_for(&self, id: &str) -> u64 {
         self.server.counts.lock().unwrap_or_else(PoisonError::into_inner).of_record(id)
-    }
-
-    /// Adds a call made by hand; one of the same id is replaced.
-    pub fn plant(&self, call: Planted) {
-        self.trouble(&call.id, call.faults);
-        self.server.world.plant(call);
-    }
-
-    /// Adds a row of a log made by hand.
-    pub fn plant_row(&self, row: PlantedRow) {
-        self.server.world.plant_row(row);
-    }
-
-    /// Gives somebody another name, address and mailbox from `at` on. Events before it keep the old name. False when nobody
-    /// has this id.
-    pub fn rename_user(&self, id: &str, display_name: &str, upn: &str, mail: Option<&str>, at: Timestamp) -> bool {
-        let (name, upn, mail) = (display_name.to_owned(), upn.to_owned(), mail.map(str::to_owned));
-        self.server.world.change_user(id, What::Renamed { name, upn, mail }, at, self.now())
-    }
-
-    /// Deletes somebody at `at`; an administrator could bring him back. His calls go on. False when nobody has this id.
-    pub fn delete_user(&self, id: &str, at: Timestamp) -> bool {
-        self.server.world.change_user(id, What::Deleted { for_good: false }, at, self.now())
-    }
-
-    /// Deletes somebody at `at`, the recycle bin passed over.
-    pub fn delete_user_for_good(&self, id: &str, at: Timestamp) -> bool {
-        self.server.world.change_user(id, What::Deleted { for_good: true }, at, self.now())
-    }
-
-    /// Lets logs vanish from now on, as [`Settings::gone`] does from the start; those not named come back.
-    pub fn set_gone(&self, gone: &[(LogKind, u16)]) {
-        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).gone = gone.to_vec();
-    }
-
-    /// Lets logs look as no schema says from now on; those not named look as they should.
-    pub fn set_reshaped(&self, reshaped: &[(LogKind, Reshape)]) {
-        self.server.odd_logs.lock().unwrap_or_else(PoisonError::into_inner).reshaped = reshaped.to_vec();
-    }
-
-    /// Lets requests for a record fail from now on, whether the world made it or a test planted it.
-    pub fn trouble(&self, id: &str, faults: PlantedFaults) {
-        let mut troubles = self.server.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.insert(id.to_owned(), Trouble { faults, struck: 0 });
-    }
-
-    /// Changes the faults from now on.
-    pub fn set_weather(&self, weather: Weather) {
-        self.server.sky.change(weather);
-    }
-
-    /// Makes every token worthless, as an administrator can.
-    pub fn revoke_tokens(&self) {
-        self.server.login.revoke_all();
-    }
-
-    /// Refuses the next requests of the login host with this AADSTS number.
-    pub fn refuse_sign_in(&self, code: u32, times: u32) {
-        self.server.login.plan_refusal(code, times);
-    }
-
-    /// Answers the next requests for a managed identity's token with these.
-    pub fn trouble_managed_identity(&self, statuses: &[u16]) {
-        self.server.machine.plan_trouble(statuses);
-    }
-
-    /// The tokens that were given, and what for.
-    pub fn sign_ins(&self) -> Vec<SignIn> {
-        self.server.login.sign_ins()
     }
 
     /// Stops, and waits until the port is free. Dropping does the same.
@@ -367,17 +322,18 @@ impl Drop for Simulator {
 }
 
 impl Server {
-    fn new(settings: Settings, url: String) -> Self {
+    fn new(settings: Settings, url: String, sends: bool) -> Self {
         let began = settings.start_clock.unwrap_or_else(Timestamp::now);
         let Settings { seed, users, calls_per_day, days, log_days, .. } = settings;
         let first_row = began - Age::days(i64::from(log_days.unwrap_or(days)));
         let telephony = Telephony::new(first_row, settings.log_retention, settings.tenant_country);
         let Settings { tenant, client_id, client_secret, certificates, federated, roles, token_life: lifetime, .. } =
             settings;
+        let notifier = Notifier::new(settings.notifications, settings.notify_ca, tenant.clone(), seed);
         let registration = Registration { tenant, client_id, client_secret, certificates, federated, roles, lifetime };
         Self {
             world: World::with_logs(seed, users, calls_per_day, began, days, telephony),
-            clock: Clock::starting_at(began),
+            clock: Clock::starting_at(began, settings.clock_rate),
             login: Login::new(registration),
             machine: Machine::new(settings.managed_identity),
             gate: Gate::new(settings.limits),
@@ -395,6 +351,9 @@ impl Server {
                 reshaped: settings.reshaped,
             }),
             bookmarks: Mutex::default(),
+            notifier,
+            sends,
+            planted: Mutex::default(),
         }
     }
 }

@@ -24,12 +24,13 @@ pub struct PageSizes {
     pub log: usize,
     /// Users of a list or delta for which no `$top` is asked.
     pub users: usize,
+    pub subscriptions: usize,
 }
 
 impl Default for PageSizes {
     /// Graph's.
     fn default() -> Self {
-        Self { list: 60, sessions: 60, participants: 130, log: 1000, users: 100 }
+        Self { list: 60, sessions: 60, participants: 130, log: 1000, users: 100, subscriptions: 20 }
     }
 }
 

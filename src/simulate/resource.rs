@@ -20,6 +20,15 @@ pub(super) enum Resource {
     Calls(Target),
     Log(Function),
     People(People),
+    Subscriptions(Subscribed),
+}
+
+/// All subscriptions of the application, or something of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subscribed {
+    All,
+    One(String),
+    Reauthorize(String),
 }
 
 /// Something of the directory.
@@ -42,6 +51,9 @@ impl Resource {
             return Function::of(beta.is_some(), &function).map(Resource::Log);
         }
         match below.split('/').map(percent_decode).collect::<Vec<_>>().as_slice() {
+            [subscriptions, rest @ ..] if subscriptions == "subscriptions" => {
+                Subscribed::of(rest).map(Resource::Subscriptions)
+            }
             [users, rest @ ..] if users == "users" => People::of(rest).map(Resource::People),
             _ => Target::of(path).map(Resource::Calls),
         }
@@ -50,7 +62,7 @@ impl Resource {
     /// The application permissions of which one lets a request through.
     pub(super) fn permissions(&self) -> &'static [&'static str] {
         match self {
-            Resource::Calls(_) => &[CALL_RECORDS_ROLE],
+            Resource::Calls(_) | Resource::Subscriptions(_) => &[CALL_RECORDS_ROLE],
             Resource::Log(_) => &[CALL_RECORDS_ROLE, PSTN_CALLS_ROLE],
             Resource::People(_) => &[USERS_ROLE, USERS_BASIC_ROLE],
         }
@@ -59,7 +71,7 @@ impl Resource {
     pub(super) fn record_id(&self) -> Option<&str> {
         match self {
             Resource::Calls(target) => target.record_id(),
-            Resource::Log(_) | Resource::People(_) => None,
+            Resource::Log(_) | Resource::People(_) | Resource::Subscriptions(_) => None,
         }
     }
 
@@ -77,6 +89,18 @@ impl Resource {
             Resource::People(People::List) => Sort::Users,
             Resource::People(People::One(_)) => Sort::User,
             Resource::People(People::Delta) => Sort::UsersDelta,
+            Resource::Subscriptions(_) => Sort::Subscriptions,
+        }
+    }
+}
+
+impl Subscribed {
+    fn of(below: &[String]) -> Option<Self> {
+        match below {
+            [] => Some(Subscribed::All),
+            [id] if !id.is_empty() => Some(Subscribed::One(id.clone())),
+            [id, reauthorize] if reauthorize == "reauthorize" => Some(Subscribed::Reauthorize(id.clone())),
+            _ => None,
         }
     }
 }
@@ -104,12 +128,16 @@ mod tests {
         assert_eq!(Resource::of("/beta/users"), Some(Resource::People(People::List)));
         assert_eq!(Resource::of("/v1.0/users/delta"), Some(Resource::People(People::Delta)));
         assert_eq!(Resource::of("/v1.0/users/a%40b.c"), Some(Resource::People(People::One(id))));
+        let renewed = Resource::Subscriptions(Subscribed::Reauthorize("s".to_owned()));
+        assert_eq!(Resource::of("/beta/subscriptions"), Some(Resource::Subscriptions(Subscribed::All)));
+        assert_eq!(Resource::of("/v1.0/subscriptions/s/reauthorize"), Some(renewed));
         let range = "fromDateTime%3D2026-08-01%2CtoDateTime%3D2026-08-02%29";
         let log = Resource::of(&format!("/beta/communications/callRecords/getSmsLog%28{range}"));
         assert!(matches!(log, Some(Resource::Log(function)) if function.log == LogKind::Sms));
         for nothing in [
             "/v1.0/groups",
             "/v1.0/users/a/manager",
+            "/v1.0/subscriptions/s/renew",
             "/v2.0/users",
             "/v1.0/communications/callRecords/getSmsLog(fromDateTime=2026-08-01,toDateTime=2026-08-02)",
             "/beta/communications/callRecords/getEverything(fromDateTime=2026-08-01,toDateTime=2026-08-02)",

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Path, Request, State},
     http::{HeaderMap, Method, header},
     response::Response,
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
 
 use crate::{
-    model::time::Age,
+    model::time::{Age, Timestamp},
     simulate::{
         World,
         answer::{Answer, Delivery, Stamp, Uncompressed},
@@ -33,10 +33,12 @@ use crate::{
         identity_endpoints::{self, Machine},
         limits::Gate,
         logs::{Bookmark, LogKind, Reshape, Window},
+        notify::Notifier,
         pages::PageSizes,
         planted::PlantedFaults,
         query::{percent_decode, read_prefer},
         resource::Resource,
+        subscription_endpoints,
         tokens::{Bearer, Login},
         weather::{Fault, Sky},
     },
@@ -64,6 +66,11 @@ pub(super) struct Server {
     pub(super) odd_logs: Mutex<OddLogs>,
     /// Where the last page of a window ended, in v1.0 or in beta.
     pub(super) bookmarks: Mutex<HashMap<(Window, bool), Bookmark>>,
+    pub(super) notifier: Notifier,
+    /// Whether anything goes out: not in process, where there is no network.
+    pub(super) sends: bool,
+    /// When, by the wall clock, calls were planted.
+    pub(super) planted: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// Which logs are not what they were.
@@ -86,7 +93,7 @@ pub(super) struct Trouble {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) stamp: Stamp,
-    method: Method,
+    pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: String,
     /// With scheme: where next links lead.
@@ -176,7 +183,7 @@ async fn graph(State(server): State<Arc<Server>>, request: Request) -> Response 
         prefer,
         page_max,
     };
-    let (Ok(answer) | Err(answer)) = server.answer(&asked);
+    let (Ok(answer) | Err(answer)) = server.answer(&asked, request.into_body()).await;
     if answer.status == 429 {
         server.count(Sort::Refused, None);
     }
@@ -185,13 +192,13 @@ async fn graph(State(server): State<Arc<Server>>, request: Request) -> Response 
 
 impl Server {
     /// `Err` is an answer too: the one that ends the look at the request.
-    fn answer(&self, asked: &Asked) -> Result<Answer, Answer> {
+    async fn answer(&self, asked: &Asked, body: Body) -> Result<Answer, Answer> {
         let stamp = &asked.stamp;
         let resource = Resource::of(&asked.path);
         if let Some(resource) = &resource {
             self.count(resource.sort(&asked.query), resource.record_id());
         }
-        let token = self.let_in(asked, resource.as_ref().map_or(&[], Resource::permissions))?;
+        let token = self.let_in(asked, resource.as_ref())?;
         if let Err(wait) = self.gate.app(Instant::now()) {
             return Err(throttled(wait, stamp));
         }
@@ -200,13 +207,14 @@ impl Server {
             let segment = percent_decode(asked.path.rsplit('/').next().unwrap_or_default());
             return Err(Answer::no_segment(400, segment.split('(').next().unwrap_or_default(), stamp));
         };
-        if asked.method != Method::GET {
+        if asked.method != Method::GET && !matches!(resource, Resource::Subscriptions(_)) {
             return Err(Answer::error(405, "MethodNotAllowed", "The method is not allowed for this resource.", stamp));
         }
         match &resource {
             Resource::Calls(target) => self.call_records(target, asked, &token),
             Resource::Log(function) => self.log(function, asked, &token),
             Resource::People(people) => self.users(people, asked, &token),
+            Resource::Subscriptions(target) => self.subscriptions(target, asked, &token, body).await,
         }
     }
 
@@ -243,12 +251,16 @@ impl Server {
         Answer { delivery, ..Answer::ok(body) }
     }
 
-    /// Checks the token and gives it back. It must carry one of `roles`.
-    fn let_in(&self, asked: &Asked, roles: &[&str]) -> Result<String, Answer> {
+    /// Checks the token and gives it back. It must carry one of the resource's permissions.
+    fn let_in(&self, asked: &Asked, resource: Option<&Resource>) -> Result<String, Answer> {
+        let roles = resource.map_or(&[][..], Resource::permissions);
         let refused = |message| Err(Answer::error(401, "InvalidAuthenticationToken", message, &asked.stamp));
         let Some(token) = &asked.token else { return refused("Access token is empty.") };
         match self.login.check(token, roles) {
             Bearer::Good => Ok(token.clone()),
+            Bearer::WithoutRole if matches!(resource, Some(Resource::Subscriptions(_))) => {
+                Err(subscription_endpoints::not_authorized(&asked.stamp))
+            }
             Bearer::WithoutRole => Err(Answer::forbidden(roles, &asked.stamp)),
             Bearer::Expired => refused("Lifetime validation failed, the token is expired."),
             Bearer::Unknown => refused("Access token validation failure. Invalid token."),
@@ -277,7 +289,7 @@ impl Server {
     }
 
     /// Throws of their own for each request, for what is nobody's content.
-    fn dice(&self) -> Dice {
+    pub(super) fn dice(&self) -> Dice {
         Dice::of(self.world.seed(), &[0x4e9, self.requests.fetch_add(1, Ordering::Relaxed)])
     }
 

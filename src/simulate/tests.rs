@@ -11,8 +11,11 @@ use crate::{
 };
 
 mod logs;
+mod notifications;
+mod receiver;
 mod rows;
 mod storms;
+mod subscriptions;
 mod users;
 
 const LIST: &str = "/v1.0/communications/callRecords";

@@ -48,6 +48,10 @@ const FINISH: Duration = Duration::from_secs(5);
 /// First and longest wait before a service tries a failed record again.
 const RETRY_FIRST: Age = Age::minutes(1);
 const RETRY_LONGEST: Age = Age::hours(6);
+/// When a hinted record that brought nothing new is looked at once more: the replica asked may have lagged behind the notification.
+const HINT_AGAIN: Age = Age::minutes(2);
+/// How long a record is asked for that a notification alone announces and Graph does not have: if it is to be had at all, a list shows it.
+const HINT_GIVEN_UP: Age = Age::days(3);
 
 /// Refusals of single records after which the permission is taken for gone.
 const FORBIDDEN_MAX: u32 = 20;
@@ -267,7 +271,8 @@ async fn one(
     let whole = match context.graph.whole(&todo.key.id, Some(todo.want_version)).await {
         Ok(whole) => whole,
         Err(error) => {
-            let forgotten = context.now(local_now) - context.settings.policy.retention.certain(source);
+            let asked_for = if todo.hinted { HINT_GIVEN_UP } else { context.settings.policy.retention.certain(source) };
+            let forgotten = context.now(local_now) - asked_for;
             return failure(error, todo, |start| start < forgotten);
         }
     };
@@ -379,6 +384,10 @@ async fn settle(
             tried.forbidden = 0;
             report.fetched += 1;
             note_kept(context, &key, kept, raw_bytes, report);
+            if todo.hinted && todo.attempts == 0 && matches!(kept, Kept::Known { .. }) {
+                let todo = todo.clone();
+                context.scribe.with(move |writer| writer.hint_again(&todo, now + HINT_AGAIN)).await?;
+            }
             if unfollowed > 0 {
                 let error = format!(
                     "{unfollowed} next links inside its sessions are not followed: stored, but perhaps not whole"
@@ -406,6 +415,11 @@ async fn settle(
             if soon {
                 again.push(todo);
             }
+        }
+        Outcome::Gone if todo.hinted => {
+            report.unfounded += 1;
+            tracing::warn!(record = %key, "a notification announced this record, no list did, and Graph never had it");
+            context.scribe.with(move |writer| writer.lose(&key, now)).await?;
         }
         Outcome::Gone => {
             report.lost += 1;

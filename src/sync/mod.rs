@@ -2,6 +2,8 @@
 
 mod due;
 pub mod fetch;
+mod hints;
+pub mod keeper;
 pub mod list;
 mod log;
 pub mod outlook;
@@ -16,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    archive::{self, Archive},
+    archive::{self, Archive, Folder},
     follow,
     graph::{self, Cloud},
     model::{
@@ -97,15 +99,27 @@ pub struct SourceReport {
     pub failed: u64,
     /// Records that Graph listed and has no more.
     pub lost: u64,
+    /// Ids taken over from notifications.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hinted: u64,
+    /// Of ids that notifications brought: those that Graph had not got for as long as it keeps a record.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unfounded: u64,
     /// Windows that could not be listed to their end.
     pub windows_failed: u64,
     /// Whether a stop was asked for before all was done.
     pub stopped: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What the parts of a sync share.
 #[derive(Clone)]
 pub struct Context {
+    pub folder: Folder,
     pub graph: graph::Client,
     pub scribe: Scribe,
     pub observer: Arc<dyn Observer>,
@@ -132,6 +146,15 @@ pub struct Settings {
     pub reach: Reach,
     /// How long a run works on old time before it looks at today.
     pub keep_up: Age,
+    /// How long a run that fetches what notifications bring goes on after the last of them, and in all.
+    pub hints: HintWaits,
+}
+
+/// Such a run ends, so that others may write, and so that what failed in it has its next turn.
+#[derive(Clone, Copy, Debug)]
+pub struct HintWaits {
+    pub idle: std::time::Duration,
+    pub longest: std::time::Duration,
 }
 
 /// What a sync does of its work.
@@ -144,6 +167,8 @@ pub enum Reach {
     Queue,
     /// Fetches what somebody asked for by name.
     AskedFor,
+    /// Fetches what notifications bring, for as long as they do.
+    Hints,
 }
 
 impl Default for Settings {
@@ -159,6 +184,7 @@ impl Default for Settings {
             in_place: false,
             reach: Reach::default(),
             keep_up: Age::hours(1),
+            hints: HintWaits { idle: seconds(10), longest: seconds(120) },
         }
     }
 }
@@ -212,20 +238,24 @@ async fn records(
 ) -> Result<()> {
     let windows = match context.settings.reach {
         Reach::Everything => windows(context, archive, source, ask, local_now)?,
-        Reach::Queue | Reach::AskedFor => Vec::new(),
+        Reach::Queue | Reach::AskedFor | Reach::Hints => Vec::new(),
     };
     let is_whole = context.settings.reach == Reach::Everything && *ask == Ask::default();
     let mut today = Today::new(context, is_whole, local_now);
     let mut tried = Tried::default();
     let mut lists = SourceReport::default();
     let (pages, listed) = watch::channel(());
-    let listing = list_all(context, source, windows, local_now, &mut lists, pages);
+    let listing = async {
+        hints::take(context, source, local_now, &mut lists, &pages).await?;
+        list_all(context, source, windows, local_now, &mut lists, pages).await
+    };
     let fetching = work_off(context, archive, source, local_now, report, (&mut tried, &mut today, Some(listed)));
     let outcome = tokio::try_join!(listing, fetching);
     report.windows += lists.windows;
     report.listed += lists.listed;
     report.unchanged += lists.unchanged;
     report.windows_failed += lists.windows_failed;
+    report.hinted += lists.hinted;
     outcome?;
     work_off(context, archive, source, local_now, report, (&mut tried, &mut today, None)).await
 }

@@ -114,7 +114,7 @@ pub struct Closing {
     rows_made: archive::Result<u64>,
     indexed: follow::Result<u64>,
     signing: Signing,
-    retention: Retention,
+    retention: Option<Retention>,
 }
 
 impl Closing {
@@ -128,7 +128,7 @@ impl Closing {
     /// # Errors
     /// Also what was wrong with older records or the index all along: new records are safe all the same.
     pub fn end(mut self, exit_code: u8, report: &str, after: &mut dyn FnMut(&mut ArchiveWriter)) -> Result<()> {
-        self.writer.end_run(self.run, (exit_code, report), Some(&self.retention), self.now)?;
+        self.writer.end_run(self.run, (exit_code, report), self.retention.as_ref(), self.now)?;
         match self.writer.train_dictionary(self.now) {
             Ok(Some(trial)) => tracing::debug!(?trial, "a dictionary was tried"),
             Ok(None) => {}
@@ -167,14 +167,18 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
     // Damage in what is stored must not keep new records out; it is told at the end.
     let rows_made = writer.derive_missing(&mut |_| if *stop.borrow() { Break(()) } else { Continue(()) });
     writer.ask_for(&round.asked_for)?;
-    let command = if round.reach == Reach::Everything { "sync" } else { "retry" };
+    let command = match round.reach {
+        Reach::Everything => "sync",
+        Reach::Queue | Reach::AskedFor => "retry",
+        Reach::Hints => "listen",
+    };
     let run = writer.begin_run(command, now)?;
     let archive = Archive::open(&folder)?;
     let follower = settings.follows.then(|| Follower::start(&folder));
     let (scribe, desk) =
         if settings.in_place { Scribe::in_place(writer, follower) } else { Scribe::start(writer, follower) };
     let work_stop = stop.clone();
-    let work = sync::Context { graph: client.clone(), scribe, observer, stop, settings };
+    let work = sync::Context { folder, graph: client.clone(), scribe, observer, stop, settings };
 
     let outcome = sources(&work, &archive, &roles, cloud, round, local_now).await;
     drop(work);
@@ -208,7 +212,9 @@ pub async fn round(setup: Setup, round: &Round) -> Result<(Result<Summary>, Clos
             wait,
         })
     });
-    Ok((outcome, Closing { writer, run, now, rows_made, indexed, signing, retention: settings.policy.retention }))
+    // What notifications brought says nothing of what is covered.
+    let retention = (round.reach != Reach::Hints).then_some(settings.policy.retention);
+    Ok((outcome, Closing { writer, run, now, rows_made, indexed, signing, retention }))
 }
 
 /// Returns when a stop is asked for, and else never.

@@ -68,6 +68,11 @@ fn tables(archive: &Archive, volume: &Volume, summary: &mut Summary) -> archive:
     let placed = archive.versions_in(volume)?;
     if placed != amount.versions {
         let message = format!("{} versions were sealed in it, and table sealed has {placed}", amount.versions);
+        summary.add(Finding::new(What::Reference, message).file(&*file));
+    }
+    let misplaced = archive.misplaced_in(volume)?;
+    if misplaced > 0 {
+        let message = format!("table sealed places {misplaced} of its versions in a frame that the file does not have");
         summary.add(Finding::new(What::Reference, message).file(file));
     }
     Ok(())

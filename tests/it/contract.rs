@@ -29,7 +29,7 @@ fn wrong_usage_ends_with_2_and_names_the_offending_part() {
     let bench = Bench::new(empty());
     bench.simulator.plant(Planted::meeting("here", ago(Age::hours(9))));
     bench.sync();
-    let wrong: [(&[&str], &str); 15] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&["show", "nowhere"], "nowhere"),
         (&["show", "here", "--version", "9"], "9"),
         (&["query", "--from", "yesterdayish"], "yesterdayish"),
@@ -44,6 +44,8 @@ fn wrong_usage_ends_with_2_and_names_the_offending_part() {
         (&["export", "--format", "pdf"], "pdf"),
         (&["sync", "--source", "gossip"], "gossip"),
         (&["sync", "--from", "tomorrowish"], "tomorrowish"),
+        (&["simulate", "--drop-notifications", "2"], "--drop-notifications"),
+        (&["simulate", "--clock-rate", "0"], "--clock-rate"),
         (&["frobnicate"], "frobnicate"),
     ];
     for (args, part) in wrong {

@@ -284,7 +284,8 @@ fn pull(bench: &Bench, observer: Arc<dyn Observer>) -> SourceReport {
     let (scribe, thread) = Scribe::start(ArchiveWriter::open_or_create(&folder, Timestamp::now()).unwrap(), None);
     let archive = Archive::open(&folder).unwrap();
     let (_stop, stop) = watch::channel(false);
-    let context = sync::Context { graph: client, scribe, observer, stop, settings: sync::Settings::default() };
+    let settings = sync::Settings::default();
+    let context = sync::Context { folder, graph: client, scribe, observer, stop, settings };
     let runtime = Runtime::new().unwrap();
     let report = runtime.block_on(async {
         context.graph.sign_in().await.unwrap();

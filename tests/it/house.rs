@@ -10,7 +10,7 @@ use std::{
 use crate::support::files_under;
 
 /// Each room of `src/` and those it may use.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("proof", &[]),
     ("httpd", &[]),
@@ -38,7 +38,12 @@ const ROOMS: [(&str, &[&str]); 19] = [
     // How far the index is, only the index itself can say.
     ("doctor", &["archive", "graph", "model", "search"]),
     ("simulate", &["httpd", "model"]),
+    // It faces the internet: of the archive it knows the inbox alone.
+    ("web", &["archive", "httpd", "model"]),
 ];
+
+/// What faces the internet may reach of the archive.
+const SHOWN_TO_THE_WEB: &str = "crate::archive::inbox::";
 
 /// The simulator is a second witness: of the model it shares ids and times only.
 const SHARED_WITH_THE_SIMULATOR: [&str; 2] = ["crate::model::time", "crate::model::id"];
@@ -141,6 +146,19 @@ fn the_simulator_shares_only_ids_and_times_with_the_client() {
 }
 
 #[test]
+fn what_faces_the_internet_knows_the_inbox_alone() {
+    let mut arrows_seen = 0;
+    for file in sources_under(&source().join("web")) {
+        for arrow in arrows(&fs::read_to_string(&file).unwrap()) {
+            let is_of_archive = arrow.starts_with("crate::archive");
+            arrows_seen += usize::from(is_of_archive);
+            assert!(!is_of_archive || arrow.starts_with(SHOWN_TO_THE_WEB), "{} uses {arrow}", file.display());
+        }
+    }
+    assert!(arrows_seen > 0, "the room is elsewhere by now");
+}
+
+#[test]
 fn each_keeper_speaks_its_foreign_language_alone() {
     for (crate_name, room) in [("rusqlite", "archive"), ("tantivy", "search"), ("reqwest", "graph"), ("axum", "httpd")]
     {
@@ -152,7 +170,10 @@ fn each_keeper_speaks_its_foreign_language_alone() {
             let is_allowed = room_of(&file) == room
                 || file.ends_with("tests.rs")
                 || file.components().any(|part| part.as_os_str() == "tests")
-                || (crate_name == "axum" && room_of(&file) == "simulate");
+                // A Graph and its clients in one: it answers requests, and sends notifications.
+                || (matches!(crate_name, "axum" | "reqwest") && room_of(&file) == "simulate")
+                // What is served to Graph is requests and answers; serving them is httpd's.
+                || (crate_name == "axum" && room_of(&file) == "web");
             assert!(!speaks || is_allowed, "{} uses {crate_name}, which is {room}'s alone", file.display());
         }
     }

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed; its files are its own"
 )]
 
+mod alerts;
 mod checkpoint;
 mod contract;
 mod coverage;
@@ -28,11 +29,14 @@ mod journal;
 mod keys;
 mod letters;
 mod links;
+mod listen;
 mod logs;
 mod moved;
 mod mutations;
 mod names;
+mod nginx;
 mod package;
+mod pages;
 mod paging;
 mod people;
 mod query;

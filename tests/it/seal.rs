@@ -303,6 +303,17 @@ fn a_sealed_file_that_is_missing_or_altered_is_named_and_put_back_all_is_well() 
         bench.args(&["verify", "--sealed", &folder]).ends_with(0);
     }
     bench.run("verify").ends_with(0);
+
+    let place = |change: &str| {
+        let database = rusqlite::Connection::open(bench.archive().join("archive.db")).unwrap();
+        let sql =
+            format!("UPDATE sealed SET frame_bytes = frame_bytes {change} WHERE seq = (SELECT max(seq) FROM sealed)");
+        assert_eq!(database.execute(&sql, []).unwrap(), 1);
+    };
+    place("+ 1");
+    assert!(bench.run("verify").ends_with(6).text().contains("a frame that the file does not have"));
+    place("- 1");
+    bench.run("verify").ends_with(0);
     bench.run("verify --sealed /no/such/folder").ends_with(2).telling("/no/such/folder");
     fs::write(volume.with_file_name("parts-7.ndjson.zst"), "of somebody else").unwrap();
     assert!(bench.run("verify").ends_with(0).text().contains("knows nothing of sealed/"));

@@ -449,6 +449,15 @@ fn a_config_file_with_a_secret_is_taken_from_its_owners_hands_alone() {
     config(0o644, "cloud = 'global'");
     bench.run("sync").ends_with(0);
 
+    // Of what systemd hands over to a service the group's bits are those of its list of readers; others are others there too.
+    for (mode, code) in [(0o440, 0), (0o444, 2), (0o460, 2)] {
+        let path = config(mode, &format!("client_secret = '{secret}'"));
+        let folder = path.rsplit_once('/').unwrap().0;
+        run(&bench, "sync", &[("CREDENTIALS_DIRECTORY", folder)]).ends_with(code);
+        run(&bench, "sync", &[("CREDENTIALS_DIRECTORY", "/run/credentials/other.service")]).ends_with(2);
+        fs::remove_file(path).unwrap();
+    }
+
     // What is wrong with it is told without it.
     for line in ["client_secret = 4711004711", "client_secret = 4711004711x", "client_secret = ['4711004711']"] {
         config(0o600, line);

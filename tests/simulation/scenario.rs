@@ -116,7 +116,8 @@ impl Scenario {
         let calls = calls(&mut dice, began, days, if has_telephony { 1 } else { 3 });
         let skies = skies(&mut dice, began, ends);
         let rounds = rounds(&mut dice, began, ends, is_long);
-        let small_pages = PageSizes { list: 10, sessions: 3, participants: 4, log: 3, users: 2 };
+        let small_pages =
+            PageSizes { list: 10, sessions: 3, participants: 4, log: 3, users: 2, ..PageSizes::default() };
         Self {
             seed,
             began,

@@ -2,14 +2,12 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use crate::{
     archive::{ArchiveWriter, checkpoints::Stored},
-    cli::{Context, exit::Result, whole},
+    cli::{Context, exit::Result, program, whole},
     graph,
     model::id::Sha256,
     proof::timestamp,
@@ -26,7 +24,7 @@ pub(crate) fn give_out(writer: &mut ArchiveWriter, context: &Context) -> Result<
         failed.push(format!("{}: {error}", path.display()));
     }
     if !settings.checkpoint_command.is_empty()
-        && let Err(why) = to_command(&settings.checkpoint_command, &newest.note)
+        && let Err(why) = program::feed(&settings.checkpoint_command, &newest.note, None)
     {
         failed.push(why);
     }
@@ -89,21 +87,4 @@ pub(crate) fn put(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_one).collect();
     files.sort();
     files
-}
-
-fn to_command(words: &[String], note: &str) -> std::result::Result<(), String> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let trouble = |error: io::Error| format!("{program}: {error}");
-    let mut child =
-        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(trouble)?;
-    // One that ends without reading it all may have what it wants.
-    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(note.as_bytes()));
-    let status = child.wait().map_err(trouble)?;
-    if !status.success() {
-        return Err(format!("{program}: it ended with {status}"));
-    }
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(trouble(error)),
-        _ => Ok(()),
-    }
 }

@@ -1,0 +1,144 @@
+//! A day of a large tenant, whose notifications go astray while the receiver is killed again and again.
+
+use std::{
+    collections::HashMap,
+    process::Child,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use callvault::{
+    archive::{Archive, Folder},
+    model::{
+        kind::Kind,
+        time::{Age, Timestamp},
+    },
+    simulate::{Forgery, Limits, Notifications, Settings},
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Result, setting::Setting};
+
+const KILLS: u32 = 5;
+/// How long what is left to do after the day may take, in real time.
+const PATIENCE: Duration = Duration::from_secs(300);
+const SHARE: f64 = 0.05;
+
+#[expect(clippy::print_stdout, reason = "its figures are the result")]
+pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
+    let notifications = Notifications {
+        dropped: SHARE,
+        doubled: SHARE,
+        forged: SHARE,
+        retry_pause: Duration::from_millis(500),
+        ..Notifications::default()
+    };
+    // A workday, whatever day it is today; what lies before it is not the day's.
+    let start = Timestamp::parse("2026-11-24T05:00:00Z").ok_or("no time")?;
+    let setting = Setting::new(Settings {
+        calls_per_day: calls,
+        days: 1,
+        log_days: Some(1),
+        start_clock: Some(start),
+        clock_rate: rate,
+        limits: Limits::off(),
+        notifications,
+        ..Settings::default()
+    })?;
+    // An interval of the simulated clock's quarter of an hour.
+    let interval = format!("{}s", (900 / rate).max(1));
+    let listen = || setting.listen(&["--interval", &interval]);
+    let mut receiver = listen()?;
+    while !setting.said("out").contains(" requests, ") {
+        sleep(Duration::from_millis(100));
+    }
+    let (began, before) = (Instant::now(), setting.simulator.requests());
+    let (first, day) = (setting.simulator.now(), Duration::from_secs(86_400 / u64::from(rate)));
+    for n in 1..=KILLS {
+        sleep((day * n / (KILLS + 1)).saturating_sub(began.elapsed()));
+        kill(&mut receiver)?;
+        receiver = listen()?;
+    }
+    sleep(day.saturating_sub(began.elapsed()));
+    let last = setting.simulator.now();
+    let expected = setting.simulator.world().expected(last);
+    // What became visible by then is in the archive soon after.
+    let over = Instant::now();
+    let folder = Folder::new(&setting.archive());
+    let missing = loop {
+        let held = held(&Archive::open(&folder)?)?;
+        let missing = expected
+            .iter()
+            .filter(|call| held.get(&call.id).is_none_or(|seen| !seen.contains_key(&call.version)))
+            .count();
+        if missing == 0 || over.elapsed() > PATIENCE {
+            break missing;
+        }
+        sleep(Duration::from_secs(1));
+    };
+    let asked = setting.simulator.requests();
+    kill_process(Pid::from_child(&receiver), Signal::TERM)?;
+    let ended = receiver.wait()?;
+    let told = setting.simulator.deliveries();
+    println!(
+        "{} calls in a day of {:.0} s, killed {KILLS} times: {missing} missing {:.0} s after its end; ended with {ended}",
+        expected.len(),
+        day.as_secs_f64(),
+        over.elapsed().as_secs_f64(),
+    );
+    println!(
+        "notifications: {} sent, {} accepted, {} dropped, {} doubled, {} forged, {} POSTs sent again",
+        told.sent, told.accepted, told.dropped, told.doubled, told.forged, told.retried
+    );
+    let held = held(&Archive::open(&folder)?)?;
+    let mut delays: Vec<Age> = Vec::new();
+    let mut by_list: Vec<Age> = Vec::new();
+    for call in expected.iter().filter(|call| call.end > first) {
+        let dropped = told.dropped_ids.contains(&call.id);
+        for (version, visible) in setting.simulator.became_visible(&call.id) {
+            if let Some(received) = held.get(&call.id).and_then(|seen| seen.get(&version)) {
+                if dropped { &mut by_list } else { &mut delays }.push(*received - visible);
+            }
+        }
+    }
+    for (what, delays) in [("announced", &mut delays), ("of records with a notification dropped", &mut by_list)] {
+        delays.sort_unstable();
+        let at = |share: f64| {
+            delays.get(((delays.len().saturating_sub(1)) as f64 * share) as usize).map_or(0.0, |age| age.0 as f64 / 1e9)
+        };
+        println!(
+            "{} versions {what}: archived {:.2} s after they were visible (median), {:.2} s (99 %), {:.2} s at most",
+            delays.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
+    println!("requests: {} for records, {} list pages", asked.get - before.get, asked.list - before.list);
+    for (forgery, id) in &told.forged_ids {
+        if *forgery != Forgery::Record && setting.simulator.requests_for(id) > 0 {
+            return Err(format!("{id} was fetched, though its notification was forged: {forgery:?}").into());
+        }
+    }
+    if missing > 0 { Err(format!("{missing} calls are missing").into()) } else { Ok(()) }
+}
+
+fn kill(receiver: &mut Child) -> Result<()> {
+    kill_process(Pid::from_child(receiver), Signal::KILL)?;
+    receiver.wait()?;
+    Ok(())
+}
+
+/// When each version of each call was received, by this machine's clock.
+fn held(archive: &Archive) -> Result<HashMap<String, HashMap<i64, Timestamp>>> {
+    let mut held: HashMap<String, HashMap<i64, Timestamp>> = HashMap::new();
+    let mut reader = archive.version_reader();
+    for seq in archive.version_seqs_after(callvault::model::id::Seq(0), usize::MAX)? {
+        let stored = reader.read(seq)?;
+        let received = stored.document.parts.iter().map(|part| part.received).max();
+        if let Some(received) = received.filter(|_| stored.info.key.kind == Kind::Call) {
+            held.entry(stored.info.key.id.clone()).or_default().insert(stored.info.version.0, received);
+        }
+    }
+    Ok(held)
+}

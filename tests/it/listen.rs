@@ -1,0 +1,565 @@
+//! `listen`: notifications in, calls in the archive; and whatever goes wrong on the way.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use callvault::{
+    archive::{Folder, inbox},
+    model::time::{Age, Timestamp},
+    simulate::{Forgery, LifecycleEvent, Planted, Settings, Weather},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Bench, ago, company, empty, end_of};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "it never came to this: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that nobody has at the moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A receiver of a bench; what it says goes into files beside the archive.
+struct Listening<'a> {
+    bench: &'a Bench,
+    port: u16,
+    child: Child,
+    name: String,
+}
+
+impl<'a> Listening<'a> {
+    fn start(bench: &'a Bench, more: &str) -> Self {
+        Self::at(bench, free_port(), "http", more)
+    }
+
+    fn at(bench: &'a Bench, port: u16, scheme: &str, more: &str) -> Self {
+        let mut program = bench.program();
+        program.args(["listen", "--bind", &format!("127.0.0.1:{port}")]);
+        program.args(["--public-url", &format!("{scheme}://localhost:{port}/calls")]);
+        program.args(more.split_whitespace());
+        let listening = Self::of(bench, port, program);
+        wait_until("a subscription", || listening.kept().len() == 1);
+        listening
+    }
+
+    fn of(bench: &'a Bench, port: u16, mut program: Command) -> Self {
+        let name = format!("listen-{port}-{}", Timestamp::now().0);
+        let file = |end: &str| Stdio::from(File::create(bench.beside(&format!("{name}.{end}"))).unwrap());
+        let child = program.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        let listening = Self { bench, port, child, name };
+        wait_until("a receiver", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        listening
+    }
+
+    /// The subscriptions that lead here.
+    fn kept(&self) -> Vec<String> {
+        let here = format!("localhost:{}/", self.port);
+        let all = self.bench.simulator.subscriptions();
+        all.into_iter().filter(|kept| format!("{kept:?}").contains(&here)).map(|kept| kept.id).collect()
+    }
+
+    fn said(&self, end: &str) -> String {
+        fs::read_to_string(self.bench.beside(&format!("{}.{end}", self.name))).unwrap()
+    }
+
+    fn tell(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn stops(mut self, code: i32) {
+        self.tell(Signal::TERM);
+        let ended = end_of(&mut self.child, "listen");
+        assert_eq!(ended.code(), Some(code), "{}", self.said("err"));
+    }
+
+    fn is_killed(mut self) {
+        self.tell(Signal::KILL);
+        end_of(&mut self.child, "listen");
+    }
+
+    /// Posts `body` and gives the answer whole.
+    fn post(&self, path: &str, headers: &str, body: &str) -> String {
+        let length = body.len();
+        self.ask(&format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"))
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // An answer may come before all was sent.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // A test that failed leaves nobody behind; one that has ended is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn holds(bench: &Bench, id: &str, version: i64) -> bool {
+    let shown = bench.run("query --format ndjson --limit 0");
+    shown.text().lines().any(|line| {
+        let hit: serde_json::Value = serde_json::from_str(line).unwrap();
+        hit["id"] == id && hit["version"].as_i64() >= Some(version)
+    })
+}
+
+fn facts(bench: &Bench) -> inbox::Facts {
+    inbox::facts(&Folder::new(&bench.archive())).unwrap().unwrap()
+}
+
+fn tally(bench: &Bench, tally: inbox::Tally) -> u64 {
+    facts(bench).tallies[tally.name()]
+}
+
+fn id(number: u32) -> String {
+    format!("5b1c2f6e-0000-4000-8000-{number:012}")
+}
+
+/// A bench whose services hear of nothing by listing: the next look is an hour away.
+const BY_NOTIFICATION: &str = "--interval 1h";
+
+#[test]
+fn a_call_is_in_the_archive_seconds_after_graph_knows_it_and_so_are_its_corrections() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("the call", || holds(&bench, &id(2), 1));
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))).version(2, Timestamp::now()));
+    wait_until("its correction", || holds(&bench, &id(2), 2));
+    let listed = bench.simulator.requests().list;
+    bench.simulator.plant(Planted::meeting(id(3), ago(Age::hours(3))));
+    wait_until("another call", || holds(&bench, &id(3), 1));
+    assert_eq!(bench.simulator.requests().list, listed, "nothing was listed for it");
+    listening.stops(0);
+    bench.run("verify").ends_with(0);
+    let status = bench.run("status").ends_with(0).text();
+    assert!(status.contains("notifications: 0 ids wait, the last came "), "{status}");
+    assert!(status.contains("; subscribed until "), "{status}");
+}
+
+#[test]
+fn forged_notifications_are_refused_counted_and_never_fetched() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    let forged: Vec<String> = [Forgery::ClientState, Forgery::NoClientState, Forgery::Tenant, Forgery::Subscription]
+        .into_iter()
+        .map(|forgery| bench.simulator.forge_now(forgery))
+        .collect();
+    let refused = || {
+        [inbox::Tally::WrongSecret, inbox::Tally::WrongTenant, inbox::Tally::UnknownSubscription]
+            .map(|name| tally(&bench, name))
+    };
+    wait_until("all refused", || refused().iter().sum::<u64>() >= 4);
+    assert_eq!(refused(), [2, 1, 1]);
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("a true one", || holds(&bench, &id(2), 1));
+    for id in &forged {
+        assert_eq!(bench.simulator.requests_for(id), 0, "{id}");
+    }
+    // One with all its papers but for a record that does not exist: asked for, and kept to be asked for again.
+    let ghost = bench.simulator.forge_now(Forgery::Record);
+    wait_until("it was asked for", || bench.simulator.requests_for(&ghost) > 0);
+    wait_until("it waits", || bench.calls_status()["queued"] == 1);
+    assert_eq!(bench.calls_status()["lost_records"].as_array().unwrap().len(), 0);
+    listening.stops(0);
+}
+
+#[test]
+fn what_is_announced_before_it_is_there_is_tried_again() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    bench.simulator.notify_now(&[id(2)]);
+    wait_until("it was asked for", || bench.simulator.requests_for(&id(2)) > 0);
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("it is there", || holds(&bench, &id(2), 1));
+    listening.stops(0);
+    assert_eq!(bench.calls_status()["queued"], 0);
+}
+
+#[test]
+fn a_hint_that_never_comes_true_is_given_up_without_a_word_of_loss() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    bench.sync();
+    let line = format!(r#"{{"subscriptionId":"s","resource":"communications/callRecords/{}"}}"#, id(9));
+    fs::write(bench.beside("dump"), line).unwrap();
+    let dump = bench.beside("dump");
+    bench.args(&["listen", "--from-file", dump.to_str().unwrap()]).ends_with(3);
+    assert_eq!(bench.calls_status()["queued"], 1);
+    // Coverage says what the lists have shown.
+    let covered = bench.calls_status()["gaps"].clone();
+    bench.simulator.advance(Age::days(4));
+    bench.run("sync").ends_with(0);
+    let status = bench.calls_status();
+    assert_eq!((&status["queued"], &status["lost_records"]), (&0.into(), &serde_json::json!([])), "{covered}");
+    bench.run("verify").ends_with(0);
+}
+
+#[test]
+fn what_was_missed_while_the_receiver_was_away_is_listed_first() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    let port = listening.port;
+    listening.is_killed();
+    // Its subscription goes with its notifications: nobody ever sends them.
+    let subscription = bench.simulator.subscriptions().remove(0).id;
+    assert!(bench.simulator.remove_subscription(&subscription, None));
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(12))));
+    let again = Listening::at(&bench, port, "http", BY_NOTIFICATION);
+    wait_until("what was missed", || holds(&bench, &id(2), 1));
+    wait_until("nothing is to be swept", || facts(&bench).missed == 0);
+    again.stops(0);
+}
+
+#[test]
+fn ids_that_were_answered_for_outlive_a_kill() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, "--receive-only");
+    let ids: Vec<String> = (100..400).map(id).collect();
+    bench.simulator.notify_now(&ids);
+    wait_until("all are taken", || bench.simulator.deliveries().accepted == 300);
+    listening.is_killed();
+    assert_eq!(facts(&bench).waiting, 300);
+    for id in &ids {
+        bench.simulator.plant(Planted::meeting(id.clone(), ago(Age::hours(40))));
+    }
+    bench.sync();
+    assert_eq!(facts(&bench).waiting, 0);
+    bench.assert_holds_the_world(Timestamp::now());
+}
+
+#[test]
+fn a_receiver_stops_cleanly_with_ids_still_to_fetch() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    let long = Duration::from_secs(600);
+    let slow = Weather::only(&[callvault::simulate::Fault::SlowBody], 1.0, 1);
+    bench.simulator.set_weather(Weather { slow_body: long, in_a_row_max: 1000, ..slow });
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("it is asked for", || bench.simulator.requests_for(&id(2)) > 0);
+    listening.stops(0);
+    bench.simulator.set_weather(Weather::calm());
+    assert!(!holds(&bench, &id(2), 1));
+    bench.run("retry").ends_with(0);
+    assert!(holds(&bench, &id(2), 1));
+}
+
+#[test]
+fn the_subscription_is_renewed_and_made_anew() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, "--interval 1s");
+    let end = || bench.simulator.subscriptions().iter().map(|kept| kept.expiry).max();
+    let first = (listening.kept(), end());
+
+    // Ends are told in whole seconds.
+    thread::sleep(Duration::from_millis(1500));
+    bench.simulator.send_lifecycle(LifecycleEvent::ReauthorizationRequired);
+    wait_until("it is renewed when Graph asks", || end() > first.1);
+    assert_eq!(listening.kept(), first.0);
+    let second = end();
+    bench.simulator.advance(Age::hours(40));
+    wait_until("it is renewed long before its end", || end() > second.map(|end| end + Age::hours(30)));
+    assert_eq!(listening.kept(), first.0);
+
+    // Without a word, and with one.
+    for event in [None, Some(LifecycleEvent::SubscriptionRemoved)] {
+        let kept = listening.kept();
+        assert!(bench.simulator.remove_subscription(&kept[0], event));
+        wait_until("another one", || listening.kept().len() == 1 && listening.kept() != kept);
+    }
+    listening.stops(0);
+    // A stop leaves it: what comes meanwhile is sent again for hours.
+    assert_eq!(bench.simulator.subscriptions().len(), 1);
+    bench.run("listen --unsubscribe").ends_with(0).text().contains("1 subscriptions ended");
+    assert_eq!(bench.simulator.subscriptions().len(), 0);
+}
+
+#[test]
+fn receivers_do_not_fight() {
+    let (bench, port) = (Bench::new(empty()), free_port());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    let kept = listening.kept();
+    // Of the same archive.
+    bench
+        .run(&format!("listen --bind 127.0.0.1:{port} --public-url http://localhost:{port}/"))
+        .ends_with(5)
+        .telling("receiver");
+    // Of the same app with an archive of its own.
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, port));
+    wait_until("word of the other", || other.said("err").contains("another receiver has a subscription"));
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!((listening.kept(), other.kept().len()), (kept, 0));
+    other.stops(0);
+    listening.stops(0);
+}
+
+/// A receiver of the same app with an archive of its own, which listens on one port and is reached at another.
+fn elsewhere(bench: &Bench, port: u16, reached: u16) -> Command {
+    let typed = bench.program();
+    let mut other = Command::new(typed.get_program());
+    other.env_clear().envs(typed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other.arg("--archive").arg(bench.beside("other")).arg("--config").arg(bench.beside("config.toml"));
+    other.args(["listen", "--interval", "1s", "--bind", &format!("127.0.0.1:{port}")]);
+    other.args(["--public-url", &format!("http://localhost:{reached}/calls")]);
+    other
+}
+
+#[test]
+fn receivers_behind_one_address_share_a_secret() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let config = format!("{}[listen]\nclient_state = \"known to both\"\n", crate::support::CONFIG);
+    fs::write(bench.beside("config.toml"), config).unwrap();
+    // A secret is in it.
+    fs::set_permissions(bench.beside("config.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let listening = Listening::start(&bench, "--interval 1s");
+    let (kept, port) = (listening.kept(), free_port());
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, listening.port));
+    let knows = |folder: std::path::PathBuf| {
+        inbox::facts(&Folder::new(&folder)).unwrap().is_some_and(|facts| facts.expires.is_some())
+    };
+    wait_until("both keep it", || knows(bench.beside("other")) && knows(bench.archive()));
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(listening.kept(), kept, "it is the one that the first made");
+    other.stops(0);
+    listening.stops(0);
+}
+
+#[test]
+fn receivers_behind_one_address_without_a_secret_in_common_come_to_rest() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, "--interval 1s");
+    let port = free_port();
+    let other = Listening::of(&bench, port, elsewhere(&bench, port, listening.port));
+    wait_until("one gives way", || {
+        [&listening, &other].iter().any(|one| one.said("err").contains("give all receivers behind it one secret"))
+    });
+    let kept = listening.kept();
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!((listening.kept(), kept.len()), (kept, 1));
+    other.stops(0);
+    listening.stops(0);
+}
+
+#[test]
+fn beside_a_service_a_receiver_only_receives() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    let mut watch = bench.program();
+    watch.args(["sync", "--watch", "--interval", "1h"]);
+    let service = Listening::of(&bench, listening.port, watch);
+    wait_until("a service", || Folder::new(&bench.archive()).is_served().unwrap());
+    let before = listening.said("out");
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("the call", || holds(&bench, &id(2), 1));
+    wait_until("the service says so", || service.said("out").contains("1 records fetched"));
+    assert_eq!(listening.said("out"), before, "the receiver fetched nothing");
+    service.stops(0);
+    // Alone again, it does the work itself.
+    bench.simulator.plant(Planted::meeting(id(3), ago(Age::hours(2))));
+    wait_until("the next call", || holds(&bench, &id(3), 1));
+    listening.stops(0);
+}
+
+#[test]
+fn what_is_no_notification_gets_its_answer() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    let status = |answer: &str| answer.split(' ').nth(1).unwrap_or("nothing").to_owned();
+    // The handshake gives back what it was given, as plain text.
+    let echoed = listening.post("/calls?validationToken=Validation%3A+a%20%3Cb%3E%26%C3%A4", "", "");
+    assert!(echoed.contains("text/plain") && echoed.contains("nosniff"), "{echoed}");
+    assert_eq!(echoed.split("\r\n\r\n").nth(1).unwrap(), "Validation: a <b>&ä");
+    let long = "x".repeat(5000);
+    for (answer, code) in [
+        (listening.post(&format!("/calls?validationToken={long}"), "", ""), "400"),
+        (listening.post("/calls", "", "{"), "400"),
+        (listening.post("/calls", "", ""), "400"),
+        (listening.post("/calls", "", r#"{"value":[]}"#), "202"),
+        (
+            listening.post(
+                "/calls",
+                "",
+                r#"{"value":[{"subscriptionId":"x","clientState":"y","resource":"communications/callRecords/z"}]}"#,
+            ),
+            "403",
+        ),
+        (listening.post("/calls", "", &" ".repeat((1 << 20) + 1)), "413"),
+        (listening.ask("GET /calls HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "405"),
+        (
+            listening.ask("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n"),
+            "404",
+        ),
+        (listening.ask("rubbish\r\n\r\n"), "400"),
+        (listening.ask("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "200"),
+    ] {
+        assert_eq!(status(&answer), code, "{answer}");
+    }
+    assert_eq!(facts(&bench).waiting, 0);
+    listening.stops(0);
+}
+
+#[test]
+fn a_receiver_that_cannot_be_set_up_says_what_is_wrong() {
+    let bench = Bench::new(empty());
+    for (arguments, told) in [
+        ("", "--public-url"),
+        ("--public-url nonsense", "--public-url"),
+        ("--public-url http://calls.example/", "https"),
+        ("--public-url https://user:pw@calls.example/", "password"),
+        ("--public-url https://calls.example/ --bind everywhere", "--bind"),
+        ("--public-url https://calls.example/ --bind 0.0.0.0:0", "TLS"),
+        ("--public-url https://calls.example/ --tls-cert none.pem", "--tls-key"),
+        ("--public-url https://calls.example/ --bind 127.0.0.1:0 --tls-cert none.pem --tls-key none.pem", "none.pem"),
+        ("--from-file none.json", "none.json"),
+        ("--unsubscribe", "receiver"),
+    ] {
+        bench.run(&format!("listen {arguments}")).ends_with(2).telling(told);
+    }
+    bench.simulator.refuse_sign_in(7_000_215, 9);
+    bench.run("listen --public-url https://calls.example/ --bind 127.0.0.1:0").ends_with(4).telling("secret");
+    assert!(!bench.archive().exists());
+}
+
+#[test]
+fn what_queues_have_kept_is_taken_from_a_file_or_a_pipe() {
+    let bench = Bench::new(empty());
+    for number in 1..=4 {
+        bench.simulator.plant(Planted::meeting(id(number), ago(Age::hours(40))));
+    }
+    let item = |number| {
+        let tenant = bench.simulator.tenant_id();
+        format!(
+            r#"{{"subscriptionId":"s","tenantId":"{tenant}","changeType":"updated","resource":"communications/callRecords/{}"}}"#,
+            id(number)
+        )
+    };
+    let quoted = serde_json::to_string(&format!(r#"{{"value":[{}]}}"#, item(3))).unwrap();
+    let foreign =
+        format!(r#"{{"subscriptionId":"s","tenantId":"elsewhere","resource":"communications/callRecords/{}"}}"#, id(4));
+    let dump = format!("{{\"value\":[{},{}]}}\n{}\n[{{\"Body\":{quoted}}}]\n{foreign}\n", item(1), item(1), item(2));
+    fs::write(bench.beside("dump"), &dump).unwrap();
+    let ran = bench.args(&["listen", "--from-file", bench.beside("dump").to_str().unwrap()]).ends_with(0);
+    assert!(ran.stderr.contains("4 notifications in 4 documents; 1 of other tenants"), "{}", ran.stderr);
+    assert!((1..=3).all(|number| holds(&bench, &id(number), 1)));
+    assert!(!holds(&bench, &id(4), 1));
+
+    fs::write(bench.beside("dump"), format!("{}\n{{\"value\":", item(4))).unwrap();
+    bench.args(&["listen", "--from-file", bench.beside("dump").to_str().unwrap()]).ends_with(2).telling("document 2");
+    // What came before it is queued.
+    let mut program = bench.program();
+    let mut piped = program
+        .args(["listen", "--from-file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // While the pipe lasts.
+    let mut pipe = piped.stdin.take().unwrap();
+    bench.simulator.plant(Planted::meeting(id(5), ago(Age::hours(40))));
+    pipe.write_all(format!("{}\n", item(5)).as_bytes()).unwrap();
+    wait_until("it is fetched", || holds(&bench, &id(5), 1));
+    pipe.write_all(item(1).as_bytes()).unwrap();
+    drop(pipe);
+    assert_eq!(end_of(&mut piped, "listen").code(), Some(0));
+    assert!(holds(&bench, &id(4), 1));
+}
+
+#[test]
+fn graph_reaches_a_receiver_with_a_certificate_of_its_own() {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let pems = || {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+        (leaf.pem(), key.serialize_pem())
+    };
+    let bench = Bench::new(Settings { notify_ca: Some(ca.pem().into_bytes()), ..empty() });
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let (chain, key) = pems();
+    fs::write(bench.beside("chain.pem"), chain).unwrap();
+    fs::write(bench.beside("key.pem"), key).unwrap();
+    let files = format!(
+        "--tls-cert {} --tls-key {} {BY_NOTIFICATION}",
+        bench.beside("chain.pem").display(),
+        bench.beside("key.pem").display()
+    );
+    let listening = Listening::at(&bench, free_port(), "https", &files);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    wait_until("the call", || holds(&bench, &id(2), 1));
+    listening.stops(0);
+}
+
+#[test]
+fn whatever_is_not_delivered_the_lists_bring() {
+    let mut settings = Settings { calls_per_day: 40, ..company(40, 2) };
+    settings.notifications.dropped = 0.5;
+    settings.notifications.doubled = 0.2;
+    settings.notifications.forged = 0.2;
+    settings.notifications.respelled = 0.5;
+    let bench = Bench::new(settings);
+    let listening = Listening::start(&bench, "--interval 2s");
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    // Half a day passes in steps, calls become visible and are told or not.
+    for _ in 0..12 {
+        bench.simulator.advance(Age::hours(1));
+        thread::sleep(Duration::from_millis(200));
+    }
+    wait_until("all is sent", || bench.simulator.deliveries().waiting == 0);
+    listening.stops(0);
+    let began = bench.simulator.now();
+    let ran = bench.run("sync");
+    // What was announced with all its papers and never existed is still asked for.
+    let is_ghost = |(forgery, _): &(Forgery, String)| *forgery == Forgery::Record;
+    let ghosts = bench.simulator.deliveries().forged_ids.iter().any(is_ghost);
+    ran.ends_with(if ghosts { 3 } else { 0 });
+    bench.assert_holds_the_world(began);
+    assert!(bench.simulator.deliveries().dropped > 0 && bench.simulator.deliveries().accepted > 0);
+    for (forgery, id) in bench.simulator.deliveries().forged_ids {
+        if forgery != Forgery::Record {
+            assert_eq!(bench.simulator.requests_for(&id), 0, "{forgery:?}");
+        }
+    }
+}
