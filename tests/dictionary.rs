@@ -64,7 +64,9 @@ fn frames_made_with_the_dictionary_are_read_back_and_smaller() {
 fn a_dictionary_of_scrubbed_records_holds_no_text_that_names_somebody() {
     let samples = organisation(7);
     let mut survey = Survey::default();
-    samples.iter().for_each(|sample| survey.look(sample));
+    for sample in &samples {
+        survey.look(sample);
+    }
     let mut scrubber = survey.scrubber();
     let mut telling = HashSet::new();
     let scrubbed = samples.iter().map(|sample| {

@@ -232,7 +232,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    if matches!(args.command, Command::Sync(_) | Command::Retry(_)) {
+    if matches!(args.command, Command::Sync(_) | Command::Listen(_) | Command::Retry(_)) {
         memory::keep_little();
     }
     let outcome = run(args);

@@ -267,13 +267,17 @@ mod tests {
 
     fn surveyed(contents: &[Vec<u8>]) -> Scrubber {
         let mut survey = Survey::default();
-        contents.iter().for_each(|content| survey.look(content));
+        for content in contents {
+            survey.look(content);
+        }
         survey.scrubber()
     }
 
     fn scrubbed(contents: &[Vec<u8>]) -> String {
         let (mut scrubber, mut out) = (surveyed(contents), Vec::new());
-        contents.iter().for_each(|content| scrubber.append(content, &mut out));
+        for content in contents {
+            scrubber.append(content, &mut out);
+        }
         String::from_utf8(out).unwrap()
     }
 
@@ -313,7 +317,10 @@ mod tests {
         let text = scrubbed(&contents);
         assert!(!text.contains("Jabra") && !text.contains("AirPods"));
         let mut telling = HashSet::new();
-        contents.iter().for_each(|content| surveyed(&contents).telling(content, &mut telling));
+        let scrubber = surveyed(&contents);
+        for content in &contents {
+            scrubber.telling(content, &mut telling);
+        }
         assert!(telling.contains(b"Jabra Evolve2 65".as_slice()));
     }
 
