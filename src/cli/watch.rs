@@ -161,7 +161,9 @@ impl Service {
         loop {
             let context = context.with(self.config.clone());
             let interval = interval.or(context.config.interval()?).unwrap_or(INTERVAL);
-            if self.role == Role::Watch && self.lock.is_none() && context.folder().exists() {
+            // One that is refused because another writes leaves nothing behind.
+            let is_here_to_stay = !self.is_first || context.folder().has_receiver().unwrap_or(false);
+            if self.role == Role::Watch && self.lock.is_none() && is_here_to_stay {
                 self.lock = context.folder().lock_service().ok();
             }
             if self.stands_back() {
