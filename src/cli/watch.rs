@@ -48,6 +48,8 @@ const DATE_STEP: Age = Age::seconds(1);
 const FAILED_FIRST: Age = Age::seconds(15);
 /// A nap is cut into pieces so that a machine that slept is noticed.
 const PIECE: Duration = Duration::from_secs(10);
+/// How often today's calls have their turn while weeks are caught up, where notifications are to be quick.
+const KEEP_UP: Age = Age::minutes(5);
 /// How often the inbox is looked into, and whether another service has come.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a service waits before it tries again to have its turn with the archive, and how often before it gives up.
@@ -298,6 +300,9 @@ impl Service {
         setup.settings.due_only = true;
         setup.settings.policy.look = interval;
         setup.settings.policy.log_pause = LOG_PAUSE.max(interval);
+        if self.inbox.is_some() {
+            setup.settings.keep_up = KEEP_UP;
+        }
         let outcome = sync::pull(&self.runtime, context, setup, round);
         watcher.abort();
         outcome
