@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::ControlFlow,
     rc::Rc,
 };
@@ -17,7 +17,7 @@ use crate::{
         filter::{Selection, Sort},
         group::{By, Group},
         hit::Hit,
-        id::{RecordId, Seq},
+        id::{RecordId, RecordKey, Seq},
         place::Place,
     },
     search::{self, Behind, Index, Match, Matches, Order, Query, State, SyntaxError, Within},
@@ -238,6 +238,41 @@ pub fn matching(archive: &Archive, text: &str, records: &[RecordId]) -> Result<H
         })?;
     }
     Ok(matching)
+}
+
+/// The records that `selection` means by a version before their newest alone, by their numbers. Costs a look at every such version.
+pub fn by_older_alone(archive: &Archive, selection: &Selection) -> Result<Vec<RecordKey>> {
+    let mut found = BTreeMap::new();
+    for round in archive.older_versions(None)? {
+        let past = archive.with_newest(&round)?;
+        for (record_id, key) in meant(&past, selection, &round.iter().map(|(id, _)| *id).collect::<Vec<_>>())? {
+            found.insert(record_id, key);
+        }
+    }
+    let records: Vec<RecordId> = found.keys().copied().collect();
+    for (record_id, _) in meant(archive, selection, &records)? {
+        found.remove(&record_id);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Of `records`, those that a selection means in their newest version.
+fn meant(archive: &Archive, selection: &Selection, records: &[RecordId]) -> Result<Vec<(RecordId, RecordKey)>> {
+    let (text, filter) = (selection.text.as_ref(), selection.filter.clone());
+    let mut matches: HashSet<RecordId> = records.iter().copied().collect();
+    if let Some(text) = text.filter(|_| !records.is_empty()) {
+        matches = matching(archive, text, records)?;
+    }
+    let mut meant = Vec::new();
+    if !matches.is_empty() {
+        archive.for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
+            if matches.contains(&hit.record_id) {
+                meant.push((hit.record_id, RecordKey { kind: hit.kind, id: hit.id }));
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(meant)
 }
 
 fn parse(text: &str) -> Result<Query> {

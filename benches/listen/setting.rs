@@ -27,7 +27,9 @@ impl Setting {
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let simulator = Simulator::start(settings)?;
         let scratch = tempfile::tempdir()?;
-        let limits = format!("[graph]\nrequests_per_20s = {REQUESTS_PER_20S}\nrecord_requests_per_20s = 1000\n");
+        let limits = format!(
+            "[graph]\nrequests_per_20s = {REQUESTS_PER_20S}\nrecord_requests_per_20s = 1000\n[listen]\nrequests_per_s = 1000000\n"
+        );
         fs::write(scratch.path().join("config.toml"), limits)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self { simulator, port, scratch })

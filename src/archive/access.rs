@@ -32,6 +32,9 @@ const LOG_PAGES_MAX: i64 = 128;
 /// Others hold the lock for a row or two.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The act of asking with a config file that turns the journal off.
+const OFF: &str = "journal off";
+
 /// Who asks, by the operating system's account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -44,10 +47,11 @@ pub struct User {
 }
 
 impl User {
-    /// The name, or the number where the system has none.
+    /// The name, or the number where the system has none; and who logged in, where that is another.
     #[must_use]
     pub fn called(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("uid {}", self.uid))
+        let name = self.name.clone().unwrap_or_else(|| format!("uid {}", self.uid));
+        self.login_uid.map_or_else(|| name.clone(), |login| format!("{name} (login uid {login})"))
     }
 
     /// The number of the person: who logged in, where the system knows.
@@ -146,6 +150,18 @@ impl Journal {
     /// Notes what came of the act of row `of`.
     pub fn end(&mut self, of: i64, count: Option<u64>, exit_code: u8, now: Timestamp) -> Result<()> {
         self.append(&Line::Ended { of, time: now, count, exit_code }, None).map(drop)
+    }
+
+    /// Notes, once until something else is noted, that `user` asks without being noted from here on.
+    pub fn off(&mut self, user: &User, now: Timestamp) -> Result<()> {
+        let sql = "SELECT n, line FROM act WHERE arguments IS NOT NULL ORDER BY n DESC LIMIT 1";
+        let last = self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).optional()?;
+        let last = last.map(|(n, line)| parse(n, &line)).transpose()?;
+        if matches!(last, Some(Line::Begun { command, user: by, .. }) if command == OFF && by == *user) {
+            return Ok(());
+        }
+        let n = self.begin(user, OFF, &[], now)?;
+        self.end(n, None, 0, now)
     }
 
     /// Empties what was typed where it has one of `words` (compared without regard to case) in it, on behalf of the disposal that
@@ -359,6 +375,13 @@ mod tests {
         }
         journal.begin(&user, "show", &["x".to_owned()], Timestamp(3)).unwrap();
         (dir, folder)
+    }
+
+    #[test]
+    fn who_asks_as_another_is_told_with_who_logged_in() {
+        let user = |name: Option<&str>, login_uid| User { uid: 0, name: name.map(str::to_owned), login_uid }.called();
+        assert_eq!(user(Some("root"), Some(1000)), "root (login uid 1000)");
+        assert_eq!((user(Some("root"), None), user(None, None)), ("root".to_owned(), "uid 0".to_owned()));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn open_reader(database: &Path) -> Result<Connection> {
         // A copy on a read-only medium: SQLite cannot make its shared-memory file there. Without a write-ahead log
         // nothing can change under us, so the file may be read as it stands.
         Err(error) if cannot_share(&error) && !has_wal(database) => {
-            let uri = immutable_uri(database);
+            let uri = uri(database, "immutable=1");
             let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
             configure_reader(&connection).map_err(|_| error)?;
             Ok(connection)
@@ -59,6 +59,27 @@ pub(crate) fn open_reader(database: &Path) -> Result<Connection> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens an empty database in memory, in which each name that it lacks is that of `database`. That is only read.
+pub(crate) fn open_over(database: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_in_memory_with_flags(flags)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    keep_statements(&connection)?;
+    let attach = |how| {
+        connection.execute("ATTACH ?1 AS archive", [uri(database, how)])?;
+        connection.query_row("SELECT count(*) FROM archive.sqlite_schema", [], |_| Ok(()))
+    };
+    match attach("mode=ro") {
+        // As [`open_reader`] has it.
+        Err(error) if cannot_share(&error) && !has_wal(database) => {
+            let _ = connection.execute("DETACH archive", []);
+            attach("immutable=1").map_err(|_| error)?;
+        }
+        outcome => outcome?,
+    }
+    Ok(connection)
 }
 
 fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
@@ -92,7 +113,7 @@ fn wal(database: &Path) -> PathBuf {
     wal.into()
 }
 
-fn immutable_uri(database: &Path) -> String {
+fn uri(database: &Path, how: &str) -> String {
     let path = url::Url::from_file_path(std::path::absolute(database).unwrap_or_else(|_| database.to_path_buf()));
-    path.map(|url| format!("{url}?immutable=1")).unwrap_or_default()
+    path.map(|url| format!("{url}?{how}")).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     archive::{
-        checkpoints::{self, LedgerKey, Nodes},
+        checkpoints::{self, LedgerKey, Nodes, Stored},
         error::{Error, Result},
         ledger::{self, Covered, Entry},
     },
@@ -19,6 +19,7 @@ use crate::{
         Hash,
         checkpoint::Checkpoint,
         note::{Note, PublicKey},
+        timestamp,
         tree::{self, Node},
     },
 };
@@ -34,6 +35,8 @@ pub struct Evidence {
     /// Entries that it covers.
     pub size: u64,
     pub root: Sha256,
+    /// A time-stamp authority's answer about the note (RFC 3161), and the time that it says, if there is one.
+    pub timestamp: Option<(Vec<u8>, String)>,
 }
 
 /// Entries that are read together on the way back.
@@ -114,7 +117,20 @@ pub(crate) fn evidence(connection: &Connection) -> Result<Option<Evidence>> {
     if (checkpoint.size, &checkpoint.origin) != (stored.size, &origin) {
         return Err(damaged("is about something else"));
     }
-    Ok(Some(Evidence { checkpoint: stored.note, key, origin, size: checkpoint.size, root: Sha256(checkpoint.root) }))
+    let Stored { note, timestamp: answer, .. } = stored;
+    let timestamp = answer.map(|answer| match timestamp::check(&answer, &Sha256::of(note.as_bytes()).0, None) {
+        Ok(stamp) => Ok((answer, stamp.time)),
+        Err(error) => Err(damaged(&format!("has a time stamp of which is to be said: {error}"))),
+    });
+    let timestamp = timestamp.transpose()?;
+    Ok(Some(Evidence {
+        checkpoint: note,
+        key,
+        origin,
+        size: checkpoint.size,
+        root: Sha256(checkpoint.root),
+        timestamp,
+    }))
 }
 
 /// Proves entries to be under one checkpoint. Neighbours are best asked about together.

@@ -25,6 +25,7 @@ pub mod links;
 pub mod listing;
 mod log;
 mod memory;
+mod older;
 pub mod page;
 pub mod people;
 pub mod policy;

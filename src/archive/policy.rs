@@ -172,6 +172,14 @@ impl Archive {
         covered(&self.connection, hold, matches)
     }
 
+    /// The records that a hold of this scope would cover.
+    ///
+    /// # Errors
+    /// As [`Self::held_by`].
+    pub fn in_scope(&self, scope: &Scope, matches: Option<&HashSet<RecordId>>) -> Result<HashSet<RecordId>> {
+        within(&self.connection, scope, matches)
+    }
+
     /// The rules in force; `None` where nobody has set any, and everything is kept.
     pub fn rules(&self) -> Result<Option<Rules>> {
         if !schema::has_retention(&self.connection)? {
@@ -208,16 +216,35 @@ impl Archive {
     }
 
     /// A plan that was entered, by the SHA-256 of its file.
+    ///
+    /// # Errors
+    /// [`Error::DamagedLedger`] where who made or approved it is not what the ledger says.
     pub fn planned(&self, plan: Sha256) -> Result<Option<Planned>> {
         if !schema::has_retention(&self.connection)? {
             return Ok(None);
         }
-        let sql = "SELECT made_by, approved_by, done_seq FROM plan WHERE sha256 = ?1";
+        let sql = "SELECT made_by, approved_by, done_seq, seq, approved_seq FROM plan WHERE sha256 = ?1";
         let found = self.connection.query_row(sql, [plan.0], |row| {
             let done = row.get::<_, Option<i64>>(2)?.map(Seq);
-            Ok(Planned { made_by: row.get(0)?, approved_by: row.get(1)?, done })
+            let planned = Planned { made_by: row.get(0)?, approved_by: row.get(1)?, done };
+            Ok((planned, Seq(row.get(3)?), row.get::<_, Option<i64>>(4)?.map(Seq)))
         });
-        Ok(found.optional()?)
+        let Some((planned, seq, approved_seq)) = found.optional()? else { return Ok(None) };
+        let hash = plan.to_string();
+        match ledger::entry(&self.connection, seq)? {
+            Entry::Planned { plan, uid, .. } if plan == hash && uid == planned.made_by => {}
+            _ => return Err(Error::DamagedLedger { seq, what: "is not the plan that it is said to be".into() }),
+        }
+        if let Some(by) = planned.approved_by {
+            let seq = approved_seq.unwrap_or(seq);
+            match ledger::entry(&self.connection, seq)? {
+                Entry::Approved { plan, uid, .. } if plan == hash && uid == by => {}
+                _ => {
+                    return Err(Error::DamagedLedger { seq, what: "is no approval of the plan by who is said".into() });
+                }
+            }
+        }
+        Ok(Some(planned))
     }
 }
 
@@ -391,6 +418,23 @@ pub(crate) fn faults(connection: &Connection) -> Result<Vec<(Seq, String)>> {
     Ok(faults)
 }
 
+/// # Errors
+/// [`Error::DamagedLedger`] where a hold is not the one that was entered, or is missing: then nobody knows what has to stay.
+pub(crate) fn require_as_entered(connection: &Connection) -> Result<()> {
+    if let Some((seq, what)) = faults(connection)?.into_iter().next() {
+        return Err(Error::DamagedLedger { seq, what: format!("is about a hold, and {what}") });
+    }
+    let known = hold_seqs(connection)?;
+    let mut statement = connection.prepare("SELECT seq FROM ledger WHERE entry LIKE '{\"op\":\"hold_added\"%'")?;
+    for seq in statement.query_map([], |row| row.get(0).map(Seq))? {
+        let seq = seq?;
+        if !known.contains(&seq) {
+            return Err(Error::DamagedLedger { seq, what: "enters a hold that is missing".into() });
+        }
+    }
+    Ok(())
+}
+
 /// Numbers of the entries of holds that the table has.
 pub(crate) fn hold_seqs(connection: &Connection) -> Result<HashSet<Seq>> {
     if !schema::has_retention(connection)? {
@@ -400,17 +444,23 @@ pub(crate) fn hold_seqs(connection: &Connection) -> Result<HashSet<Seq>> {
     Ok(statement.query_map([], |row| row.get(0).map(Seq))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The records that a scope means by their rows, and by what its text matches.
+fn within(connection: &Connection, scope: &Scope, matches: Option<&HashSet<RecordId>>) -> Result<HashSet<RecordId>> {
+    let mut within = select::record_ids(connection, &scope.filter()?)?;
+    if let Some(text) = &scope.text {
+        let unread = || Error::Hold(format!("the text '{text}' of a hold was not looked at"));
+        let matches = matches.ok_or_else(unread)?;
+        within.retain(|record| matches.contains(record));
+    }
+    Ok(within)
+}
+
 pub(crate) fn covered(
     connection: &Connection,
     hold: &Hold,
     matches: Option<&HashSet<RecordId>>,
 ) -> Result<HashSet<RecordId>> {
-    let mut covered = select::record_ids(connection, &hold.scope.filter()?)?;
-    if hold.scope.text.is_some() {
-        let unread = || Error::Hold(format!("the text of the hold '{}' was not looked at", hold.name));
-        let matches = matches.ok_or_else(unread)?;
-        covered.retain(|record| matches.contains(record));
-    }
+    let mut covered = within(connection, &hold.scope, matches)?;
     let mut statement = connection.prepare("SELECT record_id FROM held WHERE hold_id = ?1")?;
     let rows = statement.query_map([hold.id], |row| row.get(0).map(RecordId))?;
     covered.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);

@@ -99,6 +99,17 @@ pub(crate) fn remake_derived_tables(connection: &Connection) -> Result<()> {
     set(connection, "derive_version", DERIVE_VERSION)
 }
 
+/// Makes, in an empty database over another ([`crate::archive::connection::open_over`]), the tables that rows of records need: those of
+/// the other are hidden by them.
+pub(crate) fn make_rows_over(connection: &Connection) -> Result<()> {
+    connection.execute_batch(ROWS)?;
+    for schema in log::SCHEMAS {
+        connection.execute_batch(schema)?;
+    }
+    let format: i64 = connection.pragma_query_value(Some("archive"), "user_version", |row| row.get(0))?;
+    Ok(connection.pragma_update(None, "user_version", format)?)
+}
+
 /// Tables, indexes, views and triggers that are not as this program makes them, or not there. What somebody added for themselves is none of
 /// them, but a trigger: it would act on what is written.
 pub(crate) fn faults(connection: &Connection) -> Result<Vec<String>> {

@@ -45,7 +45,11 @@ impl Act {
 /// Runs `work` between two notes: what is asked, and what came of it.
 pub(super) fn noted(command: &str, context: &Context, work: impl FnOnce() -> Result<Code>) -> Result<Code> {
     let folder = context.folder();
-    if context.config.keeps_journal() && folder.exists() {
+    if folder.exists() && !context.config.keeps_journal() {
+        // That it is off is not to be seen in the ledger alone, which a command that only reads writes nothing to.
+        let noted = Journal::open(&folder).and_then(|mut journal| journal.off(&user(), context.now));
+        noted.unwrap_or_else(|error| context.note(&untold(&error)));
+    } else if folder.exists() {
         match begin(&folder, command, context.now) {
             Ok(begun) => drop(context.act.open.replace(Some(begun))),
             Err(error) => context.note(&untold(&error)),

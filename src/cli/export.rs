@@ -161,6 +161,9 @@ impl From<Error> for Failure {
         match error {
             Error::Query(error) => error.into(),
             Error::Archive(error) => error.into(),
+            Error::Package(error @ crate::package::Error::File { .. }) => {
+                Failure::from(error).hint("nothing was left behind; mend the cause and export again")
+            }
             Error::Package(error) => error.into(),
             Error::Unproven { .. } => Failure::new(Code::Incomplete, error.to_string())
                 .hint("the next sync signs one; try again when none is at work"),

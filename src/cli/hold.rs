@@ -26,7 +26,7 @@ use crate::{
         id::{RecordId, Seq},
         time::Timestamp,
     },
-    query,
+    query, retain,
 };
 
 /// Keep records from being disposed of, for a matter
@@ -134,6 +134,15 @@ fn covered(archive: &Archive, selection: &Selection, context: &Context) -> Resul
         covered.insert(hit.record_id);
         ControlFlow::Continue(())
     })?;
+    match retain::seen::by_older(archive, &Scope::of(selection)) {
+        Ok(older) => covered.extend(older),
+        Err(retain::Error::Archive(error)) if error.is_damage() => {
+            context
+                .note(&format!("older versions could not all be looked at, which each disposal does again: {error}"));
+            return Ok((covered, Code::Integrity));
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok((covered, asked::told(reach, context)))
 }
 

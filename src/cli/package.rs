@@ -192,6 +192,7 @@ impl From<package::Error> for Failure {
             Error::Taken(_) => {
                 Self::new(Code::Usage, message).hint("name a folder that does not exist, or an empty one")
             }
+            Error::NoFolder(_) => Self::new(Code::Usage, message),
             Error::NoPackage(_) => Self::new(Code::Usage, message).hint("name the folder that export --package made"),
             Error::File { .. } | Error::Key(_) => Self::new(Code::Unexpected, message),
         }

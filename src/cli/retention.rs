@@ -187,9 +187,20 @@ fn finish(context: &Context) -> Result<Code> {
 }
 
 fn certificate(entry: i64, context: &Context) -> Result<Code> {
-    let text = context.archive()?.certificate(Seq(entry))?;
-    let text = text.ok_or_else(|| usage(format!("ledger entry {entry} is no disposal that has a certificate")))?;
-    to_stdout(|out| writeln!(out, "{text}"))?;
+    let kept = context.archive()?.certificate(Seq(entry))?;
+    let (text, finished) =
+        kept.ok_or_else(|| usage(format!("ledger entry {entry} is no disposal that has a certificate")))?;
+    let mut certificate: serde_json::Value = serde_json::from_str(&text).map_err(std::io::Error::from)?;
+    // As it is now, which may be later than the certificate.
+    certificate["finished"] = finished.into();
+    to_stdout(|out| {
+        serde_json::to_writer_pretty(&mut *out, &certificate)?;
+        writeln!(out)
+    })?;
+    if !finished {
+        context.note("something of it is left in files: callvault retention finish takes it out");
+        return Ok(Code::Incomplete);
+    }
     Ok(Code::Done)
 }
 

@@ -113,7 +113,7 @@ pub struct Ask {
     /// What the lines of a table are; NDJSON has a version a line.
     pub rows: Rows,
     pub versions: Versions,
-    /// All that is about this person, the directory's records of them too: all versions of these, for each says what changed.
+    /// All that is about this person, in older versions and in the directory too: all versions of these, for each says what changed.
     pub person: Option<String>,
 }
 
@@ -175,8 +175,8 @@ pub fn export(
     if let Some(error) = failure {
         return Err(error);
     }
-    for key in directory(archive, ask)? {
-        writing.person(&key, &mut report)?;
+    for key in by_all_versions(archive, ask)? {
+        writing.all_versions(&key, &mut report)?;
     }
     writing.sink.finish().map_err(Error::Write)?;
     Ok(Report { bytes: bytes.get(), reach, ..report })
@@ -198,6 +198,17 @@ fn sink<'a>(ask: &Ask, out: &'a mut dyn Write) -> Result<Box<dyn Sink + 'a>> {
 /// Whether all that is asked for stands in the documents: then nothing of the records' rows is read.
 fn parts_suffice(ask: &Ask) -> bool {
     ask.rows != Rows::Records && ask.versions == Versions::Latest && ask.selection.text.is_none()
+}
+
+/// What is about the person asked for beside the hits, and told by all its versions, since each says what changed: records that an older
+/// version of has to do with them, and the directory's own of them.
+fn by_all_versions(archive: &Archive, ask: &Ask) -> Result<Vec<RecordKey>> {
+    if ask.person.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut keys = query::by_older_alone(archive, &of_person(&ask.selection, ask.person.as_deref()))?;
+    keys.extend(directory(archive, ask)?);
+    Ok(keys)
 }
 
 /// The directory's records of the person asked for: where all kinds are meant, for nobody asks for them by a kind of their own.
@@ -244,8 +255,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Somebody of the directory, every version: each says what changed.
-    fn person(&mut self, key: &RecordKey, report: &mut Report) -> Result<()> {
+    /// Every version of a record, oldest first.
+    fn all_versions(&mut self, key: &RecordKey, report: &mut Report) -> Result<()> {
         for info in self.archive.versions(key)? {
             let line = self.reader.document(info.seq)?;
             let derived = derive::shown(key, line.asked, line.json);

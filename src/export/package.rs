@@ -16,7 +16,7 @@ use crate::{
         derive,
         filter::Selection,
         hit::Hit,
-        id::{RecordKey, Seq},
+        id::{RecordKey, Seq, Sha256},
         line,
         retention::Retention,
         view::log::log,
@@ -63,16 +63,19 @@ pub fn export_package(
     folder: &Path,
     on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
 ) -> Result<Manifest> {
-    archive.at_one_moment(|| {
+    let made = archive.at_one_moment(|| {
         let evidence = archive.evidence()?.ok_or(Error::Unproven { size: 0 })?;
         let seqs = selected(archive, ask)?;
         if seqs.iter().any(|seq| seq.0.unsigned_abs() > evidence.size) {
             return Err(Error::Unproven { size: evidence.size });
         }
         let time = archive.time_of(evidence.size)?;
-        let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, time)?;
+        let coverage = covered::statement(archive, ask, archive.vouched(evidence.size)?, (time, evidence.size))?;
         let mut writer = Writer::new(folder)?;
         writer.put(name::CHECKPOINT, evidence.checkpoint.as_bytes())?;
+        if let Some((answer, _)) = &evidence.timestamp {
+            writer.put(name::TIMESTAMP, answer)?;
+        }
         writer.put(name::KEY, format!("{}\n", evidence.key).as_bytes())?;
         writer.put(name::COVERAGE, coverage.text().as_bytes())?;
         let query = query_of(ask);
@@ -103,6 +106,7 @@ pub fn export_package(
             origin: evidence.origin,
             size: evidence.size,
             root: evidence.root.to_string(),
+            timestamp: evidence.timestamp.map(|(_, time)| time),
             contents,
             left_out: ask.redaction.profile().left_out(),
             files: std::collections::BTreeMap::new(),
@@ -115,6 +119,10 @@ pub fn export_package(
         let key = key.and_then(|key| key.named(&manifest.origin).ok());
         writer.finish(time, key.as_ref())?;
         Ok(manifest)
+    });
+    made.map_err(|error| match error {
+        Error::Write(source) => package::Error::File { path: folder.to_path_buf(), source }.into(),
+        other => other,
     })
 }
 
@@ -168,6 +176,10 @@ fn selected(archive: &Archive, ask: &PackageAsk) -> Result<Vec<Seq>> {
     if !reach.is_whole() {
         return Err(Error::NotSearched(reach));
     }
+    // What is about somebody in an older version alone is told by all versions together.
+    if ask.person.is_some() {
+        keys.extend(query::by_older_alone(archive, selection)?);
+    }
     // Somebody of the directory is told by all versions together: each says what changed.
     let wants_directory = selection.filter.kinds.is_empty() && ask.redaction.profile() != Profile::Pseudonymised;
     if let Some(person) = ask.person.as_ref().filter(|_| wants_directory) {
@@ -214,7 +226,7 @@ impl Files<'_> {
         n: u64,
         stored: &Stored,
         entry: String,
-        path: &[crate::model::id::Sha256],
+        path: &[Sha256],
         redaction: &Redaction,
     ) -> Result<()> {
         let info = &stored.info;

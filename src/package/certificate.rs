@@ -13,6 +13,11 @@ pub fn text(manifest: &Manifest, coverage: &Statement) -> String {
     } else {
         "The archive's coverage statement (data/coverage.json) names times in it of which records may be missing, and why."
     };
+    let not_kept = if coverage.not_kept.is_empty() {
+        String::new()
+    } else {
+        format!("\n   Of these logs the archive keeps nothing: {}.", coverage.not_kept.join(", "))
+    };
     let left_out = if manifest.left_out.is_empty() {
         "The package shows the records whole, with the answers of Microsoft Graph as they were received.".to_owned()
     } else {
@@ -41,7 +46,7 @@ I, ____________________________________, declare:
    ({kinds}),
    found by the question in data/manifest.json.
    The period asked for: {period}.
-   {covered}
+   {covered}{not_kept}
 
 4. {left_out}
 

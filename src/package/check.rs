@@ -32,6 +32,7 @@ use crate::{
         Hash,
         checkpoint::Checkpoint,
         note::{Note, PublicKey},
+        timestamp,
     },
 };
 
@@ -66,6 +67,8 @@ pub struct Summary {
     pub origin: Option<String>,
     pub size: Option<u64>,
     pub root: Option<String>,
+    /// When a time-stamp authority saw the note, by its answer in the package; null where there is none.
+    pub timestamp: Option<String>,
     /// The key that signed it.
     pub key: Option<String>,
     /// Whether the manifest of all files is signed too.
@@ -122,6 +125,7 @@ pub fn check(
         origin: None,
         size: None,
         root: None,
+        timestamp: None,
         key: None,
         is_signed: false,
         key_was_given: key.is_some(),
@@ -207,10 +211,27 @@ fn checkpoint(files: &Files, given: Option<&PublicKey>, summary: &mut Summary) -
         ),
     }
     signature(files, own.as_ref(), summary)?;
+    time_stamp(files, &text, summary)?;
     summary.origin = Some(checkpoint.origin.clone());
     summary.size = Some(checkpoint.size);
     summary.root = Some(Sha256(checkpoint.root).to_string());
     Ok(Some((checkpoint.size, checkpoint.root)))
+}
+
+/// Whether the time-stamp authority's answer is about this checkpoint.
+fn time_stamp(files: &Files, note: &str, summary: &mut Summary) -> Result<()> {
+    let Some(answer) = files.bytes(name::TIMESTAMP)? else { return Ok(()) };
+    match timestamp::check(&answer, &Sha256::of(note.as_bytes()).0, None) {
+        Ok(stamp) => {
+            summary.notes.push(format!(
+                "the checkpoint is time-stamped ({}): whether the authority is to be believed, openssl ts -verify tells with its certificate",
+                stamp.time
+            ));
+            summary.timestamp = Some(stamp.time);
+        }
+        Err(error) => summary.find(name::TIMESTAMP, None, format!("the time stamp: {error}")),
+    }
+    Ok(())
 }
 
 /// Whether the manifest of all files is signed by the same key: then nothing of the package is anybody else's.
@@ -288,6 +309,9 @@ fn against(manifest: &Manifest, files: &Files, summary: &mut Summary) {
     let said = (Some(&manifest.origin), Some(manifest.size), Some(&manifest.root));
     if said != (summary.origin.as_ref(), summary.size, summary.root.as_ref()) {
         summary.find(name::MANIFEST, None, format!("it names another state of the ledger than {}", name::CHECKPOINT));
+    }
+    if manifest.timestamp != summary.timestamp {
+        summary.find(name::MANIFEST, None, format!("it names another time stamp than {}", name::TIMESTAMP));
     }
     if manifest.left_out != manifest.profile.left_out() {
         summary.find(name::MANIFEST, None, "what it says is left out is not what its profile leaves out");

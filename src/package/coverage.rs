@@ -179,10 +179,13 @@ impl Statement {
         faults
     }
 
-    /// Whether nothing is missing, as far as anybody can know.
+    /// Whether nothing is missing, as far as anybody can know. Of a log of which no time is known yet, nobody does.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.sources.iter().all(|source| source.stretches.iter().all(|stretch| stretch.state.is_covered()))
+        let is_covered = |source: &SourceStatement| {
+            !source.stretches.is_empty() && source.stretches.iter().all(|stretch| stretch.state.is_covered())
+        };
+        self.seq.is_some() && self.sources.iter().all(is_covered)
     }
 
     /// The period in words.

@@ -57,7 +57,7 @@ impl<W: Write> Dat<W> {
     pub fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
         let hit = item.hit;
         let people = |of: fn(&Person) -> Option<&str>| {
-            hit.participants.iter().map(|person| of(person).unwrap_or_default()).collect::<Vec<_>>().join(VALUES)
+            values(hit.participants.iter().map(|person| of(person).unwrap_or_default()))
         };
         let organizer = hit.organizer.as_ref().and_then(|person| person.known_as()).unwrap_or_default().to_owned();
         let (date_sent, time_sent) = date_and_time(hit.start);
@@ -95,21 +95,7 @@ impl<W: Write> Dat<W> {
                 line.push(SEPARATOR);
             }
             line.push(QUOTE);
-            line.extend(
-                field
-                    .replace("\r\n", "\n")
-                    .chars()
-                    .map(|letter| match letter {
-                        '\n' | '\r' => BREAK,
-                        letter if letter.is_control() => ' ',
-                        letter => letter,
-                    })
-                    .flat_map(|letter| {
-                        // The quote cannot be written within quotes: an Icelandic name is spelled as those do who lack the letter.
-                        let spelled = if letter == QUOTE { ['t', 'h'] } else { [letter, '\0'] };
-                        spelled.into_iter().filter(|letter| *letter != '\0')
-                    }),
-            );
+            line.push_str(&spelled(field));
             line.push(QUOTE);
         }
         line.push_str("\r\n");
@@ -121,6 +107,22 @@ impl<W: Write> Dat<W> {
         self.out.flush()?;
         Ok(self.out)
     }
+}
+
+/// What cannot be written within a field is written otherwise: the quote as those spell it who lack the letter.
+fn spelled(field: &str) -> String {
+    let field = field.replace("\r\n", "\n").replace(QUOTE, "th").replace(BREAK, "(R)");
+    let letter = |letter: char| match letter {
+        '\n' | '\r' => BREAK,
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    };
+    field.chars().map(letter).collect()
+}
+
+/// The values of one field. What stands between them is in none.
+fn values<'a>(values: impl Iterator<Item = &'a str>) -> String {
+    values.map(|value| value.replace(';', ",")).collect::<Vec<_>>().join(VALUES)
 }
 
 /// Of a version's own file: the document and a line feed.
@@ -152,7 +154,7 @@ impl<W: Write> Edrm<W> {
     pub fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
         let hit = item.hit;
         let control = item.control();
-        let people = hit.participants.iter().filter_map(|person| person.known_as()).collect::<Vec<_>>().join(VALUES);
+        let people = values(hit.participants.iter().filter_map(Person::known_as));
         let time = |time: Option<Timestamp>| time.map(Timestamp::to_seconds_text);
         let tags = [
             ("#DateSent", "DateTime", time(hit.start)),
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn no_text_of_a_record_breaks_a_line_or_a_field() {
-        let json = r#"{"id":"x","startDateTime":"2026-11-01T10:00:00.5Z","organizer_v2":{"id":"o","identity":{"user":{"id":"o","displayName":"Þór þ\r\n\u0014<&\""}}},"sessions":[]}"#;
+        let json = r#"{"id":"x","startDateTime":"2026-11-01T10:00:00.5Z","organizer_v2":{"id":"o","identity":{"user":{"id":"o","displayName":"Þór þ\r\n\u0014<&\""}}},"participants_v2":[{"id":"p","identity":{"user":{"id":"p","displayName":"Nowak; Zofia, Contoso®\uffff"}}}],"sessions":[]}"#;
         let key = RecordKey::call("x");
         let derived = derive::shown(&key, None, json);
         let hit = Hit::of(&key, Version(3), Seq(7), &derived);
@@ -218,10 +220,15 @@ mod tests {
         assert_eq!(fields.len(), FIELDS.len());
         assert_eq!(fields[..4], ["þCV00000001þ", "þCV00000001þ", "þCV00000001þ", "þÞór th® <&\"þ"]);
         assert_eq!(fields[7..9], ["þ20261101þ", "þ10:00:00þ"]);
+        assert_eq!(
+            fields[15], "þÞór th® <&\"; Nowak, Zofia, Contoso(R)\u{ffff}þ",
+            "two people, and one break of a line"
+        );
         assert_eq!(fields[21], "þnatives\\CV00000001.jsonþ");
         let mut edrm = Edrm::new(Vec::new()).unwrap();
         edrm.item(&item).unwrap();
         let text = String::from_utf8(edrm.finish().unwrap()).unwrap();
+        assert!(text.contains("; Nowak, Zofia, Contoso® \"/>"), "a letter that XML does not have: {text}");
         assert!(text.contains("TagName=\"#From\" TagDataType=\"Text\" TagValue=\"Þór þ   &lt;&amp;&quot;\""), "{text}");
     }
 }

@@ -35,6 +35,9 @@ pub struct Manifest {
     pub size: u64,
     /// Root over these entries, in hexadecimal.
     pub root: String,
+    /// When a time-stamp authority saw the checkpoint, as its answer in `timestamps/` says; null where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
     pub contents: Contents,
     /// What the package has not, and why; empty when it has all.
     pub left_out: Vec<String>,

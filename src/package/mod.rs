@@ -36,6 +36,7 @@ pub mod name {
     pub const PARTS: &str = "data/parts.ndjson";
     pub const PROOFS: &str = "data/proofs.ndjson";
     pub const CHECKPOINT: &str = "data/checkpoint.txt";
+    pub const TIMESTAMP: &str = "data/timestamps/checkpoint.tsr";
     pub const KEY: &str = "data/key.txt";
     pub const COVERAGE: &str = "data/coverage.json";
     pub const LEDGER: &str = "data/ledger.ndjson";
@@ -51,6 +52,8 @@ pub mod name {
 pub enum Error {
     #[error("{} is there already and not empty", .0.display())]
     Taken(PathBuf),
+    #[error("{} is no folder: make it first, a package is made beside its place", .0.display())]
+    NoFolder(PathBuf),
     #[error("{} is no audit package: it has neither bagit.txt nor {}", .0.display(), bag::MANIFEST)]
     NoPackage(PathBuf),
     #[error("{}: {source}", path.display())]

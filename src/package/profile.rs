@@ -3,7 +3,11 @@
 //! What is taken out is taken out of the assembled document, member by member: null stands in its place, or a token. Bodies as received
 //! cannot be cut so, for their hashes are in the ledger: a package with less than all goes without them.
 
-use std::{borrow::Cow, net::IpAddr, str::FromStr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -247,12 +251,20 @@ fn stays(place: Place<'_>, text: &str) -> bool {
         || scrub::is_duration(text.as_bytes())
 }
 
+/// Addresses of IP and of machines, as they are spelled anywhere: with a port, a zone or the length of a network behind them, too.
 fn is_address(text: &str) -> bool {
-    let is_mac = |separator: char| {
-        text.split(separator).count() == 6
-            && text.split(separator).all(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    let is_mac = |separator: char, pieces: usize, digits: usize| {
+        text.split(separator).count() == pieces
+            && text
+                .split(separator)
+                .all(|piece| piece.len() == digits && piece.bytes().all(|digit| digit.is_ascii_hexdigit()))
     };
-    IpAddr::from_str(text).is_ok() || is_mac(':') || is_mac('-')
+    let is_ip = |text: &str| {
+        let (text, _) = text.split_once('/').unwrap_or((text, ""));
+        let (text, _) = text.split_once('%').unwrap_or((text, ""));
+        IpAddr::from_str(text.trim_matches(['[', ']'])).is_ok() || SocketAddr::from_str(text).is_ok()
+    };
+    is_ip(text) || is_mac(':', 6, 2) || is_mac('-', 6, 2) || is_mac('.', 3, 4)
 }
 
 #[cfg(test)]
@@ -277,6 +289,29 @@ mod tests {
             .replace("@203.0.113.7", "");
         assert_eq!(shown, expected);
         assert_eq!(Redaction::None.document(CALL), CALL);
+    }
+
+    #[test]
+    fn an_address_is_one_however_it_is_spelled() {
+        for text in [
+            "10.0.0.1",
+            "10.0.0.1:5061",
+            "10.0.0.0/24",
+            "fe80::1%eth0",
+            "[2001:db8::1]:5061",
+            "[2001:db8::1]",
+            "2001:db8::/32",
+            "00-1A-2b-3c-4d-5e",
+            "00:1a:2b:3c:4d:5e",
+            "001a.2b3c.4d5e",
+        ] {
+            assert!(is_address(text), "{text}");
+            let shown = Redaction::NoNetwork.document(&format!(r#"{{"a":"{text}","sip":"77@{text}"}}"#));
+            assert_eq!(shown, r#"{"a":null,"sip":"77"}"#);
+        }
+        for text in ["", "1.2", "2026-11-01", "anon-77", "7", "10:00:00", "a/b", "1/2", "v1.2.3.4.5"] {
+            assert!(!is_address(text), "{text}");
+        }
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Writer {
     /// Begins a package that is to be `target`.
     ///
     /// # Errors
-    /// [`Error::Taken`] when there is something of that name already, an empty folder aside.
+    /// [`Error::Taken`] when there is something of that name already, an empty folder aside; [`Error::NoFolder`] when there is nothing that
+    /// it could be made in.
     pub fn new(target: &Path) -> Result<Self> {
         let at_target = |source| Error::File { path: target.to_path_buf(), source };
         if target.symlink_metadata().is_ok() {
@@ -92,6 +93,9 @@ impl Writer {
         }
         let name = target.file_name().ok_or_else(|| at_target(io::ErrorKind::InvalidInput.into()))?;
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(Error::NoFolder(folder.to_path_buf()));
+        }
         let prefix = format!("{}.partial-", name.to_string_lossy());
         let partial = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder).map_err(at_target)?;
         Ok(Self { target: target.to_path_buf(), partial, open: Vec::new(), sums: Sums::new() })

@@ -8,14 +8,15 @@
 
 pub mod plan;
 pub mod rule;
+pub mod seen;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::{
     archive::{
         self, Archive, ArchiveWriter,
         policy::Hold,
-        purge::{Disposal, Purged, TextMatches},
+        purge::{Disposal, Purged},
     },
     follow,
     model::{id::RecordId, time::Timestamp},
@@ -41,25 +42,17 @@ pub fn in_force(archive: &Archive) -> Result<Vec<Hold>> {
     Ok(archive.holds()?.into_iter().filter(|hold| hold.released.is_none()).collect())
 }
 
-/// Which of `records` the texts of holds match, read from the records themselves: no index that is behind lets one go.
-pub fn text_matches(archive: &Archive, holds: &[Hold], records: &[RecordId]) -> Result<TextMatches> {
-    let mut matches = HashMap::new();
-    for hold in holds {
-        if let Some(text) = &hold.scope.text {
-            matches.insert(hold.id, query::matching(archive, text, records)?);
-        }
-    }
-    Ok(matches)
-}
-
 /// Of `records`, those that each hold in force covers; holds that cover none of them are left out.
 pub fn held(archive: &Archive, records: &[RecordId]) -> Result<Vec<(Hold, HashSet<RecordId>)>> {
     let holds = in_force(archive)?;
-    let texts = text_matches(archive, &holds, records)?;
+    let seen = seen::look(archive, &holds, records)?;
     let mut held = Vec::new();
     for hold in holds {
-        let covered = archive.held_by(&hold, texts.get(&hold.id))?;
-        let covered: HashSet<RecordId> = records.iter().copied().filter(|record| covered.contains(record)).collect();
+        let covered = archive.held_by(&hold, seen.texts.get(&hold.id))?;
+        let older = seen.older.get(&hold.id);
+        let is_covered =
+            |record: &RecordId| covered.contains(record) || older.is_some_and(|older| older.contains(record));
+        let covered: HashSet<RecordId> = records.iter().copied().filter(is_covered).collect();
         if !covered.is_empty() {
             held.push((hold, covered));
         }
@@ -76,11 +69,11 @@ pub fn carry_out(
     disposal: &Disposal,
     (level, now): (i32, Timestamp),
 ) -> Result<(Purged, Result<()>)> {
-    let texts = {
+    let seen = {
         let archive = Archive::open(writer.folder())?;
-        text_matches(&archive, &in_force(&archive)?, &disposal.records)?
+        seen::look(&archive, &in_force(&archive)?, &disposal.records)?
     };
-    let purged = writer.purge(disposal, &texts, (level, now))?;
+    let purged = writer.purge(disposal, &seen, (level, now))?;
     Ok((purged, finish(writer)))
 }
 

@@ -1,13 +1,17 @@
 //! What would be disposed of, written down so that a second person can look at it. It has ids and times in it, and no name.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{self, Archive, policy::Rules},
+    archive::{self, Archive, policy::Rules, purge::Names},
     model::{
-        hit::{Matched, Through},
+        filter::{Filter, Selection},
+        hit::{Hit, Matched, Through},
         id::{RecordId, RecordKey, Seq},
         kind::Kind,
         phone::PhoneQuery,
@@ -131,8 +135,6 @@ pub fn erasure(
     by: u32,
     now: Timestamp,
 ) -> Result<(Plan, Vec<String>)> {
-    use crate::model::filter::{Filter, Selection};
-
     require_all_rows(archive)?;
     let is_certain =
         person.contains('@') || uuid::Uuid::try_parse(person.trim()).is_ok() || PhoneQuery::parse(person).is_some();
@@ -141,51 +143,24 @@ pub fn erasure(
             "--person: a name may be several people's; name them by object id, UPN, mail address or phone number";
         return Err(Error::Usage(what.to_owned()));
     }
-    let names = archive.names_of(person)?;
+    let mut names = archive.names_of(person)?;
+    let mut found = Found::default();
+    found.look(archive, archive, person, &names)?;
+    // Who is in an older version only is in the archive as well.
+    for round in archive.older_versions(None)? {
+        let past = archive.with_newest(&round)?;
+        names.add(past.names_of(person)?);
+        found.look(archive, &past, person, &names)?;
+    }
     if let [_, _, ..] = &names.object_ids[..] {
         let ids = names.object_ids.join(", ");
         return Err(Error::Usage(format!(
             "--person: several people are meant, by the object ids {ids}; name one of them"
         )));
     }
-    let filter = Filter { participants: vec![person.to_owned()], ..Filter::default() };
-    let mut records = Vec::new();
-    let versions = |key: &RecordKey| archive.versions(key).map(|versions| versions.len() as u64);
-    let mut outcome = Ok(());
-    let mut uncertain = 0;
-    let mut is_theirs = |matched: &Matched| match (&matched.through, &matched.person.phone) {
-        _ if matched.masked => Ok(false),
-        (Some(Through::NumberOf(_)), Some(number)) => archive.is_nobody_elses(number, &names.object_ids),
-        _ => Ok(true),
-    };
-    archive.for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
-        match hit.matched.iter().map(&mut is_theirs).collect::<archive::Result<Vec<bool>>>() {
-            Ok(theirs) if theirs.contains(&true) => {}
-            Ok(_) => {
-                uncertain += 1;
-                return std::ops::ControlFlow::Continue(());
-            }
-            Err(error) => {
-                outcome = Err(error);
-                return std::ops::ControlFlow::Break(());
-            }
-        }
-        let key = RecordKey { kind: hit.kind, id: hit.id };
-        match versions(&key) {
-            Ok(versions) => {
-                let (kind, start, record_id) = (key.kind.name().to_owned(), hit.start, hit.record_id);
-                records.push(Item { kind, id: key.id, start, versions, record_id });
-                std::ops::ControlFlow::Continue(())
-            }
-            Err(error) => {
-                outcome = Err(error);
-                std::ops::ControlFlow::Break(())
-            }
-        }
-    })?;
-    outcome?;
+    let (mut records, uncertain) = found.finish();
     for (record_id, key) in archive.directory_records(&names.object_ids)? {
-        let versions = versions(&key)?;
+        let versions = archive.versions(&key)?.len() as u64;
         records.push(Item { kind: Kind::Person.name().to_owned(), id: key.id, start: None, versions, record_id });
     }
     if records.is_empty() {
@@ -210,6 +185,54 @@ pub fn erasure(
         held: back,
     };
     Ok((plan, names.words))
+}
+
+/// The records in which somebody takes part, by their numbers.
+#[derive(Default)]
+struct Found {
+    theirs: BTreeMap<RecordId, Item>,
+    /// Those that may be another's.
+    uncertain: HashSet<RecordId>,
+}
+
+impl Found {
+    /// Looks at the records of `seen`, which is `archive` as it is or as it was.
+    fn look(&mut self, archive: &Archive, seen: &Archive, person: &str, names: &Names) -> Result<()> {
+        let filter = Filter { participants: vec![person.to_owned()], ..Filter::default() };
+        let mut outcome = Ok(());
+        seen.for_each(&Selection { filter, ..Selection::default() }, &mut |hit| {
+            outcome = self.take(archive, hit, names);
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(outcome?)
+    }
+
+    fn take(&mut self, archive: &Archive, hit: Hit, names: &Names) -> archive::Result<()> {
+        let mut is_theirs = |matched: &Matched| match (&matched.through, &matched.person.phone) {
+            _ if matched.masked => Ok(false),
+            (Some(Through::NumberOf(_)), Some(number)) => archive.is_nobody_elses(number, &names.object_ids),
+            _ => Ok(true),
+        };
+        let theirs = hit.matched.iter().map(&mut is_theirs).collect::<archive::Result<Vec<bool>>>()?;
+        if !theirs.contains(&true) {
+            self.uncertain.insert(hit.record_id);
+            return Ok(());
+        }
+        if !self.theirs.contains_key(&hit.record_id) {
+            let (start, record_id) = (hit.start, hit.record_id);
+            let key = RecordKey { kind: hit.kind, id: hit.id };
+            let versions = archive.versions(&key)?.len() as u64;
+            let item = Item { kind: key.kind.name().to_owned(), id: key.id, start, versions, record_id };
+            self.theirs.insert(record_id, item);
+        }
+        Ok(())
+    }
+
+    /// What is theirs, and how many records may be.
+    fn finish(self) -> (Vec<Item>, u64) {
+        let uncertain = self.uncertain.iter().filter(|record| !self.theirs.contains_key(record)).count() as u64;
+        (self.theirs.into_values().collect(), uncertain)
+    }
 }
 
 /// What has no rows is met by no filter, also by that of no hold.

@@ -13,7 +13,10 @@ use callvault::{
 };
 use rusqlite::Connection;
 
-use crate::support::{Bench, CONFIG, ago, bytes_of, company, empty};
+use crate::{
+    package,
+    support::{Bench, CONFIG, ago, bytes_of, company, empty},
+};
 
 fn ledger_settings(bench: &Bench, lines: &str) {
     fs::write(bench.beside("config.toml"), format!("{CONFIG}\n[ledger]\n{lines}\n")).unwrap();
@@ -297,6 +300,7 @@ fn an_authority_vouches_for_when_a_checkpoint_was_there_and_openssl_agrees() {
         &["ts", "-verify", "-data", note.to_str().unwrap(), "-in", answer.to_str().unwrap(), "-CAfile", "tsa.pem"],
     );
     bench.run("verify").ends_with(0);
+    a_package_has_the_stamp(&authority, &bench, &fs::read(&answer).unwrap());
     // A stamp of something else is no stamp of this.
     let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
     connection
@@ -305,12 +309,41 @@ fn an_authority_vouches_for_when_a_checkpoint_was_there_and_openssl_agrees() {
     drop(connection);
     let found = bench.run("verify").ends_with(6).text();
     assert!(found.contains("it is about something else"), "{found}");
+    let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
+    connection.execute("UPDATE checkpoint SET timestamp = x'3003'", []).unwrap();
+    drop(connection);
+    bench.run("export --package none").ends_with(6).telling("has a time stamp of which is to be said");
     // An authority that is not there: told, and done with the next checkpoint.
     let fresh = Bench::new(company(4, 1));
     ledger_settings(&fresh, "timestamp_url = \"http://127.0.0.1:9/\"");
     fresh.run("sync").ends_with(3).telling("the time-stamp authority http://127.0.0.1:9/");
     ledger_settings(&fresh, "timestamp_url = \"http://tsa.example.com/\"");
     a_later_call_is_stamped_by_nobody(&fresh);
+}
+
+/// The stamp is in a package, `openssl` believes it there, and another one in its place is found.
+fn a_package_has_the_stamp(authority: &Authority, bench: &Bench, answer: &[u8]) {
+    let folder = bench.beside("package");
+    let [path, folder_text] =
+        [&folder.join("data/timestamps/checkpoint.tsr"), &folder].map(|path| path.to_str().unwrap().to_owned());
+    bench.args(&["export", "--package", &folder_text]).ends_with(0);
+    assert_eq!(fs::read(&path).unwrap(), answer);
+    let note = folder.join("data/checkpoint.txt");
+    let verified = ["ts", "-verify", "-data", note.to_str().unwrap(), "-in", &path, "-CAfile", "tsa.pem"];
+    openssl(authority.room.path(), &verified);
+    let summary = bench.args(&["verify", "--format", "json", "--package", &folder_text]).ends_with(0).json();
+    let manifest = fs::read_to_string(folder.join("data/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert!(summary["timestamp"].is_string() && summary["timestamp"] == manifest["timestamp"], "{summary}");
+    let script = std::process::Command::new("python3").arg("tests/check_package.py").arg(&folder).output().unwrap();
+    assert!(script.status.success(), "{script:?}");
+    // Another answer, with checksums that fit.
+    let mut files = package::files(&folder);
+    files.insert("data/timestamps/checkpoint.tsr".into(), answer.iter().rev().copied().collect());
+    let changed = bench.beside("changed");
+    package::write(&changed, &package::with_new_sums(files));
+    let found = bench.args(&["verify", "--package", changed.to_str().unwrap()]).ends_with(6).text();
+    assert!(found.contains("data/timestamps/checkpoint.tsr: the time stamp: "), "{found}");
 }
 
 fn a_later_call_is_stamped_by_nobody(bench: &Bench) {

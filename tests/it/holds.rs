@@ -1,5 +1,7 @@
 //! Holds: what is covered stays, also what comes later.
 
+use std::fs;
+
 use callvault::{model::time::Age, simulate::Planted};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -81,8 +83,14 @@ fn the_ledger_has_no_name_of_it_and_shows_that_it_was_changed() {
         let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
         let sql = "SELECT count(*) FROM ledger WHERE entry LIKE '%quux%'";
         assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+        let config = bench.beside("config.toml");
+        let rule = "[[disposal.rule]]\nkind = 'call'\nkeep = '1d'\n";
+        fs::write(&config, fs::read_to_string(&config).unwrap() + rule).unwrap();
+        bench.run("retention set").ends_with(0);
         bench.run("verify").ends_with(0);
         connection.execute_batch(damage).unwrap();
+        bench.run("retention apply --yes").ends_with(6).telling("hold");
+        assert_eq!(bench.run("query --count").ends_with(0).line(), "2");
         let found = bench.run("verify --format json").ends_with(6).json();
         assert!(found["findings"].as_array().unwrap().iter().any(|finding| finding["what"] == "disposal"), "{found}");
     }

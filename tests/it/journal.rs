@@ -139,13 +139,20 @@ fn it_is_turned_off_in_the_config_alone_and_the_ledger_says_so() {
     let config = fs::read_to_string(bench.beside("config.toml")).unwrap();
     fs::write(bench.beside("config.toml"), format!("{config}[journal]\nkeep = false\n")).unwrap();
     bench.run("show second").ends_with(0);
+    bench.run("query").ends_with(0);
     bench.sync();
     assert_eq!(entries(&bench, "journal_kept").iter().map(|entry| &entry["kept"]).collect::<Vec<_>>(), [false]);
     fs::write(bench.beside("config.toml"), config).unwrap();
     bench.sync();
     bench.sync();
     assert_eq!(entries(&bench, "journal_kept").iter().map(|entry| &entry["kept"]).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(journal(&bench).len(), 2, "what was asked meanwhile was not noted");
+    let noted = journal(&bench);
+    let commands: Vec<_> = noted.iter().map(|act| act["command"].as_str().unwrap()).collect();
+    assert_eq!(
+        commands,
+        ["show", "journal off", "journal"],
+        "what was asked meanwhile was not noted, but that it was off"
+    );
     bench.run("verify").ends_with(0);
 }
 

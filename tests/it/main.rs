@@ -35,6 +35,7 @@ mod moved;
 mod mutations;
 mod names;
 mod nginx;
+mod older;
 mod package;
 mod pages;
 mod paging;

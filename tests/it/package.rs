@@ -34,12 +34,12 @@ fn check(bench: &Bench, folder: &Path) -> Ran {
 }
 
 /// Files by their paths within the package.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let name = |path: PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
     bytes_of(folder).into_iter().map(|(path, bytes)| (name(path), bytes)).collect()
 }
 
-fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
+pub(crate) fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
     if folder.exists() {
         fs::remove_dir_all(folder).unwrap();
     }
@@ -65,7 +65,7 @@ fn script(folder: &Path, key: Option<&Path>) -> std::process::Output {
 }
 
 /// Writes the checksums anew, as whoever changed something would: manifest.json, then the bag's.
-fn with_new_sums(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn with_new_sums(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let mut manifest: Value = serde_json::from_slice(&files["data/manifest.json"]).unwrap();
     let payload = |path: &String| path.starts_with("data/");
     let listed: serde_json::Map<String, Value> = files
@@ -350,6 +350,8 @@ fn an_export_that_is_cut_off_leaves_nothing_that_looks_like_a_package() {
     check(&bench, &folder).ends_with(2).telling("is no audit package");
     bench.run(&format!("export --package {0} --output {0}.csv", folder.display())).ends_with(2);
     bench.run("export").ends_with(2).telling("--format");
+    let nowhere = bench.beside("no/such/place");
+    bench.run(&format!("export --package {}", nowhere.display())).ends_with(2).telling("no/such is no folder");
 }
 
 #[test]
@@ -490,12 +492,20 @@ fn a_package_says_what_the_archive_lacks_and_why() {
     let report = text(&folder, "data/report.html");
     assert!(report.contains("Parts of the period are not covered") && report.contains("<td>lost</td>"));
     assert!(text(&folder, "data/certificate.txt").contains("names times in it of which records may be missing"));
+
+    // Of a period that nobody has listed anything of, nothing can be vouched for.
+    let folder = package(&bench, "--from 2090-01-01", "unknown");
+    check(&bench, &folder).ends_with(0);
+    let report = text(&folder, "data/report.html");
+    assert!(
+        report.contains("Parts of the period are not covered") && report.contains("Nothing of it had been listed yet")
+    );
 }
 
 #[test]
 fn whatever_a_record_says_is_text_in_every_file() {
     let bench = Bench::new(empty());
-    let odd = r#"=HYPERLINK(\"http://x\",\"<script>alert(1)</script>&amp;\")þ\u0014]]>"#;
+    let odd = r#"=HYPERLINK(\"http://x\",\"<script>alert(1)</script>&amp;\")þ\u0014]]>\uffff"#;
     let identity = format!(r#"{{"id":"p1","identity":{{"user":{{"id":"p1","displayName":"{odd}"}}}}}}"#);
     let mut call = Planted::meeting("odd", ago(Age::days(2))).sessions(1);
     call.organizer.clone_from(&identity);

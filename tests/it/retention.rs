@@ -8,8 +8,12 @@ use std::{
 };
 
 use callvault::{
-    archive::{Archive, Folder},
-    model::{id::Seq, time::Age},
+    archive::{Archive, ArchiveWriter, Folder},
+    model::{
+        id::{Seq, Sha256},
+        time::Age,
+    },
+    proof::note::PrivateKey,
     simulate::{LogKind, Person, Planted, PlantedRow},
 };
 use rusqlite::Connection;
@@ -233,7 +237,6 @@ fn rules_are_never_made_shorter_unseen() {
     bench.run("verify").ends_with(0);
 }
 
-/// The program as another user, whose everything is for the while.
 #[test]
 fn nothing_is_disposed_of_by_a_clock_that_no_sync_has_compared_for_long() {
     let bench = holds::bench();
@@ -249,6 +252,7 @@ fn nothing_is_disposed_of_by_a_clock_that_no_sync_has_compared_for_long() {
     assert_eq!(count(&bench), 0);
 }
 
+/// The program as another user, whose everything is for the while.
 fn as_another(bench: &Bench, line: &str) -> Ran {
     let own = |uid| {
         let files = files_under(&bench.beside(""))
@@ -268,11 +272,67 @@ fn as_another(bench: &Bench, line: &str) -> Ran {
     ran
 }
 
+fn signing_writer(bench: &Bench) -> ArchiveWriter {
+    let mut writer = ArchiveWriter::open(&Folder::new(&bench.archive()), bench.simulator.now()).unwrap();
+    let key = PrivateKey::parse(&fs::read_to_string(bench.beside("ledger.key")).unwrap()).unwrap();
+    writer.sign_with(Some(&key), bench.simulator.now()).unwrap();
+    writer
+}
+
+/// Approves a plan as the program does when another user runs it.
+fn approve_as(bench: &Bench, uid: u32, plan: &str, made_by: u32) {
+    let mut writer = signing_writer(bench);
+    let plan = Sha256::of(&fs::read(plan).unwrap());
+    let refused = writer.approve_plan(plan, made_by, bench.simulator.now()).unwrap_err().to_string();
+    assert!(refused.contains("a second person has to approve it"), "{refused}");
+    writer.approve_plan(plan, uid, bench.simulator.now()).unwrap();
+    writer.checkpoint().unwrap();
+}
+
 #[test]
 fn a_second_person_approves_where_the_config_asks_for_it() {
-    if !rustix::process::geteuid().is_root() {
-        return;
+    let own = rustix::process::geteuid().as_raw();
+    approved_by(4711, &|bench, plan| approve_as(bench, 4711, plan, own));
+}
+
+#[test]
+fn the_certificate_names_who_planned_and_approved_and_neither_can_be_forged_beside_the_ledger() {
+    let bench = holds::bench();
+    set(&bench, "[disposal]\napproval = true\n[[disposal.rule]]\nkind = 'call'\nkeep = '3d'\n");
+    bench.run("retention set").ends_with(0);
+    let plan = bench.beside("plan.json").display().to_string();
+    bench.run(&format!("retention apply --plan {plan}")).ends_with(0);
+    let forged = |sql: &str| Connection::open(bench.archive().join("archive.db")).unwrap().execute(sql, []).unwrap();
+    forged("UPDATE plan SET approved_by = 4711");
+    bench.run(&format!("retention apply --yes --plan {plan}")).ends_with(6).telling("no approval of the plan");
+    forged("UPDATE plan SET approved_by = NULL, made_by = 4711");
+    bench.run(&format!("retention apply --yes --plan {plan}")).ends_with(6).telling("not the plan that it is said");
+    assert_eq!(count(&bench), 2);
+
+    // Another plan, which is somebody else's.
+    let text = fs::read_to_string(&plan).unwrap() + "\n";
+    fs::write(&plan, &text).unwrap();
+    let mut writer = signing_writer(&bench);
+    writer.enter_plan(Sha256::of(text.as_bytes()), 1, 77, bench.simulator.now()).unwrap();
+    writer.checkpoint().unwrap();
+    drop(writer);
+    approve_as(&bench, 4711, &plan, 77);
+    let certificate = bench.beside("certificate.json").display().to_string();
+    bench.run(&format!("retention apply --yes --plan {plan} --certificate {certificate}")).ends_with(0);
+    let certificate: Value = serde_json::from_str(&fs::read_to_string(certificate).unwrap()).unwrap();
+    let own = rustix::process::geteuid().as_raw();
+    let said = ["planned_by", "approved_by", "carried_out_by"].map(|who| certificate[who].as_u64().unwrap());
+    assert_eq!(said, [77, 4711, own.into()], "{certificate}");
+}
+
+#[test]
+fn the_second_person_is_another_user_of_the_operating_system() {
+    if rustix::process::geteuid().is_root() {
+        approved_by(65534, &|bench, plan| drop(as_another(bench, &format!("retention approve {plan}")).ends_with(0)));
     }
+}
+
+fn approved_by(uid: u32, approve: &dyn Fn(&Bench, &str)) {
     let bench = holds::bench();
     set(&bench, "[disposal]\napproval = true\n[[disposal.rule]]\nkind = 'call'\nkeep = '3d'\n");
     bench.run("retention set").ends_with(0);
@@ -284,7 +344,7 @@ fn a_second_person_approves_where_the_config_asks_for_it() {
     assert_eq!(written["records"][0]["id"], "first");
     bench.run(&format!("retention apply --yes --plan {plan}")).ends_with(2).telling("nobody has approved it");
     bench.run(&format!("retention approve {plan}")).ends_with(2).telling("a second person has to approve it");
-    as_another(&bench, &format!("retention approve {plan}")).ends_with(0);
+    approve(&bench, &plan);
     let text = fs::read_to_string(&plan).unwrap();
     fs::write(&plan, text.replace("first", "other")).unwrap();
     bench.run(&format!("retention apply --yes --plan {plan}")).ends_with(2).telling("its file was changed since");
@@ -294,7 +354,18 @@ fn a_second_person_approves_where_the_config_asks_for_it() {
     bench.run(&format!("retention apply --yes --plan {plan}")).ends_with(2).telling("it was carried out already");
     let connection = Connection::open(bench.archive().join("archive.db")).unwrap();
     let sql = "SELECT line ->> '$.approved_by' FROM entries WHERE line LIKE '{\"op\":\"purged\"%'";
-    assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 65534);
+    assert_eq!(connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap(), uid);
+    let sql = "SELECT certificate, seq FROM purge";
+    let (certificate, seq): (String, i64) =
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let certificate: Value = serde_json::from_str(&certificate).unwrap();
+    assert_eq!((&certificate["approved_by"], &certificate["finished"]), (&uid.into(), &true.into()));
+    // As where the disk had no room to write the database anew.
+    connection.execute("UPDATE purge SET finished = 0", []).unwrap();
+    let told = bench.run(&format!("retention certificate {seq}")).ends_with(3).telling("retention finish").json();
+    assert_eq!(told["finished"], false);
+    bench.run("retention finish").ends_with(0);
+    assert_eq!(bench.run(&format!("retention certificate {seq}")).ends_with(0).json(), certificate);
     bench.run("verify").ends_with(0);
 }
 

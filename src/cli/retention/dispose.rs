@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     archive::{
         Archive, ArchiveWriter,
+        policy::Planned,
         purge::{Disposal, Purged},
     },
     cli::{
@@ -172,6 +173,8 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
         }
         let (mut plan, words) = make(&archive, now)?;
         let approved = approved(how, &mut plan, &archive, context)?;
+        // Who made it is who wrote it down.
+        plan.by = approved.as_ref().map_or(plan.by, |(_, planned)| planned.made_by);
         (plan, words, approved, now)
     };
     if plan.records.is_empty() {
@@ -189,7 +192,7 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
         reason: plan.reason.clone(),
         proof: plan.proof.as_deref().and_then(Sha256::parse),
         uid,
-        approved_by: approved.and_then(|(_, by)| by),
+        approved_by: approved.and_then(|(_, planned)| planned.approved_by),
     };
     let outcome = retain::carry_out(&mut writer, &disposal, (context.config.seal()?.1, now)).map_err(Failure::from);
     let (code, report) = match &outcome {
@@ -201,7 +204,7 @@ fn carry_out(how: &How, person: Option<&str>, context: &Context, make: Make<'_>)
     let (purged, finished) = outcome?;
     context.act.count(purged.records);
     noted?;
-    let certificate = certificate(&plan, &purged, &disposal, &writer, now)?;
+    let certificate = certificate(&plan, &purged, &disposal, &writer, (now, finished.is_ok()))?;
     writer.keep_certificate(purged.seq, &certificate)?;
     let given = checkpoint::give_out(&mut writer, context);
     writer.checkpoint()?;
@@ -240,8 +243,8 @@ fn check_clock(archive: &Archive, now: Timestamp) -> Result<()> {
     .hint("sync first; where nothing is synced any more, look at the clock and add --trust-clock"))
 }
 
-/// Holds a plan against the one that was written down, and that against who made and approved it. Returns its hash and who approved.
-fn approved(how: &How, plan: &mut Plan, archive: &Archive, context: &Context) -> Result<Option<(Sha256, Option<u32>)>> {
+/// Holds a plan against the one that was written down, and that against who made and approved it. Returns its hash and who did.
+fn approved(how: &How, plan: &mut Plan, archive: &Archive, context: &Context) -> Result<Option<(Sha256, Planned)>> {
     let needs = context.config.needs_approval();
     let Some(path) = &how.plan else {
         if needs {
@@ -276,7 +279,7 @@ fn approved(how: &How, plan: &mut Plan, archive: &Archive, context: &Context) ->
         context
             .note(&format!("{} records are due by now that the plan has not; they stay", before - plan.records.len()));
     }
-    Ok(Some((sha256, planned.approved_by)))
+    Ok(Some((sha256, planned)))
 }
 
 fn read(path: &Path) -> Result<(Plan, Sha256)> {
@@ -324,7 +327,7 @@ fn certificate(
     purged: &Purged,
     disposal: &Disposal,
     writer: &ArchiveWriter,
-    now: Timestamp,
+    (now, finished): (Timestamp, bool),
 ) -> Result<String> {
     let checkpoint = writer.newest_checkpoint()?;
     let value: Value = json!({
@@ -332,6 +335,7 @@ fn certificate(
         "archive": writer.ledger_key()?.map(|key| key.origin),
         "entry": purged.seq,
         "disposed": now,
+        "finished": finished,
         "why": disposal.why,
         "rules": disposal.rules,
         "reason": disposal.reason,

@@ -13,12 +13,12 @@ use crate::{
     package::coverage::{LostRecord, SourceStatement, State, Statement, Stretch},
 };
 
-/// What is said by the last run that ended under the checkpoint; where none has, nothing is vouched for at `time`.
+/// What is said by the last run that ended under the checkpoint, over `size` entries; where none has, nothing is vouched for at `time`.
 pub(super) fn statement(
     archive: &Archive,
     ask: &PackageAsk,
     vouched: Option<Vouched>,
-    time: Timestamp,
+    (time, size): (Timestamp, u64),
 ) -> archive::Result<Statement> {
     let kinds = &ask.selection.filter.kinds;
     let asked = |source: &Source| source.is_of_events() && (kinds.is_empty() || kinds.contains(&source.kind()));
@@ -34,7 +34,9 @@ pub(super) fn statement(
         let nothing = Covered { source: source.name().to_owned(), covered: Vec::new(), lost: Vec::new() };
         let said = said.unwrap_or(&nothing);
         let period = period(ask, said, time);
-        let lost_records = archive.lost_records(source)?.into_iter().filter(|lost| period.contains(lost.start));
+        let lost_records = archive.lost_records(source)?.into_iter();
+        // What is entered after the checkpoint is not proven by it.
+        let lost_records = lost_records.filter(|lost| period.contains(lost.start) && lost.seq.0.unsigned_abs() <= size);
         let lost_records: Vec<LostRecord> = lost_records
             .map(|lost| LostRecord {
                 id: lost.id,

@@ -88,14 +88,21 @@ impl Files {
         Ok(())
     }
 
-    /// The content of a file that is text; `None`, and a finding, where there is none.
-    pub(super) fn text(&self, path: &str, summary: &mut Summary) -> Result<Option<String>> {
+    /// The content of a file that need not be there.
+    pub(super) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>> {
         if !self.sums.contains_key(path) {
-            summary.find(path, None, "it is missing");
             return Ok(None);
         }
         let at = self.folder.join(path);
-        let bytes = fs::read(&at).map_err(|source| Error::File { path: at, source })?;
+        fs::read(&at).map(Some).map_err(|source| Error::File { path: at, source })
+    }
+
+    /// The content of a file that is text; `None`, and a finding, where there is none.
+    pub(super) fn text(&self, path: &str, summary: &mut Summary) -> Result<Option<String>> {
+        let Some(bytes) = self.bytes(path)? else {
+            summary.find(path, None, "it is missing");
+            return Ok(None);
+        };
         let text = String::from_utf8(bytes).ok();
         if text.is_none() {
             summary.find(path, None, "it is no text in UTF-8");

@@ -64,10 +64,11 @@ impl Report {
     }
 }
 
-/// Text as it may stand in HTML and XML, within quotes too. Control characters, which XML does not have, become spaces.
+/// Text as it may stand in HTML and XML, within quotes too. Control characters and the two others that XML does not have become spaces.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(|letter: char| letter.is_control() || "&<>\"'".contains(letter)) {
+    let is_none = |letter: char| letter.is_control() || "\u{fffe}\u{ffff}".contains(letter);
+    if !text.contains(|letter: char| is_none(letter) || "&<>\"'".contains(letter)) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -78,7 +79,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            letter if letter.is_control() => out.push(' '),
+            letter if is_none(letter) => out.push(' '),
             letter => out.push(letter),
         }
     }

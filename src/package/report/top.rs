@@ -82,6 +82,7 @@ fn check(page: &mut String, manifest: &Manifest) {
             ("entries", Some(manifest.size.to_string())),
             ("root hash", Some(manifest.root.clone())),
             ("signed note", Some(name::CHECKPOINT.to_owned())),
+            ("time stamp of it", manifest.timestamp.as_ref().map(|time| format!("{time}, {}", name::TIMESTAMP))),
             ("made by", Some(manifest.program.clone())),
         ],
     );
@@ -129,6 +130,9 @@ fn covered(page: &mut String, coverage: &Statement) {
 
 fn of_source(page: &mut String, source: &SourceStatement) {
     let _ = writeln!(page, "<h4>{}: {} to {}</h4>", escaped(&source.source), at(source.from), at(source.to));
+    if source.stretches.is_empty() {
+        page.push_str("<p class=\"bad\">Nothing of it had been listed yet.</p>\n");
+    }
     bar(page, Span::new(source.from, source.to), &source.stretches);
     let uncovered: Vec<&Stretch> = source.stretches.iter().filter(|stretch| stretch.state != State::Covered).collect();
     if !uncovered.is_empty() {
