@@ -4,14 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
-use std::{io::Write, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, io::Write, path::Path, sync::Arc, time::Duration};
 
 use callvault::{
     archive::frame::{Dictionary, FrameReader, FrameWriter},
     graph::{Client, Cloud, Credential, Settings, budget::Allowance, cloud::parse_host},
     model::{
         document::{Document, Part, What},
-        scrub,
+        scrub::Survey,
         time::Timestamp,
     },
     simulate::{self, Limits, PageSizes, Simulator},
@@ -63,11 +63,22 @@ fn frames_made_with_the_dictionary_are_read_back_and_smaller() {
 #[test]
 fn a_dictionary_of_scrubbed_records_holds_no_text_that_names_somebody() {
     let samples = organisation(7);
-    let scrubbed = scrub::scrubbed(&samples);
+    let mut survey = Survey::default();
+    for sample in &samples {
+        survey.look(sample);
+    }
+    let mut scrubber = survey.scrubber();
+    let mut telling = HashSet::new();
+    let scrubbed = samples.iter().map(|sample| {
+        scrubber.telling(sample, &mut telling);
+        let mut scrubbed = Vec::with_capacity(sample.len());
+        scrubber.append(sample, &mut scrubbed);
+        scrubbed
+    });
+    let scrubbed: Vec<_> = scrubbed.collect();
     let dictionary = zstd::dict::from_samples(&scrubbed, 32 * 1024).unwrap();
     let held = |text: &[u8]| memchr::memmem::find(&dictionary, text).is_some();
     assert!(held(b"\"userPrincipalName\":\""), "the shape of records stays");
-    let telling = scrub::telling(&samples);
     assert!(telling.len() > samples.len());
     // A word in lower case may be one of Graph's as well.
     for text in telling.iter().filter(|text| text.len() >= 5 && !text.iter().all(u8::is_ascii_lowercase)) {

@@ -17,7 +17,10 @@ use callvault::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Result, setting::Setting};
+use crate::{
+    Result,
+    setting::{Setting, quantile},
+};
 
 const KILLS: u32 = 5;
 /// How long what is left to do after the day may take, in real time.
@@ -103,9 +106,7 @@ pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
     }
     for (what, delays) in [("announced", &mut delays), ("of records with a notification dropped", &mut by_list)] {
         delays.sort_unstable();
-        let at = |share: f64| {
-            delays.get(((delays.len().saturating_sub(1)) as f64 * share) as usize).map_or(0.0, |age| age.0 as f64 / 1e9)
-        };
+        let at = |share| quantile(delays, share).map_or(0.0, Age::as_seconds_f64);
         println!(
             "{} versions {what}: archived {:.2} s after they were visible (median), {:.2} s (99 %), {:.2} s at most",
             delays.len(),

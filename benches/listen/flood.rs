@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     Result,
-    setting::{Setting, cpu},
+    setting::{Setting, cpu, quantile},
 };
 
 const CONNECTIONS: usize = 8;
@@ -66,7 +66,7 @@ pub(crate) fn run(notifications: usize, batch: usize) -> Result<()> {
             .collect::<std::result::Result<Vec<_>, String>>()
     })?
     .concat();
-    let (took, cpu) = (began.elapsed(), cpu(&receiver)? - before);
+    let (took, cpu) = (began.elapsed(), cpu(&receiver)?.saturating_sub(before));
     kill_process(Pid::from_child(&receiver), Signal::KILL)?;
     receiver.wait()?;
     // Killed without a word: what was answered for is on disk.
@@ -76,15 +76,16 @@ pub(crate) fn run(notifications: usize, batch: usize) -> Result<()> {
         return Err(format!("{lost} ids that were answered with 202 are not in the inbox").into());
     }
     waits.sort_unstable();
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    let per_s = notifications as f64 / took.as_secs_f64();
+    let at = |share| quantile(&waits, share).unwrap_or_default().as_secs_f64() * 1e3;
+    let all = f64::from(u32::try_from(notifications)?);
+    let per_s = all / took.as_secs_f64();
     println!(
         "{notifications} notifications, {batch} a request: {per_s:.0} a second taken, none lost; answered in {:.1} ms (median), {:.1} ms (99 %), \
          {:.1} ms at most; {:.2} ms CPU of the receiver each",
         at(0.5),
         at(0.99),
         at(1.0),
-        cpu.as_secs_f64() * 1e3 / notifications as f64,
+        cpu.as_secs_f64() * 1e3 / all,
     );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -30,7 +31,7 @@ impl Setting {
         let limits = format!(
             "[graph]\nrequests_per_20s = {REQUESTS_PER_20S}\nrecord_requests_per_20s = 1000\n[listen]\nrequests_per_s = 1000000\n"
         );
-        fs::write(scratch.path().join("config.toml"), limits)?;
+        File::create(scratch.path().join("config.toml"))?.write_all(limits.as_bytes())?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self { simulator, port, scratch })
     }
@@ -90,4 +91,15 @@ pub(crate) fn cpu(process: &Child) -> Result<Duration> {
     let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     // A hundred ticks a second, on every Linux there is.
     Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
+}
+
+/// The value below which a share of them lies; they are sorted.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a place in a list"
+)]
+pub(crate) fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied()
 }

@@ -1,5 +1,7 @@
 //! Derived rows of a record: replaced as a whole whenever its newest version changes.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
@@ -119,8 +121,8 @@ impl RowWriter {
         n: i64,
         session: &Session,
     ) -> Result<()> {
-        let caller = self.endpoint_opt(connection, session.caller.as_ref())?;
-        let callee = self.endpoint_opt(connection, session.callee.as_ref())?;
+        let caller = self.endpoint_opt(connection, session.caller.as_deref())?;
+        let callee = self.endpoint_opt(connection, session.callee.as_deref())?;
         let (stage, reason) = self.failure(connection, session.failure.as_ref())?;
         let segments =
             session.segments.iter().map(|segment| self.segment(connection, segment, (session, caller, callee)));
@@ -175,8 +177,8 @@ impl RowWriter {
         segment: &'s Segment,
         (session, caller, callee): (&Session, Option<i64>, Option<i64>),
     ) -> Result<Placed<'s>> {
-        let mut endpoint = |own: &Option<Endpoint>, of_session: &Option<Endpoint>, its| {
-            if own == of_session { Ok(its) } else { self.endpoint_opt(connection, own.as_ref()) }
+        let mut endpoint = |own: &Option<Arc<Endpoint>>, of_session: &Option<Arc<Endpoint>>, its| {
+            if own == of_session { Ok(its) } else { self.endpoint_opt(connection, own.as_deref()) }
         };
         let caller = endpoint(&segment.caller, &session.caller, caller)?;
         let callee = endpoint(&segment.callee, &session.callee, callee)?;
@@ -464,10 +466,10 @@ fn insert_feedback(connection: &Connection, record_id: RecordId, n: i64, session
 ///
 /// Endpoints that a segment shares with its session say it once.
 pub(crate) fn feedback_rows(n: usize, session: &Session) -> Vec<(i64, i64, Roles, &Feedback)> {
-    let own = [(-1, Roles::CALLER, session.caller.as_ref()), (-1, Roles::CALLEE, session.callee.as_ref())];
+    let own = [(-1, Roles::CALLER, session.caller.as_deref()), (-1, Roles::CALLEE, session.callee.as_deref())];
     let of_segments = session.segments.iter().enumerate().flat_map(|(segment_n, segment)| {
         [(Roles::CALLER, &segment.caller, &session.caller), (Roles::CALLEE, &segment.callee, &session.callee)]
-            .map(|(side, own, of_session)| (count(segment_n), side, own.as_ref().filter(|_| own != of_session)))
+            .map(|(side, own, of_session)| (count(segment_n), side, own.as_deref().filter(|_| own != of_session)))
     });
     own.into_iter()
         .chain(of_segments)

@@ -1,6 +1,6 @@
 //! Rows of a record read back, in the form in which they can be compared with what its document derives to.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -46,11 +46,9 @@ impl Rows {
         derived.unknown_members = 0;
         let feedback = derived.sessions.iter().enumerate().flat_map(|(n, session)| feedback_rows(n, session));
         let feedback = feedback.map(|(n, segment, side, said)| (n, segment, side, said.clone())).collect();
-        for session in &mut derived.sessions {
-            silence([&mut session.caller, &mut session.callee]);
-            for segment in &mut session.segments {
-                silence([&mut segment.caller, &mut segment.callee]);
-            }
+        for Session { caller, callee, segments, .. } in &mut derived.sessions {
+            silence(caller, segments.iter_mut().map(|segment| &mut segment.caller).collect());
+            silence(callee, segments.iter_mut().map(|segment| &mut segment.callee).collect());
         }
         let organizer = derived.parties.iter().find(|party| party.roles.contains(Roles::ORGANIZER));
         Self {
@@ -67,27 +65,47 @@ impl Rows {
     }
 }
 
-fn silence(endpoints: [&mut Option<Endpoint>; 2]) {
-    for endpoint in endpoints.into_iter().flatten() {
-        endpoint.feedback = None;
+/// Takes feedback away from an end of a session and the same of its segments, which share it as before.
+fn silence(of_session: &mut Option<Arc<Endpoint>>, mut of_segments: Vec<&mut Option<Arc<Endpoint>>>) {
+    let is_shared =
+        |own: &Option<Arc<Endpoint>>, end: &Arc<Endpoint>| own.as_ref().is_some_and(|own| Arc::ptr_eq(own, end));
+    if let Some(end) = of_session
+        && end.feedback.is_some()
+    {
+        let silent = Arc::new(Endpoint { feedback: None, ..(**end).clone() });
+        of_segments.iter_mut().filter(|own| is_shared(own, end)).for_each(|own| **own = Some(Arc::clone(&silent)));
+        *end = silent;
+    }
+    for end in of_segments.into_iter().flatten().filter(|end| end.feedback.is_some()) {
+        Arc::make_mut(end).feedback = None;
     }
 }
 
-/// Endpoints remembered, some 700 bytes each; then it starts over.
-const ENDPOINTS_MAX: usize = 4096;
+/// Endpoints remembered, some 700 bytes each; then it starts over. Of agents and words as many.
+const REMEMBERED_MAX: usize = 4096;
 
 /// Reads rows, remembering what sessions share.
 pub struct RowReader<'a> {
     connection: &'a Connection,
-    /// In boxes: a place in a map costs as much whether it is taken or not.
-    endpoints: HashMap<i64, Option<Box<Endpoint>>>,
+    endpoints: HashMap<i64, Option<Arc<Endpoint>>>,
+    user_agents: HashMap<i64, Option<UserAgent>>,
+    texts: HashMap<i64, Option<String>>,
+    /// Lists of modalities, read.
+    modalities: HashMap<Option<i64>, Vec<String>>,
     /// SQLite's count of what others changed, as of which they are remembered.
     data_version: i64,
 }
 
 impl<'a> RowReader<'a> {
     pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, endpoints: HashMap::new(), data_version: 0 }
+        Self {
+            connection,
+            endpoints: HashMap::new(),
+            user_agents: HashMap::new(),
+            texts: HashMap::new(),
+            modalities: HashMap::new(),
+            data_version: 0,
+        }
     }
 
     /// Forgets what is remembered if a writer has changed the archive since. To be called at the beginning of each transaction
@@ -95,8 +113,7 @@ impl<'a> RowReader<'a> {
     pub fn begin(&mut self) -> Result<()> {
         let now = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if self.data_version != now {
-            self.endpoints.clear();
-            self.data_version = now;
+            *self = Self { data_version: now, ..Self::new(self.connection) };
         }
         Ok(())
     }
@@ -106,10 +123,9 @@ impl<'a> RowReader<'a> {
         let found = self
             .connection
             .prepare_cached(
-                "SELECT hit.kind, hit.seq, hit.start_ns, hit.end_ns, type.value, modalities.value, hit.organizer_id,
+                "SELECT hit.kind, hit.seq, hit.start_ns, hit.end_ns, hit.type_id, hit.modalities_id, hit.organizer_id,
                         hit.session_count, hit.failed, call.version, call.last_modified_ns, call.join_web_url
-                 FROM hit LEFT JOIN call USING (record_id) LEFT JOIN text AS type ON type.text_id = hit.type_id
-                 LEFT JOIN text AS modalities ON modalities.text_id = hit.modalities_id WHERE hit.record_id = ?1",
+                 FROM hit LEFT JOIN call USING (record_id) WHERE hit.record_id = ?1",
             )?
             .query_row([record_id.0], |row| {
                 let derived = Derived { record: record(row)?, ..Derived::default() };
@@ -124,10 +140,13 @@ impl<'a> RowReader<'a> {
                     feedback: Vec::new(),
                     in_order: true,
                 };
-                Ok((rows, row.get::<_, Option<i64>>(6)?))
+                let named: [Option<i64>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
+                Ok((rows, named))
             })
             .optional()?;
-        let Some((mut rows, organizer)) = found else { return Ok(None) };
+        let Some((mut rows, [call_type, modalities, organizer])) = found else { return Ok(None) };
+        rows.derived.record.call_type = self.text(call_type)?;
+        rows.derived.record.modalities = self.modalities(modalities)?;
         rows.organizer = organizer.map(|id| self.identity(id)).transpose()?.flatten();
         self.read_parties(record_id, &mut rows)?;
         if let Some(log) = rows.kind.and_then(view::log::log) {
@@ -161,11 +180,9 @@ impl<'a> RowReader<'a> {
     fn read_sessions(&mut self, record_id: RecordId, rows: &mut Rows) -> Result<()> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
-            "SELECT n, session.id, start_ns, end_ns, modalities.value, is_test, failed, stage.value, reason.value, caller_id, callee_id,
+            "SELECT n, id, start_ns, end_ns, modalities_id, is_test, failed, failure_stage_id, failure_reason_id, caller_id, callee_id,
                     media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
-             FROM session_own AS session LEFT JOIN text AS modalities ON modalities.text_id = modalities_id
-             LEFT JOIN text AS stage ON stage.text_id = failure_stage_id
-             LEFT JOIN text AS reason ON reason.text_id = failure_reason_id WHERE record_id = ?1 ORDER BY n",
+             FROM session_own WHERE record_id = ?1 ORDER BY n",
         )?;
         let mut found = statement.query([record_id.0])?;
         while let Some(row) = found.next()? {
@@ -174,9 +191,9 @@ impl<'a> RowReader<'a> {
                 id: guid::from_sql(row.get_ref(1)?),
                 start: timestamp(row, 2)?,
                 end: timestamp(row, 3)?,
-                modalities: modalities(row.get(4)?),
+                modalities: self.modalities(row.get(4)?)?,
                 is_test: row.get(5)?,
-                failure: failure(row, 6)?,
+                failure: self.failure(row, 6)?,
                 caller: self.endpoint(row.get(9)?)?,
                 callee: self.endpoint(row.get(10)?)?,
                 segments: Vec::new(),
@@ -200,10 +217,9 @@ impl<'a> RowReader<'a> {
     fn read_segments(&mut self, record_id: RecordId, rows: &mut Rows) -> Result<()> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
-            "SELECT session_n, n, same, segment.id, start_ns, end_ns, failed, stage.value, reason.value, caller_id, callee_id,
+            "SELECT session_n, n, same, id, start_ns, end_ns, failed, failure_stage_id, failure_reason_id, caller_id, callee_id,
                     media_count, stream_count, max_packet_loss_rate, max_jitter_ns, max_round_trip_time_ns, max_audio_degradation
-             FROM segment LEFT JOIN text AS stage ON stage.text_id = failure_stage_id
-             LEFT JOIN text AS reason ON reason.text_id = failure_reason_id WHERE record_id = ?1 ORDER BY session_n, n",
+             FROM segment WHERE record_id = ?1 ORDER BY session_n, n",
         )?;
         let mut found = statement.query([record_id.0])?;
         while let Some(row) = found.next()? {
@@ -219,7 +235,7 @@ impl<'a> RowReader<'a> {
                 id: if shares(1) { session.id.clone() } else { guid::from_sql(row.get_ref(3)?) },
                 start: if shares(2) { session.start } else { timestamp(row, 4)? },
                 end: if shares(4) { session.end } else { timestamp(row, 5)? },
-                failure: failure(row, 6)?,
+                failure: self.failure(row, 6)?,
                 caller: if shares(8) { session.caller.clone() } else { self.endpoint(row.get(9)?)? },
                 callee: if shares(16) { session.callee.clone() } else { self.endpoint(row.get(10)?)? },
                 quality: quality(row)?,
@@ -248,48 +264,79 @@ impl<'a> RowReader<'a> {
         Ok(self.connection.prepare_cached(sql)?.query_row([identity_id], identity_of).optional()?)
     }
 
-    fn endpoint(&mut self, endpoint_id: Option<i64>) -> Result<Option<Endpoint>> {
+    fn endpoint(&mut self, endpoint_id: Option<i64>) -> Result<Option<Arc<Endpoint>>> {
         let Some(endpoint_id) = endpoint_id else { return Ok(None) };
         if let Some(endpoint) = self.endpoints.get(&endpoint_id) {
-            return Ok(endpoint.as_deref().cloned());
+            return Ok(endpoint.clone());
         }
         let found = self
             .connection
             .prepare_cached(
-                "SELECT coalesce(endpoint_type.value, ''), name, cpu_name.value, cpu_cores_count, cpu_processor_speed_mhz, identity_id,
-                     user_agent_id
-                 FROM endpoint LEFT JOIN text AS endpoint_type ON endpoint_type.text_id = endpoint_type_id
-                 LEFT JOIN text AS cpu_name ON cpu_name.text_id = cpu_name_id WHERE endpoint_id = ?1",
+                "SELECT name, cpu_cores_count, cpu_processor_speed_mhz, endpoint_type_id, cpu_name_id, identity_id, user_agent_id
+                 FROM endpoint WHERE endpoint_id = ?1",
             )?
             .query_row([endpoint_id], |row| {
                 let endpoint = Endpoint {
-                    endpoint_type: row.get(0)?,
-                    name: row.get(1)?,
-                    cpu_name: row.get(2)?,
-                    cpu_cores_count: row.get(3)?,
-                    cpu_processor_speed_mhz: row.get(4)?,
+                    name: row.get(0)?,
+                    cpu_cores_count: row.get(1)?,
+                    cpu_processor_speed_mhz: row.get(2)?,
                     ..Endpoint::default()
                 };
-                Ok((endpoint, row.get::<_, Option<i64>>(5)?, row.get::<_, Option<i64>>(6)?))
+                let named: [Option<i64>; 4] = [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+                Ok((endpoint, named))
             })
             .optional()?;
         let endpoint = match found {
-            Some((mut endpoint, identity, agent)) => {
+            Some((mut endpoint, [endpoint_type, cpu_name, identity, agent])) => {
+                endpoint.endpoint_type = self.text(endpoint_type)?.unwrap_or_default();
+                endpoint.cpu_name = self.text(cpu_name)?;
                 endpoint.identity = identity.map(|id| self.identity(id)).transpose()?.flatten();
                 endpoint.user_agent = agent.map(|id| self.user_agent(id)).transpose()?.flatten();
-                Some(endpoint)
+                Some(Arc::new(endpoint))
             }
             None => None,
         };
-        if self.endpoints.len() >= ENDPOINTS_MAX {
-            self.endpoints.clear();
-        }
-        self.endpoints.insert(endpoint_id, endpoint.clone().map(Box::new));
+        remember(&mut self.endpoints, endpoint_id, endpoint.clone());
         Ok(endpoint)
     }
 
-    fn user_agent(&self, user_agent_id: i64) -> Result<Option<UserAgent>> {
-        Ok(self
+    /// The text of a number; `None` also where the number is nobody's.
+    fn text(&mut self, text_id: Option<i64>) -> Result<Option<String>> {
+        let Some(text_id) = text_id else { return Ok(None) };
+        if let Some(text) = self.texts.get(&text_id) {
+            return Ok(text.clone());
+        }
+        let sql = "SELECT value FROM text WHERE text_id = ?1";
+        let text = self.connection.prepare_cached(sql)?.query_row([text_id], |row| row.get(0)).optional()?;
+        remember(&mut self.texts, text_id, text.clone());
+        Ok(text)
+    }
+
+    /// A list that cannot be read equals no list that a document has.
+    fn modalities(&mut self, text_id: Option<i64>) -> Result<Vec<String>> {
+        if let Some(modalities) = self.modalities.get(&text_id) {
+            return Ok(modalities.clone());
+        }
+        let modalities = match self.text(text_id)? {
+            Some(json) => serde_json::from_str(&json).unwrap_or_else(|_| vec![json]),
+            None => vec!["unreadable".into()],
+        };
+        remember(&mut self.modalities, text_id, modalities.clone());
+        Ok(modalities)
+    }
+
+    /// The columns failed, stage and reason, from `first` on.
+    fn failure(&mut self, row: &Row<'_>, first: usize) -> Result<Option<Failure>> {
+        let failure = Failure { stage: self.text(row.get(first + 1)?)?, reason: self.text(row.get(first + 2)?)? };
+        // A stage without the mark is not what the writer writes; shown as a failure, it differs from what is expected.
+        Ok((row.get::<_, bool>(first)? || failure != Failure::default()).then_some(failure))
+    }
+
+    fn user_agent(&mut self, user_agent_id: i64) -> Result<Option<UserAgent>> {
+        if let Some(agent) = self.user_agents.get(&user_agent_id) {
+            return Ok(agent.clone());
+        }
+        let agent = self
             .connection
             .prepare_cached(
                 "SELECT user_agent_type, header_value, application_version, platform, product_family, role, azure_ad_app_id,
@@ -307,8 +354,17 @@ impl<'a> RowReader<'a> {
                     communication_service_id: row.get(7)?,
                 })
             })
-            .optional()?)
+            .optional()?;
+        remember(&mut self.user_agents, user_agent_id, agent.clone());
+        Ok(agent)
     }
+}
+
+fn remember<K: Eq + Hash, V>(memory: &mut HashMap<K, V>, key: K, value: V) {
+    if memory.len() >= REMEMBERED_MAX {
+        memory.clear();
+    }
+    memory.insert(key, value);
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -316,10 +372,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         start: timestamp(row, 2)?,
         end: timestamp(row, 3)?,
         last_modified: timestamp(row, 10)?,
-        call_type: row.get(4)?,
-        modalities: modalities(row.get(5)?),
         join_web_url: row.get(11)?,
         failed: row.get(8)?,
+        ..Record::default()
     })
 }
 
@@ -343,19 +398,6 @@ fn quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
         max_round_trip_time: row.get::<_, Option<i64>>(15)?.map(Age),
         max_audio_degradation: row.get(16)?,
     })
-}
-
-/// The columns failed, stage and reason, from `first` on.
-fn failure(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Failure>> {
-    let failure = Failure { stage: row.get(first + 1)?, reason: row.get(first + 2)? };
-    // A stage without the mark is not what the writer writes; shown as a failure, it differs from what is expected.
-    Ok((row.get::<_, bool>(first)? || failure != Failure::default()).then_some(failure))
-}
-
-/// A list that cannot be read equals no list that a document has.
-fn modalities(json: Option<String>) -> Vec<String> {
-    let Some(json) = json else { return vec!["unreadable".into()] };
-    serde_json::from_str(&json).unwrap_or_else(|_| vec![json])
 }
 
 fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {

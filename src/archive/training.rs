@@ -6,13 +6,13 @@ use rusqlite::{Connection, params};
 
 use crate::{
     archive::{
-        error::{Error, Result},
+        error::Result,
         frame::{Dictionary, FrameReader, FrameWriter},
         ledger, schema, versions,
     },
     model::{
         id::{Seq, Sha256},
-        scrub,
+        scrub::Survey,
         time::Timestamp,
     },
 };
@@ -25,6 +25,8 @@ const FRAME_BYTES_MAX: usize = 8 * 1024;
 /// Ledger entries until it is tried for the first time; then as many again as there were, up to the second number.
 const FIRST: i64 = 5_000;
 const AT_MOST: i64 = 200_000;
+/// What is learnt from, at the most: zstd asks for a hundred times the dictionary. All of it has to be in memory at once.
+const LEARNT_BYTES: usize = 12 << 20;
 /// The largest that helps; docs/decisions/0010-bytes-on-disk.md.
 const DICTIONARY_BYTES: usize = 112 * 1024;
 /// It has to make frames smaller by one in so many.
@@ -49,17 +51,17 @@ pub(crate) fn train(connection: &Connection, now: Timestamp) -> Result<Option<Tr
     if head.0 < tried + tried.clamp(FIRST, AT_MOST) {
         return Ok(None);
     }
-    let contents = samples(connection)?;
+    let seqs = chosen(connection)?;
     schema::set(connection, TRIED, head.0)?;
-    if contents.len() < SAMPLES {
+    if seqs.len() < SAMPLES {
         return Ok(None);
     }
-    let (learnt_from, tried_on) = apart(contents);
-    let Ok(bytes) = learnt(learnt_from) else { return Ok(None) };
+    let (learnt_from, tried_on) = apart(seqs);
+    let mut samples = Samples { connection, reader: None };
+    let Some(bytes) = learnt(&mut samples, &learnt_from)? else { return Ok(None) };
     let Some(dictionary) = named(connection, bytes)? else { return Ok(None) };
     let current = versions::current_dictionary(connection)?;
-    let bytes_before = compressed(current.as_ref(), &tried_on)?;
-    let bytes_after = compressed(Some(&dictionary), &tried_on)?;
+    let [bytes_before, bytes_after] = compressed(&mut samples, &tried_on, [current.as_ref(), Some(&dictionary)])?;
     let taken = bytes_after + bytes_after / PAYS <= bytes_before;
     if taken {
         add(connection, &dictionary, now)?;
@@ -76,49 +78,71 @@ pub(crate) fn add(connection: &Connection, dictionary: &Dictionary, now: Timesta
     Ok(())
 }
 
-/// What frames of calls hold, uncompressed, spread over the newest. A damaged one is `verify`'s to find.
-fn samples(connection: &Connection) -> Result<Vec<Vec<u8>>> {
+/// The calls that are looked at, spread over the newest.
+fn chosen(connection: &Connection) -> Result<Vec<Seq>> {
     let mut statement = connection.prepare(
         "SELECT version.seq FROM version JOIN record USING (record_id)
          WHERE kind = 1 AND length(frame) BETWEEN 1 AND ?1 ORDER BY version.seq DESC LIMIT ?2",
     )?;
     let limits = params![i64::try_from(FRAME_BYTES_MAX).unwrap_or(i64::MAX), i64::try_from(AMONG).unwrap_or(i64::MAX)];
     let seqs = statement.query_map(limits, |row| row.get(0).map(Seq))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut contents = Vec::with_capacity(SAMPLES);
-    let mut reader: Option<(Option<i64>, FrameReader)> = None;
     let step = (seqs.len() / SAMPLES).max(1);
-    for seq in seqs.into_iter().step_by(step).take(SAMPLES) {
-        let (frame, id): (Vec<u8>, Option<i64>) = connection
+    Ok(seqs.into_iter().step_by(step).take(SAMPLES).collect())
+}
+
+/// Reads what frames of calls hold, uncompressed, one at a time and again for each look: together they are tens of megabytes, and more than all
+/// else that a sync needs at its end.
+struct Samples<'c> {
+    connection: &'c Connection,
+    reader: Option<(Option<i64>, FrameReader)>,
+}
+
+impl Samples<'_> {
+    /// `None` where it is damaged, which is `verify`'s to find.
+    fn content(&mut self, seq: Seq) -> Result<Option<&[u8]>> {
+        let (frame, id): (Vec<u8>, Option<i64>) = self
+            .connection
             .prepare_cached("SELECT frame, dictionary_id FROM version WHERE seq = ?1")?
             .query_row([seq.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if reader.as_ref().is_none_or(|(of, _)| *of != id) {
+        if self.reader.as_ref().is_none_or(|(of, _)| *of != id) {
             let dictionary = match id {
-                Some(id) => versions::dictionary(connection, id)?.ok(),
+                Some(id) => versions::dictionary(self.connection, id)?.ok(),
                 None => None,
             };
-            reader = Some((id, FrameReader::new(dictionary.as_ref())?));
+            self.reader = Some((id, FrameReader::new(dictionary.as_ref())?));
         }
-        contents.extend(reader.as_mut().and_then(|(_, reader)| reader.content(&frame).ok().map(<[u8]>::to_vec)));
+        Ok(self.reader.as_mut().and_then(|(_, reader)| reader.content(&frame).ok()))
     }
-    Ok(contents)
+
+    fn each(&mut self, seqs: &[Seq], on: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        seqs.iter().try_for_each(|seq| self.content(*seq)?.map_or(Ok(()), &mut *on))
+    }
 }
 
-fn apart(contents: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let (mut learnt_from, mut tried_on) = (Vec::new(), Vec::new());
-    for (n, content) in contents.into_iter().enumerate() {
-        if n % 4 == 3 { tried_on.push(content) } else { learnt_from.push(content) }
-    }
-    (learnt_from, tried_on)
+fn apart(seqs: Vec<Seq>) -> (Vec<Seq>, Vec<Seq>) {
+    let (tried_on, learnt_from): (Vec<_>, Vec<_>) = seqs.into_iter().enumerate().partition(|(n, _)| n % 4 == 3);
+    let seqs = |numbered: Vec<(usize, Seq)>| numbered.into_iter().map(|(_, seq)| seq).collect();
+    (seqs(learnt_from), seqs(tried_on))
 }
 
-/// What a dictionary of `contents` has in it. Of so many samples no more than two copies are there at a time.
-fn learnt(contents: Vec<Vec<u8>>) -> std::io::Result<Vec<u8>> {
-    let scrubbed = scrub::scrubbed(&contents);
-    drop(contents);
-    let sizes: Vec<usize> = scrubbed.iter().map(Vec::len).collect();
-    let samples = scrubbed.concat();
-    drop(scrubbed);
-    zstd::dict::from_continuous(&samples, &sizes, DICTIONARY_BYTES)
+/// What a dictionary of `seqs` has in it; `None` where zstd finds nothing to put into one.
+fn learnt(samples: &mut Samples<'_>, seqs: &[Seq]) -> Result<Option<Vec<u8>>> {
+    let (mut survey, mut bytes) = (Survey::default(), 0);
+    samples.each(seqs, &mut |content| {
+        bytes += content.len();
+        survey.look(content);
+        Ok(())
+    })?;
+    let mut scrubber = survey.scrubber();
+    let step = bytes.div_ceil(LEARNT_BYTES).max(1);
+    let seqs: Vec<Seq> = seqs.iter().copied().step_by(step).collect();
+    let (mut scrubbed, mut sizes) = (Vec::with_capacity(bytes / step), Vec::with_capacity(seqs.len()));
+    samples.each(&seqs, &mut |content| {
+        scrubber.append(content, &mut scrubbed);
+        sizes.push(content.len());
+        Ok(())
+    })?;
+    Ok(zstd::dict::from_continuous(&scrubbed, &sizes, DICTIONARY_BYTES).ok())
 }
 
 /// The dictionary under an id of its own: of those free for all, one that takes two bytes in every frame and not four.
@@ -135,13 +159,23 @@ fn named(connection: &Connection, mut bytes: Vec<u8>) -> Result<Option<Dictionar
     Ok(None)
 }
 
-fn compressed(dictionary: Option<&Dictionary>, contents: &[Vec<u8>]) -> Result<usize> {
-    let mut writer = FrameWriter::new(dictionary)?;
-    contents.iter().try_fold(0, |sum, content| Ok::<_, Error>(sum + writer.compressed(content)?.len()))
+/// How long the frames of `seqs` are with each of two dictionaries.
+fn compressed(samples: &mut Samples<'_>, seqs: &[Seq], of: [Option<&Dictionary>; 2]) -> Result<[usize; 2]> {
+    let [one, other] = of;
+    let (mut writers, mut sums) = ([FrameWriter::new(one)?, FrameWriter::new(other)?], [0; 2]);
+    samples.each(seqs, &mut |content| {
+        for (writer, sum) in writers.iter_mut().zip(&mut sums) {
+            *sum += writer.compressed(content)?.len();
+        }
+        Ok(())
+    })?;
+    Ok(sums)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::{
         archive::{ArchiveWriter, Folder, batch::Prepared, versions::VersionReader},
@@ -175,6 +209,24 @@ mod tests {
         prepared.into_iter().map(|prepared| prepared.frame.dictionary_id).collect()
     }
 
+    /// Texts of the calls that are looked at which no dictionary may hold.
+    fn telling(connection: &Connection) -> HashSet<Vec<u8>> {
+        let (seqs, mut samples) = (chosen(connection).unwrap(), Samples { connection, reader: None });
+        let (mut survey, mut found) = (Survey::default(), HashSet::new());
+        let look = &mut |content: &[u8]| {
+            survey.look(content);
+            Ok(())
+        };
+        samples.each(&seqs, look).unwrap();
+        let scrubber = survey.scrubber();
+        let tell = &mut |content: &[u8]| {
+            scrubber.telling(content, &mut found);
+            Ok(())
+        };
+        samples.each(&seqs, tell).unwrap();
+        found
+    }
+
     #[test]
     fn a_dictionary_is_trained_when_it_is_time_and_holds_nobody() {
         let dir = tempfile::tempdir().unwrap();
@@ -190,7 +242,7 @@ mod tests {
         assert_eq!(writer.train_dictionary(Timestamp(2)).unwrap(), None, "not again before there is as much again");
 
         let dictionary = writer.dictionary().unwrap().unwrap();
-        let telling = scrub::telling(&samples(&connection).unwrap());
+        let telling = telling(&connection);
         assert!(telling.contains(b"person7@contoso.com".as_slice()) && telling.contains(b"Headset of 7".as_slice()));
         for text in telling.iter().filter(|text| text.len() >= 5) {
             let held = dictionary.bytes.windows(text.len()).any(|window| window == &text[..]);

@@ -23,6 +23,7 @@ mod journal;
 mod key;
 mod ledger_key;
 mod listen;
+mod memory;
 mod outlook;
 mod package;
 mod paper;
@@ -231,6 +232,9 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
+    if matches!(args.command, Command::Sync(_) | Command::Listen(_) | Command::Retry(_)) {
+        memory::keep_little();
+    }
     let outcome = run(args);
     match outcome {
         Ok(code) => code.into(),

@@ -9,13 +9,19 @@ mod parties;
 pub mod person;
 mod search;
 
+use std::sync::Arc;
+
 use crate::model::{
     document::Document,
     id::RecordKey,
     kind::Kind,
     rows::{Derived, Endpoint, Failure, Feedback, Identity, Quality, Record, Segment, Session, UserAgent},
     time::Span,
-    view::{self, call, identity, leaf::Leaf, media},
+    view::{
+        self, call, identity,
+        leaf::Leaf,
+        media::{Figures, Line},
+    },
 };
 use parties::Parties;
 
@@ -31,7 +37,7 @@ pub fn derive(document: &Document, assembled: &str) -> Derived {
 /// The sessions of the call that `assembled` is, as [`derive`] gives them but for the set keys of their identities.
 #[must_use]
 pub fn sessions(assembled: &str) -> Vec<Session> {
-    let call = view::read::<call::Call>(assembled).0.unwrap_or_default();
+    let call = view::read::<call::Call<'_, Figures<'_>>>(assembled).0.unwrap_or_default();
     call.sessions.iter().map(session).collect()
 }
 
@@ -40,7 +46,7 @@ pub fn sessions(assembled: &str) -> Vec<Session> {
 pub fn record(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
     match view::log::log(key.kind) {
         Some(log) => log::derive(key, asked, assembled, log),
-        None => call(assembled, Some(key)),
+        None => call(assembled, key),
     }
 }
 
@@ -49,7 +55,7 @@ pub fn record(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived 
 pub fn rows(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
     match view::log::log(key.kind) {
         Some(log) => log::derive(key, asked, assembled, log),
-        None => call(assembled, None),
+        None => rows_of_call(assembled),
     }
 }
 
@@ -59,21 +65,31 @@ pub fn shown(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
     if key.kind == Kind::Person { person::shown(assembled) } else { rows(key, asked, assembled) }
 }
 
-/// With search texts if it is said of which record.
-fn call(assembled: &str, searched: Option<&RecordKey>) -> Derived {
-    let (call, unknown_members) = view::read::<call::Call>(assembled);
+fn call(assembled: &str, key: &RecordKey) -> Derived {
+    let (call, unknown_members) = view::read::<call::Call<'_>>(assembled);
     let call = call.unwrap_or_default();
-    let mut sessions: Vec<Session> = call.sessions.iter().map(session).collect();
-    let mut parties = Parties::default();
-    parties.add_organizer(organizer(&call).as_ref());
-    parties.add_participants(&participants(&call));
-    parties.add_endpoints(&mut sessions);
-    let record = record_of(&call, &sessions);
-    let search = searched.map(|key| search::texts(key, &call, &record, parties.named(), &sessions)).unwrap_or_default();
+    let (record, parties, sessions) = taken_apart(&call);
+    let search = search::texts(key, &call, &record, parties.named(), &sessions);
     Derived { record, parties: parties.into_vec(), sessions, search, unknown_members, ..Derived::default() }
 }
 
-fn record_of(call: &call::Call<'_>, sessions: &[Session]) -> Record {
+/// Steps over networks, devices and most of the streams: two thirds of a call.
+fn rows_of_call(assembled: &str) -> Derived {
+    let call = view::read::<call::Call<'_, Figures<'_>>>(assembled).0.unwrap_or_default();
+    let (record, parties, sessions) = taken_apart(&call);
+    Derived { record, parties: parties.into_vec(), sessions, ..Derived::default() }
+}
+
+fn taken_apart<'a, M: Line<'a>>(call: &call::Call<'a, M>) -> (Record, Parties, Vec<Session>) {
+    let mut sessions: Vec<Session> = call.sessions.iter().map(session).collect();
+    let mut parties = Parties::default();
+    parties.add_organizer(organizer(call).as_ref());
+    parties.add_participants(&participants(call));
+    parties.add_endpoints(&mut sessions);
+    (record_of(call, &sessions), parties, sessions)
+}
+
+fn record_of<M>(call: &call::Call<'_, M>, sessions: &[Session]) -> Record {
     let failed = |session: &Session| {
         session.failure.is_some() || session.segments.iter().any(|segment| segment.failure.is_some())
     };
@@ -88,12 +104,12 @@ fn record_of(call: &call::Call<'_>, sessions: &[Session]) -> Record {
     }
 }
 
-fn organizer(call: &call::Call<'_>) -> Option<Identity> {
+fn organizer<M>(call: &call::Call<'_, M>) -> Option<Identity> {
     let new = call.organizer_v2.as_ref().and_then(participant);
     new.or_else(|| identity_of_set(call.organizer.as_ref()?))
 }
 
-fn participants(call: &call::Call<'_>) -> Vec<Identity> {
+fn participants<M>(call: &call::Call<'_, M>) -> Vec<Identity> {
     let new: Vec<_> = call.participants_v2.iter().filter_map(participant).collect();
     if new.is_empty() { call.participants.iter().filter_map(identity_of_set).collect() } else { new }
 }
@@ -122,7 +138,9 @@ fn named_identity(set_key: String, view: &identity::Identity<'_>) -> Identity {
     }
 }
 
-fn session(view: &call::Session<'_>) -> Session {
+fn session<'a, M: Line<'a>>(view: &call::Session<'a, M>) -> Session {
+    let shared = |end: &Option<call::Endpoint<'_>>| end.as_ref().map(|end| Arc::new(endpoint(end)));
+    let (caller, callee) = (shared(&view.caller), shared(&view.callee));
     Session {
         id: view.id.owned(),
         start: view.start.timestamp(),
@@ -130,20 +148,27 @@ fn session(view: &call::Session<'_>) -> Session {
         modalities: texts(&view.modalities),
         is_test: view.is_test.boolean(),
         failure: view.failure_info.as_ref().map(failure),
-        caller: view.caller.as_ref().map(endpoint),
-        callee: view.callee.as_ref().map(endpoint),
-        segments: view.segments.iter().map(segment).collect(),
+        segments: view.segments.iter().map(|its| segment(its, view, (caller.as_ref(), callee.as_ref()))).collect(),
+        caller,
+        callee,
     }
 }
 
-fn segment(view: &call::Segment<'_>) -> Segment {
+fn segment<'a, M: Line<'a>>(
+    view: &call::Segment<'a, M>,
+    session: &call::Session<'a, M>,
+    (caller, callee): (Option<&Arc<Endpoint>>, Option<&Arc<Endpoint>>),
+) -> Segment {
+    let own = |end: &Option<call::Endpoint<'_>>, of_session, shared: Option<&Arc<Endpoint>>| {
+        if end == of_session { shared.cloned() } else { end.as_ref().map(|end| Arc::new(endpoint(end))) }
+    };
     Segment {
         id: view.id.owned(),
         start: view.start.timestamp(),
         end: view.end.timestamp(),
         failure: view.failure_info.as_ref().map(failure),
-        caller: view.caller.as_ref().map(endpoint),
-        callee: view.callee.as_ref().map(endpoint),
+        caller: own(&view.caller, &session.caller, caller),
+        callee: own(&view.callee, &session.callee, callee),
         quality: quality(&view.media),
     }
 }
@@ -152,9 +177,9 @@ fn failure(view: &call::FailureInfo<'_>) -> Failure {
     Failure { stage: view.stage.owned(), reason: view.reason.owned() }
 }
 
-fn quality(media: &[media::Media<'_>]) -> Quality {
+fn quality<'a, M: Line<'a>>(media: &[M]) -> Quality {
     let mut quality = Quality { media_count: count(media.len()), ..Quality::default() };
-    for stream in media.iter().flat_map(|line| &line.streams) {
+    for stream in media.iter().flat_map(Line::figures) {
         quality.stream_count = quality.stream_count.saturating_add(1);
         raise(&mut quality.max_packet_loss_rate, stream.max_packet_loss_rate.number());
         raise(&mut quality.max_packet_loss_rate, stream.average_packet_loss_rate.number());

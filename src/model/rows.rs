@@ -1,6 +1,8 @@
 //! The derived columns as structs: what `model::derive` makes of a document, the archive stores as rows and the search index
 //! reads. Texts that Graph may extend stay text; every member may be missing.
 
+use std::sync::Arc;
+
 use crate::model::{
     kind::Roles,
     time::{Age, Timestamp},
@@ -125,6 +127,7 @@ pub struct Party {
     pub roles: Roles,
 }
 
+/// Its ends are shared with its segments, which have the same as a rule: an endpoint is a dozen texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
     pub id: Option<String>,
@@ -133,8 +136,8 @@ pub struct Session {
     pub modalities: Vec<String>,
     pub is_test: Option<bool>,
     pub failure: Option<Failure>,
-    pub caller: Option<Endpoint>,
-    pub callee: Option<Endpoint>,
+    pub caller: Option<Arc<Endpoint>>,
+    pub callee: Option<Arc<Endpoint>>,
     pub segments: Vec<Segment>,
 }
 
@@ -144,8 +147,8 @@ pub struct Segment {
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
     pub failure: Option<Failure>,
-    pub caller: Option<Endpoint>,
-    pub callee: Option<Endpoint>,
+    pub caller: Option<Arc<Endpoint>>,
+    pub callee: Option<Arc<Endpoint>>,
     pub quality: Quality,
 }
 

@@ -90,77 +90,89 @@ const URL_WORDS: [&str; 33] = [
 const SHARED_BY: usize = 16;
 const IN_COMMON_MAX: usize = 4;
 
-/// Overwrites what may name somebody, in uncompressed frames of calls: envelopes and bodies.
-#[must_use]
-pub fn scrubbed(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let products = products(contents);
-    let mut lot = Lot(0x9e37_79b9_7f4a_7c15);
-    contents
-        .iter()
-        .map(|content| {
-            let mut out = Vec::with_capacity(content.len());
-            let mut done = 0;
-            for (member, value) in texts(content) {
-                out.extend_from_slice(&content[done..value.start]);
-                done = value.end;
-                overwrite(member, &content[value], &products, &mut lot, &mut out);
-            }
-            out.extend_from_slice(&content[done..]);
-            out
-        })
-        .collect()
+/// What many calls say of the devices in them, before any is overwritten. Calls are looked at one at a time: together they are tens of
+/// megabytes.
+#[derive(Default)]
+pub struct Survey {
+    /// Values of [`PRODUCTS`], each with the calls that have it.
+    calls_of: HashMap<Vec<u8>, Vec<usize>>,
+    /// A number for each name of somebody.
+    people: HashMap<Vec<u8>, usize>,
+    /// Who is in each call.
+    people_of: Vec<HashSet<usize>>,
 }
 
-/// Texts that may name somebody and so are not in what [`scrubbed`] gives: all that a dictionary must not hold.
-#[must_use]
-pub fn telling(contents: &[Vec<u8>]) -> HashSet<Vec<u8>> {
-    let products = products(contents);
-    let mut found = HashSet::new();
-    for content in contents {
-        for (member, value) in texts(content) {
-            let text = &content[value];
-            if !is_ours(member, text, &products) && !is_url(member) && !is_time(member) {
-                found.insert(text.to_vec());
-            }
-        }
-    }
-    found
-}
-
-/// Values of [`PRODUCTS`] that stand in enough calls, of which nobody is in more than a quarter.
-fn products(contents: &[Vec<u8>]) -> HashSet<&[u8]> {
-    let mut calls_of: HashMap<&[u8], Vec<usize>> = HashMap::new();
-    let mut people_of: Vec<HashSet<&[u8]>> = Vec::with_capacity(contents.len());
-    for (n, content) in contents.iter().enumerate() {
+impl Survey {
+    /// Looks at the uncompressed frame of a call: envelopes and bodies.
+    pub fn look(&mut self, content: &[u8]) {
+        let n = self.people_of.len();
         let mut people = HashSet::new();
         for (member, value) in texts(content) {
             let text = &content[value];
             if PEOPLE.contains(&member) {
-                people.insert(text);
+                let next = self.people.len();
+                people.insert(*self.people.entry(text.to_vec()).or_insert(next));
             } else if PRODUCTS.contains(&member) {
-                let calls = calls_of.entry(text).or_default();
+                let calls = self.calls_of.entry(text.to_vec()).or_default();
                 if calls.last() != Some(&n) {
                     calls.push(n);
                 }
             }
         }
-        people_of.push(people);
+        self.people_of.push(people);
     }
-    let is_nobodys = |calls: &Vec<usize>| {
-        let mut in_calls: HashMap<&[u8], usize> = HashMap::new();
-        for person in calls.iter().flat_map(|n| &people_of[*n]) {
-            *in_calls.entry(person).or_default() += 1;
-        }
-        in_calls.values().all(|count| count * IN_COMMON_MAX <= calls.len())
-    };
-    calls_of
-        .into_iter()
-        .filter(|(_, calls)| calls.len() >= SHARED_BY && is_nobodys(calls))
-        .map(|(text, _)| text)
-        .collect()
+
+    /// What overwrites such calls.
+    #[must_use]
+    pub fn scrubber(self) -> Scrubber {
+        let Self { calls_of, people_of, .. } = self;
+        let is_product = |calls: &Vec<usize>| calls.len() >= SHARED_BY && is_nobodys(calls, &people_of);
+        let products = calls_of.into_iter().filter(|(_, calls)| is_product(calls)).map(|(text, _)| text).collect();
+        Scrubber { products, lot: Lot(0x9e37_79b9_7f4a_7c15) }
+    }
 }
 
-fn overwrite(member: &str, text: &[u8], products: &HashSet<&[u8]>, lot: &mut Lot, out: &mut Vec<u8>) {
+/// Whether of those in `calls` nobody is in more than a quarter.
+fn is_nobodys(calls: &[usize], people_of: &[HashSet<usize>]) -> bool {
+    let mut in_calls: HashMap<usize, usize> = HashMap::new();
+    for person in calls.iter().flat_map(|n| &people_of[*n]) {
+        *in_calls.entry(*person).or_default() += 1;
+    }
+    in_calls.values().all(|count| count * IN_COMMON_MAX <= calls.len())
+}
+
+/// Overwrites what may name somebody in calls.
+pub struct Scrubber {
+    /// Values of [`PRODUCTS`] that stand in enough calls that have nobody in common.
+    products: HashSet<Vec<u8>>,
+    lot: Lot,
+}
+
+impl Scrubber {
+    /// Appends the uncompressed frame of a call to `out`, overwritten: as long as it was.
+    pub fn append(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        let mut done = 0;
+        for (member, value) in texts(content) {
+            out.extend_from_slice(&content[done..value.start]);
+            done = value.end;
+            overwrite(member, &content[value], &self.products, &mut self.lot, out);
+        }
+        out.extend_from_slice(&content[done..]);
+    }
+
+    /// Puts the texts of a call that may name somebody, and so are not in what [`Self::append`] gives, into `found`: all that a dictionary
+    /// must not hold.
+    pub fn telling(&self, content: &[u8], found: &mut HashSet<Vec<u8>>) {
+        for (member, value) in texts(content) {
+            let text = &content[value];
+            if !is_ours(member, text, &self.products) && !is_url(member) && !is_time(member) {
+                found.insert(text.to_vec());
+            }
+        }
+    }
+}
+
+fn overwrite(member: &str, text: &[u8], products: &HashSet<Vec<u8>>, lot: &mut Lot, out: &mut Vec<u8>) {
     if is_ours(member, text, products) {
         out.extend_from_slice(text);
     } else if is_url(member) {
@@ -178,7 +190,7 @@ fn overwrite(member: &str, text: &[u8], products: &HashSet<&[u8]>, lot: &mut Lot
     }
 }
 
-fn is_ours(member: &str, text: &[u8], products: &HashSet<&[u8]>) -> bool {
+fn is_ours(member: &str, text: &[u8], products: &HashSet<Vec<u8>>) -> bool {
     WORDS.contains(&member) || is_duration(text) || (PRODUCTS.contains(&member) && products.contains(text))
 }
 
@@ -253,6 +265,22 @@ impl Lot {
 mod tests {
     use super::*;
 
+    fn surveyed(contents: &[Vec<u8>]) -> Scrubber {
+        let mut survey = Survey::default();
+        for content in contents {
+            survey.look(content);
+        }
+        survey.scrubber()
+    }
+
+    fn scrubbed(contents: &[Vec<u8>]) -> String {
+        let (mut scrubber, mut out) = (surveyed(contents), Vec::new());
+        for content in contents {
+            scrubber.append(content, &mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
     /// A call of two among many people, with a headset that everybody has and one that is somebody's.
     fn call(n: usize) -> Vec<u8> {
         let (one, other) = (n % 40, (n * 7 + 1) % 40);
@@ -268,7 +296,7 @@ mod tests {
     #[test]
     fn what_names_somebody_is_overwritten_and_what_is_graphs_stays() {
         let contents: Vec<_> = (0..200).map(call).collect();
-        let text = String::from_utf8(scrubbed(&contents).concat()).unwrap();
+        let text = scrubbed(&contents);
         for gone in ["Zofia", "owska", "Öztürk", "AirPods", "+4930", "198.51", "aaaa", "-02T10"] {
             assert!(!text.contains(gone), "{gone}");
         }
@@ -286,15 +314,20 @@ mod tests {
     #[test]
     fn a_device_that_goes_with_somebody_is_theirs_however_often_it_is_used() {
         let contents: Vec<_> = (0..200).map(|n| call(n * 40)).collect();
-        let text = String::from_utf8(scrubbed(&contents).concat()).unwrap();
+        let text = scrubbed(&contents);
         assert!(!text.contains("Jabra") && !text.contains("AirPods"));
-        assert!(telling(&contents).contains(b"Jabra Evolve2 65".as_slice()));
+        let mut telling = HashSet::new();
+        let scrubber = surveyed(&contents);
+        for content in &contents {
+            scrubber.telling(content, &mut telling);
+        }
+        assert!(telling.contains(b"Jabra Evolve2 65".as_slice()));
     }
 
     #[test]
     fn text_that_is_cut_off_ends_it_and_nothing_else() {
         for cut in [&b"{\"a\":\"b"[..], b"\"", b"{\"a\\", b"", b"\"a\"", b"{\"displayName\":\"\\"] {
-            assert_eq!(scrubbed(&[cut.to_vec()])[0].len(), cut.len());
+            assert_eq!(scrubbed(&[cut.to_vec()]).len(), cut.len());
         }
     }
 }

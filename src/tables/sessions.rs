@@ -96,7 +96,7 @@ fn session_cells(session: &Session) -> impl Iterator<Item = Cell<'_>> {
     let modalities = session.modalities.iter().map(|one| Some(one.as_str())).collect();
     let when = when(session.id.as_deref(), session.start, session.end);
     let what = [Cell::Texts(modalities), Cell::truth(session.is_test)];
-    let ends = [session.caller.as_ref(), session.callee.as_ref()].into_iter().flat_map(|end| {
+    let ends = [session.caller.as_deref(), session.callee.as_deref()].into_iter().flat_map(|end| {
         let agent = end.and_then(|end| end.user_agent.as_ref());
         let [name, upn, id] = who(end);
         [
@@ -113,7 +113,7 @@ fn session_cells(session: &Session) -> impl Iterator<Item = Cell<'_>> {
 
 fn segment_cells(segment: &Segment) -> impl Iterator<Item = Cell<'_>> {
     let when = when(segment.id.as_deref(), segment.start, segment.end);
-    let ends = [segment.caller.as_ref(), segment.callee.as_ref()].into_iter().flat_map(|end| {
+    let ends = [segment.caller.as_deref(), segment.callee.as_deref()].into_iter().flat_map(|end| {
         let [name, upn, _] = who(end);
         [name, upn, Cell::text(end.and_then(|end| end.name.as_deref()))]
     });

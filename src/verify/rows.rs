@@ -100,8 +100,8 @@ fn session(our: &Session, their: &Session) -> Vec<&'static str> {
         ("modalities", our.modalities == their.modalities),
         ("is_test", our.is_test == their.is_test),
         ("failure", our.failure == their.failure),
-        ("caller", same(our.caller.as_ref(), their.caller.as_ref())),
-        ("callee", same(our.callee.as_ref(), their.callee.as_ref())),
+        ("caller", same(our.caller.as_deref(), their.caller.as_deref())),
+        ("callee", same(our.callee.as_deref(), their.callee.as_deref())),
     ])
 }
 
@@ -111,8 +111,8 @@ fn segment(our: &Segment, their: &Segment) -> Vec<&'static str> {
         ("start_ns", our.start == their.start),
         ("end_ns", our.end == their.end),
         ("failure", our.failure == their.failure),
-        ("caller", same(our.caller.as_ref(), their.caller.as_ref())),
-        ("callee", same(our.callee.as_ref(), their.callee.as_ref())),
+        ("caller", same(our.caller.as_deref(), their.caller.as_deref())),
+        ("callee", same(our.callee.as_deref(), their.callee.as_deref())),
         ("quality", our.quality == their.quality),
     ])
 }

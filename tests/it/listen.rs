@@ -88,7 +88,7 @@ impl<'a> Listening<'a> {
         assert_eq!(ended.code(), Some(code), "{}", self.said("err"));
     }
 
-    fn is_killed(mut self) {
+    fn ends_by_kill(mut self) {
         self.tell(Signal::KILL);
         end_of(&mut self.child, "listen");
     }
@@ -230,7 +230,7 @@ fn what_was_missed_while_the_receiver_was_away_is_listed_first() {
     let listening = Listening::start(&bench, BY_NOTIFICATION);
     wait_until("the first round", || listening.said("out").contains(" requests, "));
     let port = listening.port;
-    listening.is_killed();
+    listening.ends_by_kill();
     // Its subscription goes with its notifications: nobody ever sends them.
     let subscription = bench.simulator.subscriptions().remove(0).id;
     assert!(bench.simulator.remove_subscription(&subscription, None));
@@ -249,7 +249,7 @@ fn ids_that_were_answered_for_outlive_a_kill() {
     let ids: Vec<String> = (100..400).map(id).collect();
     bench.simulator.notify_now(&ids);
     wait_until("all are taken", || bench.simulator.deliveries().accepted == 300);
-    listening.is_killed();
+    listening.ends_by_kill();
     assert_eq!(facts(&bench).waiting, 300);
     for id in &ids {
         bench.simulator.plant(Planted::meeting(id.clone(), ago(Age::hours(40))));

@@ -96,7 +96,7 @@ fn sessions(derived: &Derived, call: &call::Call<'_>) -> Vec<Branch> {
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for (n, session) in derived.sessions.iter().enumerate() {
-        let caller = session.caller.as_ref();
+        let caller = session.caller.as_deref();
         let key =
             caller.map_or_else(String::new, |caller| caller.identity.as_ref().map_or_else(|| endpoint(caller), who));
         let place = *places.entry(key).or_insert_with(|| {
@@ -132,7 +132,7 @@ fn session(n: usize, session: &Session, view: Option<&call::Session<'_>>) -> Bra
     }
     let mut branch = Branch::new(heading);
     failure(&mut branch, session.failure.as_ref());
-    ends(&mut branch, [session.caller.as_ref(), session.callee.as_ref()]);
+    ends(&mut branch, [session.caller.as_deref(), session.callee.as_deref()]);
     branch.line("id", session.id.as_slice());
     let segments = session.segments.iter().enumerate();
     branch.below =
@@ -146,7 +146,7 @@ fn segment(n: usize, segment: &Segment, session: &Session, view: Option<&call::S
     let mut branch = Branch::new(format!("segment {}{time}", n + 1));
     failure(&mut branch, segment.failure.as_ref());
     let own = [(&segment.caller, &session.caller), (&segment.callee, &session.callee)];
-    ends(&mut branch, own.map(|(own, of_session)| own.as_ref().filter(|_| own != of_session)));
+    ends(&mut branch, own.map(|(own, of_session)| own.as_deref().filter(|_| own != of_session)));
     if segment.id != session.id {
         branch.line("id", segment.id.as_slice());
     }

@@ -1,6 +1,6 @@
 //! Who took part: every identity once, with all its roles.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
@@ -57,13 +57,19 @@ impl Parties {
             self.add_endpoint(session.callee.as_mut(), Roles::CALLEE);
         }
         let of_sessions = self.found.len();
-        for segment in sessions.iter_mut().flat_map(|session| &mut session.segments) {
-            for (endpoint, role) in [(segment.caller.as_mut(), Roles::CALLER), (segment.callee.as_mut(), Roles::CALLEE)]
-            {
-                if let Some(at) = self.add_endpoint(endpoint, Roles::default())
-                    && at >= of_sessions
-                {
-                    self.found[at].roles = self.found[at].roles.with(role);
+        for session in sessions {
+            let Session { caller, callee, segments, .. } = session;
+            for segment in segments {
+                let ends =
+                    [(&mut segment.caller, &*caller, Roles::CALLER), (&mut segment.callee, &*callee, Roles::CALLEE)];
+                for (endpoint, of_session, role) in ends {
+                    if let Some(at) = self.add_endpoint(
+                        endpoint.as_mut().filter(|own| !is_added(own, of_session.as_ref())),
+                        Roles::default(),
+                    ) && at >= of_sessions
+                    {
+                        self.found[at].roles = self.found[at].roles.with(role);
+                    }
                 }
             }
         }
@@ -79,11 +85,14 @@ impl Parties {
         self.found
     }
 
-    fn add_endpoint(&mut self, endpoint: Option<&mut Endpoint>, role: Roles) -> Option<usize> {
-        let identity = endpoint?.identity.as_mut()?;
+    fn add_endpoint(&mut self, endpoint: Option<&mut Arc<Endpoint>>, role: Roles) -> Option<usize> {
+        let endpoint = endpoint?;
+        let identity = endpoint.identity.as_ref()?;
         let at = self.add(identity, role);
         let set_key = &self.found[at].identity.set_key;
-        if *set_key != identity.set_key {
+        if *set_key != identity.set_key
+            && let Some(identity) = &mut Arc::make_mut(endpoint).identity
+        {
             identity.set_key.clone_from(set_key);
         }
         Some(at)
@@ -103,6 +112,12 @@ impl Parties {
         }
         at
     }
+}
+
+/// Whether an end of a segment is its session's, which was added, and so has nothing to say. A set key that was not known then may be by now.
+fn is_added(own: &Arc<Endpoint>, of_session: Option<&Arc<Endpoint>>) -> bool {
+    of_session.is_some_and(|of_session| Arc::ptr_eq(own, of_session))
+        && own.identity.as_ref().is_some_and(|identity| !identity.set_key.is_empty())
 }
 
 /// Fills what `identity` lacks from what else is said of the same one.

@@ -104,12 +104,12 @@ impl<'t> Texts<'t> {
             self.add(SearchField::Modality, Some(modality));
         }
         self.add_failure(session.failure.as_ref());
-        self.add_endpoint(session.caller.as_ref());
-        self.add_endpoint(session.callee.as_ref());
+        self.add_endpoint(session.caller.as_deref());
+        self.add_endpoint(session.callee.as_deref());
         for segment in &session.segments {
             self.add_failure(segment.failure.as_ref());
-            self.add_endpoint(segment.caller.as_ref().filter(|caller| Some(*caller) != session.caller.as_ref()));
-            self.add_endpoint(segment.callee.as_ref().filter(|callee| Some(*callee) != session.callee.as_ref()));
+            self.add_endpoint(segment.caller.as_deref().filter(|_| segment.caller != session.caller));
+            self.add_endpoint(segment.callee.as_deref().filter(|_| segment.callee != session.callee));
         }
     }
 

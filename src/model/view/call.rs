@@ -9,7 +9,7 @@ use crate::model::view::{
 
 view! {
     /// `callRecord`. `organizer` and `participants` are the old members, from which data vanished in 2026.
-    pub struct Call<'a> {
+    pub struct Call<'a, M = Media<'a>> {
         id: Leaf<'a> = "id",
         version: Leaf<'a> = "version",
         call_type: Leaf<'a> = "type",
@@ -22,12 +22,12 @@ view! {
         participants_v2: Vec<Participant<'a>> = "participants_v2",
         organizer: Option<IdentitySet<'a>> = "organizer",
         participants: Vec<IdentitySet<'a>> = "participants",
-        sessions: Vec<Session<'a>> = "sessions",
+        sessions: Vec<Session<'a, M>> = "sessions",
     }
 }
 
 view! {
-    pub struct Session<'a> {
+    pub struct Session<'a, M = Media<'a>> {
         /// Unique inside the record.
         id: Leaf<'a> = "id",
         start: Leaf<'a> = "startDateTime",
@@ -37,12 +37,12 @@ view! {
         failure_info: Option<FailureInfo<'a>> = "failureInfo",
         caller: Option<Endpoint<'a>> = "caller",
         callee: Option<Endpoint<'a>> = "callee",
-        segments: Vec<Segment<'a>> = "segments",
+        segments: Vec<Segment<'a, M>> = "segments",
     }
 }
 
 view! {
-    pub struct Segment<'a> {
+    pub struct Segment<'a, M = Media<'a>> {
         /// Repeats the session's id as a rule.
         id: Leaf<'a> = "id",
         start: Leaf<'a> = "startDateTime",
@@ -50,7 +50,7 @@ view! {
         failure_info: Option<FailureInfo<'a>> = "failureInfo",
         caller: Option<Endpoint<'a>> = "caller",
         callee: Option<Endpoint<'a>> = "callee",
-        media: Vec<Media<'a>> = "media",
+        media: Vec<M> = "media",
     }
 }
 

@@ -43,7 +43,7 @@ impl Identity<'_> {
 }
 
 /// An identity set of either generation: an open type with one member that is not null, as a rule.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IdentitySet<'a> {
     pub endpoint_type: Leaf<'a>,
     /// The first member that is an object, and the key under which it stood.

@@ -1,6 +1,6 @@
 //! Views of a segment's media: streams, and the network and devices at both ends.
 
-use crate::model::view::{leaf::Leaf, view};
+use crate::model::view::{Object, leaf::Leaf, view};
 
 view! {
     /// One media line of a segment.
@@ -11,6 +11,47 @@ view! {
         caller_device: Option<Device<'a>> = "callerDevice",
         callee_device: Option<Device<'a>> = "calleeDevice",
         streams: Vec<Stream<'a>> = "streams",
+    }
+}
+
+view! {
+    /// A media line of which nothing is read but what becomes columns.
+    pub struct Figures<'a> {
+        streams: Vec<StreamFigures<'a>> = "streams",
+    }
+}
+
+view! {
+    /// Of a stream, what becomes columns.
+    pub struct StreamFigures<'a> {
+        average_audio_degradation: Leaf<'a> = "averageAudioDegradation",
+        average_packet_loss_rate: Leaf<'a> = "averagePacketLossRate",
+        max_jitter: Leaf<'a> = "maxJitter",
+        max_packet_loss_rate: Leaf<'a> = "maxPacketLossRate",
+        max_round_trip_time: Leaf<'a> = "maxRoundTripTime",
+    }
+}
+
+/// A view of a media line that has what becomes columns.
+pub trait Line<'a>: Object<'a> {
+    fn figures(&self) -> impl Iterator<Item = StreamFigures<'a>>;
+}
+
+impl<'a> Line<'a> for Media<'a> {
+    fn figures(&self) -> impl Iterator<Item = StreamFigures<'a>> {
+        self.streams.iter().map(|stream| StreamFigures {
+            average_audio_degradation: stream.average_audio_degradation,
+            average_packet_loss_rate: stream.average_packet_loss_rate,
+            max_jitter: stream.max_jitter,
+            max_packet_loss_rate: stream.max_packet_loss_rate,
+            max_round_trip_time: stream.max_round_trip_time,
+        })
+    }
+}
+
+impl<'a> Line<'a> for Figures<'a> {
+    fn figures(&self) -> impl Iterator<Item = StreamFigures<'a>> {
+        self.streams.iter().cloned()
     }
 }
 

@@ -16,18 +16,19 @@ use std::borrow::Cow;
 
 use leaf::{Leaf, unquoted};
 
-/// Declares a view: its members, each with the type it is read as and its name in the JSON.
+/// Declares a view: its members, each with the type it is read as and its name in the JSON. A second parameter is the view that something in it
+/// is read as, and which it is where nothing else is said.
 macro_rules! view {
-    ($(#[$doc:meta])* $visible:vis struct $name:ident<$life:lifetime> {
+    ($(#[$doc:meta])* $visible:vis struct $name:ident<$life:lifetime $(, $inner:ident = $default:ty)?> {
         $($(#[$member_doc:meta])* $member:ident: $type:ty = $key:literal,)*
     }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default)]
-        $visible struct $name<$life> {
+        #[derive(Clone, Debug, Default, PartialEq)]
+        $visible struct $name<$life $(, $inner = $default)?> {
             $($(#[$member_doc])* $visible $member: $type,)*
         }
 
-        impl<$life> $crate::model::view::Object<$life> for $name<$life> {
+        impl<$life $(, $inner: $crate::model::view::Object<$life>)?> $crate::model::view::Object<$life> for $name<$life $(, $inner)?> {
             fn read_members(&mut self, reader: &mut $crate::model::view::Reader<$life>) {
                 reader.members(|reader, key| match key {
                     $($key => $crate::model::view::Field::read(&mut self.$member, reader),)*

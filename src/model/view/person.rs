@@ -27,7 +27,7 @@ view! {
 }
 
 /// A collection of texts, which is something else when it is empty than when it was left out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Texts<'a> {
     is_present: bool,
     items: Vec<Leaf<'a>>,

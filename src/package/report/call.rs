@@ -96,7 +96,8 @@ fn sessions(page: &mut String, item: &Item<'_>) {
          <th class=\"n\">jitter</th><th class=\"n\">round trip</th><th class=\"n\">degradation</th><th>failure</th></tr></thead>\n<tbody>\n",
     );
     for (n, session) in (1..).zip(sessions) {
-        let ends = format!("{} → {}", timeline::end(session.caller.as_ref()), timeline::end(session.callee.as_ref()));
+        let ends =
+            format!("{} → {}", timeline::end(session.caller.as_deref()), timeline::end(session.callee.as_deref()));
         if session.segments.is_empty() {
             row(page, &n.to_string(), &ends, session, &Quality::default(), session.failure.as_ref());
         }

@@ -74,7 +74,7 @@ fn axis(page: &mut String, span: Span, height: f64) {
 }
 
 fn row(page: &mut String, span: Span, y: f64, session: &Session) {
-    let name = format!("{} → {}", end(session.caller.as_ref()), end(session.callee.as_ref()));
+    let name = format!("{} → {}", end(session.caller.as_deref()), end(session.callee.as_deref()));
     let mut short: String = name.chars().take(NAME_LETTERS).collect();
     if short.len() < name.len() {
         short.push('…');
