@@ -208,6 +208,16 @@ fn text(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
             report.unchanged,
             report.failed
         )?;
+        if report.hinted > 0 {
+            writeln!(out, "{}: {} were announced by notifications", report.source, report.hinted)?;
+        }
+        if report.unfounded > 0 {
+            writeln!(
+                out,
+                "{}: {} that a notification alone announced are given up: Graph never had them",
+                report.source, report.unfounded
+            )?;
+        }
         if report.windows_failed > 0 {
             writeln!(out, "{}: {} windows could not be listed to their end", report.source, report.windows_failed)?;
         }
