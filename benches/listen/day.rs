@@ -10,10 +10,11 @@ use std::{
 use callvault::{
     archive::{Archive, Folder},
     model::{
+        id::Seq,
         kind::Kind,
         time::{Age, Timestamp},
     },
-    simulate::{Forgery, Limits, Notifications, Settings},
+    simulate::{ExpectedCall, Forgery, Limits, Notifications, Settings},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -23,8 +24,8 @@ use crate::{
 };
 
 const KILLS: u32 = 5;
-/// How long what is left to do after the day may take, in real time.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long after the day it is looked what is there, in real time.
+const SETTLE: Duration = Duration::from_secs(30);
 const SHARE: f64 = 0.05;
 
 #[expect(clippy::print_stdout, reason = "its figures are the result")]
@@ -65,35 +66,37 @@ pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
     sleep(day.saturating_sub(began.elapsed()));
     let last = setting.simulator.now();
     let expected = setting.simulator.world().expected(last);
-    // What became visible by then is in the archive soon after.
-    let over = Instant::now();
-    let folder = Folder::new(&setting.archive());
-    let missing = loop {
-        let held = held(&Archive::open(&folder)?)?;
-        let missing = expected
-            .iter()
-            .filter(|call| held.get(&call.id).is_none_or(|seen| !seen.contains_key(&call.version)))
-            .count();
-        if missing == 0 || over.elapsed() > PATIENCE {
-            break missing;
-        }
-        sleep(Duration::from_secs(1));
-    };
+    sleep(SETTLE);
     let asked = setting.simulator.requests();
     kill_process(Pid::from_child(&receiver), Signal::TERM)?;
     let ended = receiver.wait()?;
     let told = setting.simulator.deliveries();
+    let folder = Folder::new(&setting.archive());
+    let is_missing =
+        |held: &Held, call: &ExpectedCall| held.get(&call.id).is_none_or(|seen| !seen.contains_key(&call.version));
+    let held = read(&folder)?;
+    let missing: Vec<_> = expected.iter().filter(|call| is_missing(&held, call)).collect();
+    let never = missing.iter().filter(|call| !held.contains_key(&call.id)).count();
+    let dropped = missing.iter().filter(|call| told.dropped_ids.contains(&call.id)).count();
     println!(
-        "{} calls in a day of {:.0} s, killed {KILLS} times: {missing} missing {:.0} s after its end; ended with {ended}",
+        "{} calls in all, a day of {:.0} s, killed {KILLS} times, ended with {ended}; {:.0} s after it {never} are missing, and of {} the newest version; of \
+         these {dropped} had a notification dropped",
         expected.len(),
         day.as_secs_f64(),
-        over.elapsed().as_secs_f64(),
+        SETTLE.as_secs_f64(),
+        missing.len() - never,
     );
     println!(
         "notifications: {} sent, {} accepted, {} dropped, {} doubled, {} forged, {} POSTs sent again",
         told.sent, told.accepted, told.dropped, told.doubled, told.forged, told.retried
     );
-    let held = held(&Archive::open(&folder)?)?;
+    // What the lists have not come to yet: they look at an hour again when its age has doubled.
+    let mut sweep = setting
+        .program(&["sync", "--source", "calls", "--from", &(start - Age::days(2)).to_seconds_text()])?
+        .spawn()?;
+    let swept = sweep.wait()?;
+    let pages = setting.simulator.requests().list - asked.list;
+    let held = read(&folder)?;
     let mut delays: Vec<Age> = Vec::new();
     let mut by_list: Vec<Age> = Vec::new();
     for call in expected.iter().filter(|call| call.end > first) {
@@ -115,12 +118,17 @@ pub(crate) fn run(calls: u32, rate: u32) -> Result<()> {
             at(1.0)
         );
     }
-    println!("requests: {} for records, {} list pages", asked.get - before.get, asked.list - before.list);
+    println!(
+        "requests of the day: {} for records, {} list pages; the last sweep: {pages} list pages, ended with {swept}",
+        asked.get - before.get,
+        asked.list - before.list
+    );
     for (forgery, id) in &told.forged_ids {
         if *forgery != Forgery::Record && setting.simulator.requests_for(id) > 0 {
             return Err(format!("{id} was fetched, though its notification was forged: {forgery:?}").into());
         }
     }
+    let missing = expected.iter().filter(|call| is_missing(&held, call)).count();
     if missing > 0 { Err(format!("{missing} calls are missing").into()) } else { Ok(()) }
 }
 
@@ -131,10 +139,13 @@ fn kill(receiver: &mut Child) -> Result<()> {
 }
 
 /// When each version of each call was received, by this machine's clock.
-fn held(archive: &Archive) -> Result<HashMap<String, HashMap<i64, Timestamp>>> {
-    let mut held: HashMap<String, HashMap<i64, Timestamp>> = HashMap::new();
+type Held = HashMap<String, HashMap<i64, Timestamp>>;
+
+fn read(folder: &Folder) -> Result<Held> {
+    let mut held = Held::new();
+    let archive = Archive::open(folder)?;
     let mut reader = archive.version_reader();
-    for seq in archive.version_seqs_after(callvault::model::id::Seq(0), usize::MAX)? {
+    for seq in archive.version_seqs_after(Seq(0), usize::MAX)? {
         let stored = reader.read(seq)?;
         let received = stored.document.parts.iter().map(|part| part.received).max();
         if let Some(received) = received.filter(|_| stored.info.key.kind == Kind::Call) {

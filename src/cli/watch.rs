@@ -48,6 +48,8 @@ const DATE_STEP: Age = Age::seconds(1);
 const FAILED_FIRST: Age = Age::seconds(15);
 /// A nap is cut into pieces so that a machine that slept is noticed.
 const PIECE: Duration = Duration::from_secs(10);
+/// How often today's calls have their turn while weeks are caught up, where notifications are to be quick.
+const KEEP_UP: Age = Age::minutes(5);
 /// How often the inbox is looked into, and whether another service has come.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a service waits before it tries again to have its turn with the archive, and how often before it gives up.
@@ -161,7 +163,9 @@ impl Service {
         loop {
             let context = context.with(self.config.clone());
             let interval = interval.or(context.config.interval()?).unwrap_or(INTERVAL);
-            if self.role == Role::Watch && self.lock.is_none() && context.folder().exists() {
+            // One that is refused because another writes leaves nothing behind.
+            let is_here_to_stay = !self.is_first || context.folder().has_receiver().unwrap_or(false);
+            if self.role == Role::Watch && self.lock.is_none() && is_here_to_stay {
                 self.lock = context.folder().lock_service().ok();
             }
             if self.stands_back() {
@@ -296,6 +300,9 @@ impl Service {
         setup.settings.due_only = true;
         setup.settings.policy.look = interval;
         setup.settings.policy.log_pause = LOG_PAUSE.max(interval);
+        if self.inbox.is_some() {
+            setup.settings.keep_up = KEEP_UP;
+        }
         let outcome = sync::pull(&self.runtime, context, setup, round);
         watcher.abort();
         outcome

@@ -220,7 +220,8 @@ impl Standing {
                 Some(_) => {}
             }
         } else if ends.is_some()
-            && let Some(alive) = inbox.alive.filter(|alive| self.local_now - *alive > WAITING_MAX)
+            && let Some(alive) =
+                inbox.alive.filter(|alive| self.local_now - (*alive).max(measure.up_since) > WAITING_MAX)
         {
             let details = "no receiver runs, and its subscription is still there: start it again, or end it with listen --unsubscribe";
             add(What::Receiver, Some(alive), details.into());
@@ -359,6 +360,9 @@ mod tests {
         let since = |age| Facts { alive: Some(ago(age)), ..inbox() };
         assert_eq!(away(since(Age::minutes(9))), [""; 0], "it may be on its way up again");
         assert_eq!(away(since(Age::minutes(11))), ["receiver"]);
+        // After a night both come up, this one first.
+        let both_down = Standing { has_receiver: false, ..standing(there(), Some(since(Age::hours(9)))) };
+        assert_eq!(both_down.troubles(&Measure { interval: QUARTER, up_since: ago(Age::minutes(2)) }), []);
         assert_eq!(away(Facts { expires: None, ..since(Age::days(90)) }), [""; 0], "it was given up in order");
     }
 

@@ -127,6 +127,8 @@ pub(super) async fn fetch(
     let mut is_over = false;
     let waits = |todo: &Todo, now: Timestamp| match context.settings.reach {
         Reach::AskedFor => todo.due != AT_ONCE,
+        // What is behind must not keep today's calls waiting.
+        Reach::Hints => !todo.hinted || todo.due > now,
         _ => context.settings.due_only && todo.due > now,
     };
     let mut more = |limit: usize, is_free: &dyn Fn(&RecordKey) -> bool| {

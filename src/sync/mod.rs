@@ -295,6 +295,7 @@ async fn work_off(
             return Ok(());
         }
         let Some(from) = today.look(context, local_now) else { return Ok(()) };
+        hints::take(context, source, local_now, report, &watch::Sender::new(())).await?;
         for window in windows(context, archive, source, &Ask { from: Some(from), to: None }, local_now)? {
             if context.is_stopping() {
                 return Ok(());

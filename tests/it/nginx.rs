@@ -15,7 +15,8 @@ use callvault::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::{
-    pages::{Service, calls_alone, free_port, get, listen, wait_until},
+    listen::free_port,
+    pages::{Service, calls_alone, get, listen, wait_until},
     support::{Bench, ago},
 };
 

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -15,12 +15,10 @@ use callvault::{
 };
 use serde_json::Value;
 
-use crate::support::{Bench, ago, empty};
-
-/// A port that nobody has.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use crate::{
+    listen::free_port,
+    support::{Bench, ago, empty},
+};
 
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(100);
