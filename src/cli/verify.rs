@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
     #[arg(long, value_name = "DIR", conflicts_with = "quick")]
     pub sealed: Option<PathBuf>,
-    /// Check an audit package that export --package made, without an archive
+    /// Check an audit package that export --package made, a folder or an encrypted file, without an archive
     #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed", "subset", "against"])]
     pub package: Option<PathBuf>,
     /// File with your key, of age or SSH, for an encrypted package
