@@ -49,8 +49,8 @@ const BEGINNINGS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPT
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Who may read a package.
-// clap forgets that a package is required where what was given conflicts with one: hence both conditions.
+// Who may read a package. No doc comment: clap would take it for the help of the command. And clap forgets that a package is required where
+// what was given conflicts with one: hence both conditions.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Recipients {
     /// Encrypt the package to this public key (age1… or an SSH key) into the one file DIR.tar.age; the program age does it
