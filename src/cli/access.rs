@@ -15,6 +15,7 @@ use crate::{
     cli::{
         Context,
         exit::{Code, Result},
+        package::encrypted::is_secret,
     },
     model::time::Timestamp,
 };
@@ -65,7 +66,10 @@ pub(super) fn noted(command: &str, context: &Context, work: impl FnOnce() -> Res
 }
 
 fn begin(folder: &Folder, command: &str, now: Timestamp) -> std::result::Result<(Journal, i64), Error> {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // A secret key that was taken for a public one is not to be kept.
+    let word = |word: String| if is_secret(&word) { "[a secret key]".to_owned() } else { word };
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|text| word(text.to_string_lossy().into_owned())).collect();
     let mut journal = Journal::open(folder)?;
     let n = journal.begin(&user(), command, &arguments, now)?;
     Ok((journal, n))

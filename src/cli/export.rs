@@ -11,7 +11,7 @@ use crate::{
         Context,
         ask::FilterArgs,
         exit::{Code, Failure, Result},
-        package::{self, Asked, ProfileArg},
+        package::{self, Asked, ProfileArg, encrypted::Recipients},
         query, usage,
     },
     export::{self, Ask, Error, Report},
@@ -36,12 +36,15 @@ pub(super) struct Args {
     /// All records about a person, in any part and of any kind, with the directory's own of them: named like a participant
     #[arg(long, value_name = "WHO")]
     pub person: Option<String>,
+    // clap forgets that a package is required where what was given conflicts with one: hence both.
     /// How much of the records a package shows
-    #[arg(long, value_enum, default_value_t, value_name = "PROFILE", requires = "package")]
+    #[arg(long, value_enum, default_value_t, value_name = "PROFILE", requires = "package", conflicts_with = "format")]
     pub profile: ProfileArg,
     /// File with the secret key of a pseudonymised package's tokens
-    #[arg(long, value_name = "FILE", requires = "package")]
+    #[arg(long, value_name = "FILE", requires = "package", conflicts_with = "format")]
     pub token_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub recipients: Recipients,
     /// Which versions of each record
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub versions: Versions,
@@ -91,7 +94,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     let mut selection = args.filter.selection(Sort::Newest, None, context.now)?;
     if let Some(folder) = &args.package {
         let person = args.person.as_deref();
-        let asked = Asked { folder, person, versions, profile: args.profile, token_key: args.token_key.as_deref() };
+        let token_key = args.token_key.as_deref();
+        let recipients = &args.recipients;
+        let asked = Asked { folder, person, versions, profile: args.profile, token_key, recipients };
         return package::make(&asked, selection, context);
     }
     let format = format(args)?;

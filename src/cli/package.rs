@@ -1,13 +1,18 @@
 //! `export --package` and `verify --package`: audit packages made, and checked without an archive.
 
+mod age;
+pub(super) mod encrypted;
+mod tarball;
+
 use std::{
     fs,
     io::{self, Write},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
+use self::encrypted::{Encrypted, Recipients};
 use crate::{
     archive::Archive,
     cli::{
@@ -47,11 +52,14 @@ pub(super) struct Asked<'a> {
     pub versions: Versions,
     pub profile: ProfileArg,
     pub token_key: Option<&'a Path>,
+    /// Those who may read it, where it is to be encrypted.
+    pub recipients: &'a Recipients,
 }
 
 /// Makes one.
 pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -> Result<Code> {
     let redaction = redaction(asked, context)?;
+    let encrypted = Encrypted::new(asked.folder, asked.recipients)?;
     let archive = context.archive()?;
     archive.require_rows()?;
     let ask = PackageAsk {
@@ -64,16 +72,24 @@ pub(super) fn make(asked: &Asked<'_>, selection: Selection, context: &Context) -
         key: key(context),
     };
     who_is_meant(&archive, asked.person, context)?;
-    let mut on = |_: &Report| ControlFlow::Continue(());
-    let made = export::export_package(&archive, &ask, asked.folder, &mut on)?;
+    let made = match &encrypted {
+        Some(encrypted) => encrypted.write(|folder, on| export::export_package(&archive, &ask, folder, on))?,
+        None => {
+            let mut on = |_: &Report| ControlFlow::Continue(());
+            export::export_package(&archive, &ask, asked.folder, &mut on)?
+        }
+    };
     let contents = &made.contents;
     context.act.count(contents.records);
+    let (path, identity) = match &encrypted {
+        Some(encrypted) => (encrypted.file.as_path(), " --identity FILE"),
+        None => (asked.folder, ""),
+    };
     context.note(&format!(
-        "{} records in {} versions written to {}; check it with: callvault verify --package {}",
+        "{} records in {} versions written to {path}; check it with: callvault verify --package {path}{identity}",
         contents.records,
         contents.versions,
-        asked.folder.display(),
-        asked.folder.display()
+        path = path.display()
     ));
     Ok(Code::Done)
 }
@@ -140,9 +156,18 @@ fn is_within(file: &Path, folder: &Path) -> bool {
     }
 }
 
-/// Checks one.
-pub(super) fn check(folder: &Path, key: Option<&PublicKey>, format: super::show::Format) -> Result<Code> {
-    let summary = verify::package(folder, key)?;
+/// Checks one: a folder, or a file that is encrypted to one of `identities`.
+pub(super) fn check(
+    path: &Path,
+    identities: &[PathBuf],
+    key: Option<&PublicKey>,
+    format: super::show::Format,
+) -> Result<Code> {
+    let summary = if path.is_file() || !identities.is_empty() {
+        encrypted::check(path, identities, key)?
+    } else {
+        verify::package(path, key)?
+    };
     to_stdout(|out| {
         if format == super::show::Format::Json {
             serde_json::to_writer(&mut *out, &summary)?;

@@ -36,9 +36,12 @@ pub(super) struct Args {
     /// Check the folder of a sealed month alone, without an archive
     #[arg(long, value_name = "DIR", conflicts_with = "quick")]
     pub sealed: Option<PathBuf>,
-    /// Check an audit package that export --package made, without an archive
+    /// Check an audit package that export --package made, a folder or an encrypted file, without an archive
     #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "sealed", "subset", "against"])]
     pub package: Option<PathBuf>,
+    /// File with your key, of age or SSH, for an encrypted package
+    #[arg(long, value_name = "FILE", requires = "package")]
+    pub identity: Vec<PathBuf>,
     /// Check structure, ledger and the newest versions only
     #[arg(long)]
     pub quick: bool,
@@ -64,7 +67,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
         return sealed(folder, args.format);
     }
     if let Some(folder) = &args.package {
-        return package::check(folder, named_key(args)?.as_ref(), args.format);
+        return package::check(folder, &args.identity, named_key(args)?.as_ref(), args.format);
     }
     let archive = context.archive()?;
     let shown = !context.quiet && std::io::stderr().is_terminal();

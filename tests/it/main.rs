@@ -18,6 +18,7 @@ mod csdl;
 mod damage;
 mod disks;
 mod doctor;
+mod encrypted;
 mod faults;
 mod fixtures;
 mod former;

@@ -59,7 +59,7 @@ fn text(folder: &Path, path: &str) -> String {
     fs::read_to_string(folder.join(path)).unwrap()
 }
 
-fn script(folder: &Path, key: Option<&Path>) -> std::process::Output {
+pub(crate) fn script(folder: &Path, key: Option<&Path>) -> std::process::Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check_package.py");
     Command::new("python3").arg(script).arg(folder).args(key).output().unwrap()
 }
@@ -386,6 +386,10 @@ fn profiles_leave_out_what_they_say_and_the_package_still_proves_its_records() {
         .run(&format!("export --profile pseudonymised --package {}", bench.beside("x").display()))
         .ends_with(2)
         .telling("--token-key");
+    // What is no package is not cut: nobody is to take it for that.
+    for flag in ["--profile pseudonymised", "--profile no-network", "--token-key any"] {
+        bench.run(&format!("export --format csv {flag}")).ends_with(2).telling("cannot be used with");
+    }
     let key = bench.beside("token.key");
     fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
     let flags = format!("--profile pseudonymised --token-key {}", key.display());
