@@ -2,19 +2,25 @@
 //!
 //! What is here are hints. The receiver adds, whoever writes the archive takes over: ids leave only after they are on the to-do list.
 
-use std::{collections::BTreeMap, path::Path};
+mod delivery;
+mod facts;
+
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig, params};
-use serde::Serialize;
 
 use crate::{
     archive::{
         connection,
         error::{Error, Result},
         folder::{Folder, open_private},
-        stats,
     },
     model::time::{Span, Timestamp},
+};
+
+pub use self::{
+    delivery::{Delivery, Tally},
+    facts::{Facts, bytes, facts},
 };
 
 const SCHEMA: &str = include_str!("../../schema/inbox.sql");
@@ -61,64 +67,6 @@ pub struct Missed {
     pub why: String,
 }
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tally {
-    /// Notifications whose ids were queued.
-    Accepted,
-    /// Those of them whose id was waiting already.
-    Folded,
-    /// About a subscription, not a record.
-    Lifecycle,
-    /// The secret is not that of the subscription.
-    WrongSecret,
-    WrongTenant,
-    UnknownSubscription,
-    /// Of no call record.
-    NotARecord,
-    /// Requests whose body is not what Graph sends.
-    Malformed,
-    /// Requests turned away because there were too many.
-    Limited,
-    /// Validations answered.
-    Validated,
-    /// Ids taken over by a sync.
-    Taken,
-}
-
-impl Tally {
-    pub const ALL: [Tally; 11] = [
-        Tally::Accepted,
-        Tally::Folded,
-        Tally::Lifecycle,
-        Tally::WrongSecret,
-        Tally::WrongTenant,
-        Tally::UnknownSubscription,
-        Tally::NotARecord,
-        Tally::Malformed,
-        Tally::Limited,
-        Tally::Validated,
-        Tally::Taken,
-    ];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Tally::Accepted => "accepted",
-            Tally::Folded => "folded",
-            Tally::Lifecycle => "lifecycle",
-            Tally::WrongSecret => "wrong_secret",
-            Tally::WrongTenant => "wrong_tenant",
-            Tally::UnknownSubscription => "unknown_subscription",
-            Tally::NotARecord => "not_a_record",
-            Tally::Malformed => "malformed",
-            Tally::Limited => "limited",
-            Tally::Validated => "validated",
-            Tally::Taken => "taken",
-        }
-    }
-}
-
 /// Moments worth remembering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instant {
@@ -146,38 +94,6 @@ impl Instant {
             Instant::Subscribed => "subscribed",
             Instant::KeepingFailed => "keeping_failed",
         }
-    }
-}
-
-/// What one request brought, or several.
-#[derive(Clone, Debug, Default)]
-pub struct Delivery {
-    pub ids: Vec<String>,
-    /// Time of which notifications were missed, and why.
-    pub missed: Vec<(Span, String)>,
-    /// Whether Graph asks for a renewal.
-    pub reauthorize: bool,
-    pub tallies: BTreeMap<Tally, u64>,
-}
-
-impl Delivery {
-    pub fn count(&mut self, tally: Tally) {
-        *self.tallies.entry(tally).or_default() += 1;
-    }
-
-    /// Takes another's contents over.
-    pub fn append(&mut self, mut other: Delivery) {
-        self.ids.append(&mut other.ids);
-        self.missed.append(&mut other.missed);
-        self.reauthorize |= other.reauthorize;
-        for (tally, times) in other.tallies {
-            *self.tallies.entry(tally).or_default() += times;
-        }
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty() && self.missed.is_empty() && !self.reauthorize && self.tallies.is_empty()
     }
 }
 
@@ -363,66 +279,6 @@ impl Inbox {
     pub fn instant(&self, instant: Instant) -> Result<Option<Timestamp>> {
         instant_of(&self.connection, instant)
     }
-}
-
-/// The inbox as it stands, for those who only tell of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Facts {
-    /// Ids not taken over yet, and since when the first of them waits.
-    pub waiting: u64,
-    pub waiting_since: Option<Timestamp>,
-    pub notified: Option<Timestamp>,
-    pub alive: Option<Timestamp>,
-    pub taken: Option<Timestamp>,
-    pub subscribed: Option<Timestamp>,
-    pub keeping_failed: Option<Timestamp>,
-    /// When the subscription ends; the last of several.
-    pub expires: Option<Timestamp>,
-    /// Spans still to be listed because notifications of them may have been missed.
-    pub missed: u64,
-    /// How often something happened, by its name.
-    pub tallies: BTreeMap<&'static str, u64>,
-}
-
-/// Reads the inbox of a folder; `None` where there was never a receiver.
-pub fn facts(folder: &Folder) -> Result<Option<Facts>> {
-    let path = folder.inbox();
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let connection = connection::open_reader(&path)?;
-    if connection.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? != FORMAT {
-        return Ok(None);
-    }
-    let (waiting, since): (i64, Option<i64>) =
-        connection
-            .query_row("SELECT count(*), min(first_ns) FROM announced", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let missed: i64 = connection.query_row("SELECT count(*) FROM missed", [], |row| row.get(0))?;
-    let mut statement = connection.prepare("SELECT times FROM tally WHERE name = ?1")?;
-    let mut tallies = BTreeMap::new();
-    for tally in Tally::ALL {
-        let times = statement.query_map([tally.name()], |row| row.get::<_, i64>(0))?.next().transpose()?;
-        tallies.insert(tally.name(), times.unwrap_or(0).unsigned_abs());
-    }
-    let expires = subscriptions(&connection)?.into_iter().map(|kept| kept.expires).max();
-    Ok(Some(Facts {
-        waiting: waiting.unsigned_abs(),
-        waiting_since: since.map(Timestamp),
-        notified: instant_of(&connection, Instant::Notified)?,
-        alive: instant_of(&connection, Instant::Alive)?,
-        taken: instant_of(&connection, Instant::Taken)?,
-        subscribed: instant_of(&connection, Instant::Subscribed)?,
-        keeping_failed: instant_of(&connection, Instant::KeepingFailed)?,
-        expires,
-        missed: missed.unsigned_abs(),
-        tallies,
-    }))
-}
-
-/// What the inbox of a folder takes on disk.
-#[must_use]
-pub fn bytes(folder: &Folder) -> u64 {
-    stats::database_bytes(&folder.inbox())
 }
 
 /// Beside the program that makes it at the same moment, it is made once.

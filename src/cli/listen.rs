@@ -289,6 +289,7 @@ async fn keep(
             tenant.send_replace(claims.tenant_id.or_else(|| tenant.borrow().clone()));
         }
         let (outcome, wait) = keeper.look(Timestamp::now()).await;
+        let is_kept = outcome.is_ok();
         match outcome {
             Ok(()) => {
                 if !told.is_empty() {
@@ -307,7 +308,8 @@ async fn keep(
         }
         tokio::select! {
             () = sleep(wait.to_duration()) => {}
-            () = keeper.asked_for(&arrived) => {}
+            // After a failure it has its time, whatever Graph asks for meanwhile.
+            () = keeper.asked_for(&arrived), if is_kept => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
