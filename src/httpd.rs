@@ -17,6 +17,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a client may take to say what it wants, and to agree on TLS.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a connection is kept on which no request comes, or not all of one's head. A proxy lets go of an idle one sooner: else it might
+/// send a request on one that is being closed.
+const IDLE: Duration = Duration::from_secs(75);
+
 /// Binds `port` of 127.0.0.1; port 0 takes any free one. Connections are accepted (and wait) from here on.
 pub fn bind_loopback(port: u16) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -103,6 +107,19 @@ pub async fn serve_all<S>(
 where
     S: Future<Output = ()> + Send + 'static,
 {
+    serve_within(listener, certificate, router, stop, (grace, IDLE)).await
+}
+
+async fn serve_within<S>(
+    listener: TcpListener,
+    certificate: Option<Certificate>,
+    router: Router,
+    stop: S,
+    (grace, idle): (Duration, Duration),
+) -> io::Result<()>
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     listener.set_nonblocking(true)?;
     let handle = Handle::new();
     let stopper = handle.clone();
@@ -113,9 +130,45 @@ where
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match certificate {
         Some(certificate) => {
-            let server = axum_server::from_tcp_rustls(listener, certificate.config)?;
+            let mut server = axum_server::from_tcp_rustls(listener, certificate.config)?;
+            server.http_builder().http1().header_read_timeout(idle);
+            server.http_builder().http2().keep_alive_interval(idle);
             server.handle(handle).first_request_timeout(PATIENCE).serve(service).await
         }
-        None => axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE).serve(service).await,
+        None => {
+            let mut server = axum_server::from_tcp(listener)?;
+            server.http_builder().http1().header_read_timeout(idle);
+            server.http_builder().http2().keep_alive_interval(idle);
+            server.handle(handle).first_request_timeout(PATIENCE).serve(service).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_says_no_more_does_not_keep_a_connection() {
+        let listener = bind_loopback(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(|| async { "here" });
+        let limits = (Duration::ZERO, Duration::from_millis(200));
+        tokio::spawn(serve_within(listener, None, router, std::future::pending(), limits));
+        let said = |after: &'static str| {
+            tokio::task::spawn_blocking(move || {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+                stream.write_all(after.as_bytes()).unwrap();
+                let mut said = String::new();
+                stream.read_to_string(&mut said).map(|_| said)
+            })
+        };
+        for after in ["", "GET / HTTP/1.1\r\nHost:"] {
+            assert!(said(after).await.unwrap().unwrap().contains("here"), "{after}");
+        }
     }
 }
