@@ -63,7 +63,8 @@ pub(crate) fn want(
     connection
         .prepare_cached(
             "INSERT INTO todo (kind, id, want_version, modified_ns, why, start_ns, due_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (kind, id) DO UPDATE SET start_ns = iif(why = 4, excluded.start_ns, start_ns), why = min(why, excluded.why),
+             ON CONFLICT (kind, id) DO UPDATE SET start_ns = iif(why = 4, excluded.start_ns, start_ns),
+                 due_ns = iif(why = 4, min(due_ns, excluded.due_ns), due_ns), attempts = iif(why = 4, 0, attempts), why = min(why, excluded.why),
                  want_version = max(want_version, excluded.want_version),
                  modified_ns = max(coalesce(modified_ns, excluded.modified_ns), coalesce(excluded.modified_ns, modified_ns))",
         )?
@@ -243,4 +244,28 @@ pub(crate) fn starts(connection: &Connection, kind: Kind) -> Result<Vec<Timestam
     let mut statement = connection.prepare_cached("SELECT DISTINCT start_ns FROM todo WHERE kind = ?1 AND why <> 4")?;
     let rows = statement.query_map([kind_code(kind)], |row| row.get(0).map(Timestamp))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::schema;
+
+    #[test]
+    fn what_a_list_shows_does_not_wait_as_long_as_a_hint_that_failed() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Timestamp(0)).unwrap();
+        let key = RecordKey { kind: Kind::Call, id: "a".into() };
+        hint(&connection, &key, Timestamp(1), Timestamp(1)).unwrap();
+        failed(&connection, &key, "404", Timestamp(1000), Timestamp(2)).unwrap();
+        let row = Listed { id: "a".into(), version: Version(1), start: Some(Timestamp(0)), last_modified: None };
+        let list = || want(&connection, Kind::Call, &row, Timestamp(0), Timestamp(10)).unwrap();
+        let due = || next_due(&connection, Kind::Call).unwrap();
+        assert!(list());
+        assert_eq!(due(), Some(Timestamp(10)));
+        // One that a list showed before has its time.
+        failed(&connection, &key, "404", Timestamp(2000), Timestamp(11)).unwrap();
+        assert!(list());
+        assert_eq!(due(), Some(Timestamp(2000)));
+    }
 }
