@@ -6,10 +6,14 @@
 
 use serde_json::Value;
 
+use crate::model::time::Age;
+
 /// Documents of a queue may lie in one another; no further down than this.
 const DEPTH_MAX: u32 = 8;
 /// What comes before the id of a record in `resource`.
 const COLLECTION: &str = "communications/callRecords";
+/// How long before the word that notifications were missed they may have been: Graph tries for up to four hours.
+pub const MISSED_BEFORE: Age = Age::hours(4);
 /// Longer ids are none of Graph's.
 const ID_BYTES_MAX: usize = 200;
 
@@ -115,7 +119,7 @@ fn news(item: &Value) -> News {
     let Some(in_path) = id_in(resource) else { return News::Unknown };
     let in_data = item.pointer("/resourceData/id").and_then(Value::as_str).filter(|id| !id.is_empty());
     let id = in_data.unwrap_or(in_path);
-    if is_id(id) { News::Changed { id: id.to_owned() } } else { News::Unknown }
+    if is_id(id) { News::Changed { id: usual(id) } } else { News::Unknown }
 }
 
 /// The id in `communications/callRecords/{id}` or `communications/callRecords('{id}')`, whatever the case of the words; empty where the
@@ -131,6 +135,11 @@ fn id_in(resource: &str) -> Option<&str> {
         None if rest.is_empty() => Some(""),
         None => rest.strip_prefix("('")?.strip_suffix("')"),
     }
+}
+
+/// Graph spells GUIDs in small letters and takes them in any: by another spelling a record would be archived twice.
+fn usual(id: &str) -> String {
+    if id.len() == 36 && uuid::Uuid::try_parse(id).is_ok() { id.to_ascii_lowercase() } else { id.to_owned() }
 }
 
 /// It becomes part of a path: nothing in it may lead elsewhere.
@@ -164,6 +173,16 @@ mod tests {
         }
         let data = json!({ "resource": "communications/callRecords", "resourceData": { "id": id } });
         assert_eq!(news_of(&data), News::Changed { id: id.to_owned() });
+    }
+
+    #[test]
+    fn a_guid_is_one_id_in_whatever_case() {
+        let id = "E523D2ED-2966-4B6B-925B-754A88034CC5";
+        let item = json!({ "resource": format!("communications/callRecords/{id}") });
+        assert_eq!(news_of(&item), News::Changed { id: id.to_lowercase() });
+        // Any other may mean something by its case.
+        let item = json!({ "resource": "communications/callRecords/Ab" });
+        assert_eq!(news_of(&item), News::Changed { id: "Ab".into() });
     }
 
     #[test]

@@ -5,13 +5,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use crate::{
     archive::inbox::{Delivery, Secrets, Tally},
     model::{
-        notification::{Lifecycle, News, Notification},
-        time::{Age, Span, Timestamp},
+        notification::{Lifecycle, MISSED_BEFORE, News, Notification},
+        time::{Span, Timestamp},
     },
 };
-
-/// How long before the word that notifications were missed they may have been: Graph tries for up to four hours.
-const MISSED_BEFORE: Age = Age::hours(4);
 
 /// What is to be stored of a request, and how it is answered then.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +67,7 @@ fn refusal(item: &Notification, secrets: &Secrets, tenant_id: Option<&str>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::Age;
 
     fn secrets() -> Secrets {
         Secrets { kept: vec![("s1".into(), "secret".into())], making: Some("newer".into()) }

@@ -20,9 +20,9 @@ use crate::{
         sync, usage,
     },
     model::{
-        notification::{self, Lifecycle, News, Notification},
+        notification::{self, Lifecycle, MISSED_BEFORE, News, Notification},
         source::Source,
-        time::{Age, Span, Timestamp},
+        time::{Span, Timestamp},
     },
     sync::{Reach, round::Round},
 };
@@ -33,8 +33,6 @@ const TOGETHER_MAX: usize = 500;
 const AVRO: &[u8] = b"Obj\x01";
 /// How often it is looked whether something was read.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long before the word that notifications were missed they may have been.
-const MISSED_BEFORE: Age = Age::hours(4);
 
 /// What was found in the file.
 #[derive(Default)]
