@@ -177,7 +177,11 @@ impl Service {
             }
             match self.sleep(&nap) {
                 Woken::Due => {}
-                Woken::HungUp => self.reload(&context),
+                Woken::HungUp => {
+                    self.reload(&context);
+                    // With what was read, what is due may be due now.
+                    nap = Nap::of(Age::default());
+                }
                 Woken::Stopped => {
                     self.progress.finish();
                     return Ok(Code::Done);
@@ -279,7 +283,8 @@ impl Service {
     }
 
     fn has_hints(&mut self) -> bool {
-        self.failures == 0 && self.inbox().is_some_and(|inbox| inbox.has_work().unwrap_or(false))
+        // After a failure, and where another writes, they wait like all else.
+        self.failures == 0 && self.refused == 0 && self.inbox().is_some_and(|inbox| inbox.has_work().unwrap_or(false))
     }
 
     /// One round; a receiver ends it early when a service has come to do the work.

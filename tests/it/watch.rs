@@ -10,6 +10,7 @@ use std::{
 };
 
 use callvault::{
+    archive::{Archive, Folder},
     model::time::Age,
     simulate::{Fault, Planted, Weather},
 };
@@ -168,5 +169,8 @@ fn a_service_reads_its_configuration_again_when_it_is_told_to() {
     let so_far = rounds(&bench);
     wait_until("more rounds by the second", || rounds(&bench) > so_far + 1);
     stops_soon(service, 0, "after its configuration went wrong");
+    // Whatever is due, not what notifications brought: nobody receives any.
+    let runs = Archive::open(&Folder::new(&bench.archive())).unwrap().latest_runs(1000).unwrap();
+    assert!(runs.iter().all(|run| run.command == "sync"), "{runs:?}");
     assert!(!bench.beside("elsewhere").exists());
 }
