@@ -52,6 +52,8 @@ const RETRY_LONGEST: Age = Age::hours(6);
 const HINT_AGAIN: Age = Age::minutes(2);
 /// How long a record is asked for that a notification alone announces and Graph does not have: if it is to be had at all, a list shows it.
 const HINT_GIVEN_UP: Age = Age::days(3);
+/// How often at least, whatever the start: an update of an old call is announced as well, and a single 404 may be a hiccup.
+const HINT_TRIES_MIN: u32 = 4;
 
 /// Refusals of single records after which the permission is taken for gone.
 const FORBIDDEN_MAX: u32 = 20;
@@ -353,7 +355,9 @@ fn failure(error: graph::Error, todo: &Todo, is_past: impl Fn(Timestamp) -> bool
         // One record that may not be read says nothing of the others; many in a row do.
         graph::Error::Forbidden { .. } => Outcome::Failed(Failure { error, soon: false }),
         error if error.is_unauthorised() => Outcome::Fatal(Error::Withdrawn(error)),
-        graph::Error::NotFound { .. } if is_past(todo.start) => Outcome::Gone,
+        graph::Error::NotFound { .. } if is_past(todo.start) && (!todo.hinted || todo.attempts >= HINT_TRIES_MIN) => {
+            Outcome::Gone
+        }
         error => {
             let soon = matches!(error, graph::Error::NotFound { .. } | graph::Error::Stale { .. });
             Outcome::Failed(Failure { error, soon })
@@ -451,4 +455,29 @@ fn note_kept(context: &Context, key: &RecordKey, kept: Kept, raw_bytes: usize, r
 
 fn retry_wait(attempts: u32) -> Age {
     Age(RETRY_FIRST.0.saturating_mul(1_i64 << attempts.min(20))).min(RETRY_LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{id::Version, kind::Kind};
+
+    #[test]
+    fn a_single_404_does_not_end_the_hint_of_an_old_call() {
+        let not_found = || graph::Error::NotFound { url: String::new(), refusal: graph::Refusal::default() };
+        let todo = |hinted, attempts| Todo {
+            key: RecordKey { kind: Kind::Call, id: "a".into() },
+            want_version: Version(0),
+            start: Timestamp(0),
+            due: Timestamp(0),
+            attempts,
+            last_error: None,
+            hinted,
+        };
+        let is_gone = |todo: &Todo, is_past| matches!(failure(not_found(), todo, |_| is_past), Outcome::Gone);
+        assert!(!is_gone(&todo(true, 0), true));
+        assert!(is_gone(&todo(true, HINT_TRIES_MIN), true));
+        assert!(!is_gone(&todo(true, HINT_TRIES_MIN), false));
+        assert!(is_gone(&todo(false, 0), true));
+    }
 }
