@@ -13,7 +13,7 @@ use crate::{
     archive::{
         connection,
         error::{Error, Result},
-        folder::{Folder, open_private},
+        folder::{Folder, make_private},
     },
     model::{
         id::{Seq, Sha256},
@@ -116,7 +116,7 @@ impl Journal {
     /// Where the folder cannot be written, among others: then nothing can be noted.
     pub fn open(folder: &Folder) -> Result<Self> {
         let path = folder.access();
-        open_private(&path)?;
+        make_private(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY)?;

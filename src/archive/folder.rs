@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -97,7 +97,7 @@ impl Folder {
             file.persist(&format).map_err(|e| io(&format, e.error))?;
         }
         // SQLite gives its journal files the mode of the database, so the database is made first, with the right one.
-        open_private(&self.database()).map(drop)
+        make_private(&self.database())
     }
 
     /// Makes the folder for an inbox alone: a receiver comes before the first record.
@@ -159,7 +159,7 @@ impl Folder {
     }
 }
 
-pub(super) fn open_private(path: &Path) -> Result<File> {
+fn open_private(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -167,6 +167,15 @@ pub(super) fn open_private(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .map_err(|source| io(path, source))
+}
+
+/// Makes an SQLite file (0600) unless it is there. One that is there is not so much as opened: when a process closes any handle of a file, the
+/// system drops all locks on it that the process holds, and another takes its log for left behind and removes it.
+pub(super) fn make_private(path: &Path) -> Result<()> {
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop).map_err(|source| io(path, source)),
+    }
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {

@@ -13,7 +13,7 @@ use crate::{
     archive::{
         connection,
         error::{Error, Result},
-        folder::{Folder, open_private},
+        folder::{Folder, make_private},
     },
     model::time::{Span, Timestamp},
 };
@@ -36,6 +36,8 @@ pub struct Announced {
     pub first: Timestamp,
     /// By the receiver's clock.
     pub last: Timestamp,
+    /// How often it was announced.
+    pub times: i64,
 }
 
 /// A subscription that this receiver keeps.
@@ -109,7 +111,7 @@ impl Inbox {
     /// Where the folder cannot be written, or a newer program made it.
     pub fn open_or_create(folder: &Folder) -> Result<Self> {
         folder.create_for_inbox()?;
-        open_private(&folder.inbox())?;
+        make_private(&folder.inbox())?;
         Self::open(&folder.inbox())
     }
 
@@ -188,9 +190,10 @@ impl Inbox {
     pub fn announced(&self, limit: usize) -> Result<Vec<Announced>> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT id, first_ns, last_ns FROM announced ORDER BY first_ns, id LIMIT ?1")?;
+            .prepare_cached("SELECT id, first_ns, last_ns, times FROM announced ORDER BY first_ns, id LIMIT ?1")?;
         let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Announced { id: row.get(0)?, first: Timestamp(row.get(1)?), last: Timestamp(row.get(2)?) })
+            let (first, last) = (Timestamp(row.get(1)?), Timestamp(row.get(2)?));
+            Ok(Announced { id: row.get(0)?, first, last, times: row.get(3)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -198,10 +201,11 @@ impl Inbox {
     /// Forgets ids that are on the to-do list by now; one that was announced again meanwhile stays.
     pub fn taken(&mut self, announced: &[Announced], now: Timestamp) -> Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for Announced { id, last, .. } in announced {
+        for Announced { id, times, .. } in announced {
+            // Not by the time: a clock may be set back.
             transaction
-                .prepare_cached("DELETE FROM announced WHERE id = ?1 AND last_ns <= ?2")?
-                .execute(params![id, last.0])?;
+                .prepare_cached("DELETE FROM announced WHERE id = ?1 AND times = ?2")?
+                .execute(params![id, times])?;
         }
         count(&transaction, Tally::Taken, announced.len() as u64)?;
         set(&transaction, Instant::Taken, now)?;
@@ -250,6 +254,14 @@ impl Inbox {
 
     pub fn clear(&mut self, instant: Instant) -> Result<()> {
         self.connection.prepare_cached("DELETE FROM instant WHERE name = ?1")?.execute([instant.name()])?;
+        Ok(())
+    }
+
+    /// Forgets an instant, unless it is another one by now.
+    pub fn clear_this(&mut self, instant: Instant, time: Timestamp) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM instant WHERE name = ?1 AND time_ns = ?2")?
+            .execute(params![instant.name(), time.0])?;
         Ok(())
     }
 
@@ -364,12 +376,23 @@ mod tests {
         Inbox::open_existing(&folder).unwrap().unwrap().add(&of(&["b"]), Timestamp(20)).unwrap();
         inbox.taken(&taken, Timestamp(30)).unwrap();
         let left = inbox.announced(10).unwrap();
-        assert_eq!(left, [Announced { id: "b".into(), first: Timestamp(10), last: Timestamp(20) }]);
+        assert_eq!(left, [Announced { id: "b".into(), first: Timestamp(10), last: Timestamp(20), times: 2 }]);
         let facts = facts(&folder).unwrap().unwrap();
         assert_eq!((facts.waiting, facts.waiting_since), (1, Some(Timestamp(10))));
         let of = |tally: Tally| facts.tallies[tally.name()];
         assert_eq!((of(Tally::Folded), of(Tally::Taken)), (2, 2));
         assert_eq!((facts.notified, facts.taken), (Some(Timestamp(20)), Some(Timestamp(30))));
+    }
+
+    #[test]
+    fn an_id_that_is_announced_again_stays_even_where_the_clock_was_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut inbox = Inbox::open_or_create(&Folder::new(dir.path())).unwrap();
+        inbox.add(&of(&["a"]), Timestamp(10)).unwrap();
+        let taken = inbox.announced(10).unwrap();
+        inbox.add(&of(&["a"]), Timestamp(5)).unwrap();
+        inbox.taken(&taken, Timestamp(6)).unwrap();
+        assert_eq!(inbox.announced(10).unwrap().len(), 1);
     }
 
     #[test]

@@ -350,6 +350,9 @@ fn unsubscribe(context: &Context) -> Result<Code> {
     let Some(inbox) = Inbox::open_existing(&context.folder())? else {
         return Err(usage("there was never a receiver here, so there is no subscription to end"));
     };
+    let _only = Inbox::lock(&context.folder()).map_err(|error| {
+        Failure::from(error).hint("a receiver runs and would subscribe anew: stop it before its subscription is ended")
+    })?;
     let client = graph::Client::new(context.config.graph()?, Arc::new(())).map_err(sync::Error::from)?;
     let nowhere = Addresses { notification: String::new(), lifecycle: String::new() };
     let (mut keeper, _) = Keeper::new(client, inbox, nowhere, INTERVAL, None).map_err(kept)?;

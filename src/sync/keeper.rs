@@ -70,7 +70,8 @@ pub struct Keeper {
     shared_secret: Option<String>,
     secret: String,
     secrets: watch::Sender<Secrets>,
-    /// Whether one was made in place of a stranger at our address: that is done once.
+    /// Whether one was made in place of a stranger at our address: that is done once, until one of ours has lived long enough to be renewed.
+    /// Two receivers would do it for ever; a single one finds its own a stranger when Graph's answer to its making was lost.
     has_replaced: bool,
     failures: u32,
 }
@@ -183,16 +184,22 @@ impl Keeper {
         }
         let kept = match at_hand {
             Some(kept) => kept,
-            None => self.begin(&shown, local_now).await?,
+            None => {
+                let begun = self.begin(&shown, local_now).await?;
+                // Whatever fails from here on: its notifications are known by its secret.
+                self.inbox.put_subscription(&begun)?;
+                self.tell()?;
+                begun
+            }
         };
         let asked = self.inbox.instant(Instant::Reauthorize)?;
         let is_due = kept.expires - now < Age(LIFE.0 / 2) || asked.is_some_and(|asked| asked > kept.renewed);
-        let kept =
-            if is_due { self.renew(kept, now, local_now).await? } else { Subscription { renewed: local_now, ..kept } };
+        let kept = if is_due { self.renew(kept, now, local_now).await? } else { kept };
         self.inbox.put_subscription(&kept)?;
         self.inbox.set(Instant::Subscribed, local_now)?;
-        if is_due {
-            self.inbox.clear(Instant::Reauthorize)?;
+        // One that was made since then is as good as renewed. What is asked for meanwhile stays.
+        if let Some(asked) = asked {
+            self.inbox.clear_this(Instant::Reauthorize, asked)?;
         }
         self.tell()?;
         Ok(kept.expires)
@@ -201,6 +208,7 @@ impl Keeper {
     async fn renew(&mut self, kept: Subscription, now: Timestamp, local_now: Timestamp) -> Result<Subscription, Error> {
         let renewed = self.graph.renew(&kept.id, now + LIFE).await?;
         tracing::info!(subscription = kept.id, until = %renewed.expires, "the subscription is renewed");
+        self.has_replaced = false;
         Ok(Subscription { expires: renewed.expires, renewed: local_now, ..kept })
     }
 
@@ -219,7 +227,11 @@ impl Keeper {
         if let Some(stranger) = shown.iter().find(here) {
             match &self.shared_secret {
                 // Another receiver behind the same address made it.
-                Some(secret) => return Ok(of_kept(stranger, secret)),
+                Some(secret) => {
+                    let adopted = of_kept(stranger, secret);
+                    self.note_silence(local_now)?;
+                    return Ok(adopted);
+                }
                 None if self.has_replaced => return Err(Error::Replaced),
                 // Its secret went with an inbox that was lost.
                 None => {
@@ -242,9 +254,7 @@ impl Keeper {
         match made {
             Ok(made) => {
                 tracing::info!(subscription = made.id, until = %made.expires, "subscribed to call records");
-                if let Some(from) = self.inbox.instant(Instant::Subscribed)? {
-                    self.inbox.note_missed(Span::new(from, local_now), "there was no subscription")?;
-                }
+                self.note_silence(local_now)?;
                 // What Graph gives back is what it will compare: its spelling of the address counts.
                 let kept = of_kept(&made, &self.secret);
                 Ok(Subscription { notification_url: notification, ..kept })
@@ -260,6 +270,14 @@ impl Keeper {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Notes the time since a subscription was last there.
+    fn note_silence(&mut self, local_now: Timestamp) -> Result<(), Error> {
+        if let Some(from) = self.inbox.instant(Instant::Subscribed)? {
+            self.inbox.note_missed(Span::new(from, local_now.max(from)), "there was no subscription")?;
+        }
+        Ok(())
     }
 
     fn tell(&self) -> Result<(), Error> {

@@ -78,6 +78,16 @@ impl<'a> Listening<'a> {
         fs::read_to_string(self.bench.beside(&format!("{}.{end}", self.name))).unwrap()
     }
 
+    /// What it took of the processors so far.
+    fn processor_time(&self) -> Duration {
+        let told = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = told.rsplit_once(')').unwrap().1;
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        // A hundred of them are a second.
+        Duration::from_millis(ticks * 10)
+    }
+
     fn tell(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -259,6 +269,42 @@ fn ids_that_were_answered_for_outlive_a_kill() {
     bench.assert_holds_the_world(Timestamp::now());
 }
 
+/// A process that is alone with an SQLite file moves its log into it and removes it when it closes it: the receiver must be seen to be there.
+#[test]
+fn what_is_answered_for_after_a_sync_had_the_inbox_is_there_for_the_next() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, "--receive-only");
+    bench.sync();
+    bench.simulator.notify_now(&[id(100)]);
+    wait_until("it is taken", || bench.simulator.deliveries().accepted == 1);
+    assert_eq!(facts(&bench).waiting, 1);
+    listening.stops(0);
+    assert_eq!(facts(&bench).waiting, 1);
+}
+
+#[test]
+fn a_receiver_waits_calmly_while_another_writes() {
+    let bench = Bench::new(empty());
+    bench.simulator.plant(Planted::meeting(id(1), ago(Age::hours(30))));
+    let listening = Listening::start(&bench, BY_NOTIFICATION);
+    wait_until("the first round", || listening.said("out").contains(" requests, "));
+    let mut writes = None;
+    while writes.is_none() {
+        writes = Folder::new(&bench.archive()).lock().ok();
+    }
+    bench.simulator.notify_now(&[id(2)]);
+    wait_until("it has to wait", || listening.said("err").contains("another writer"));
+    let before = listening.processor_time();
+    thread::sleep(Duration::from_secs(5));
+    let spent = listening.processor_time() - before;
+    assert!(spent < Duration::from_secs(1), "{spent:?}");
+    bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
+    drop(writes);
+    wait_until("the call", || holds(&bench, &id(2), 1));
+    listening.stops(0);
+}
+
 #[test]
 fn a_receiver_stops_cleanly_with_ids_still_to_fetch() {
     let bench = Bench::new(empty());
@@ -301,6 +347,15 @@ fn the_subscription_is_renewed_and_made_anew() {
         assert!(bench.simulator.remove_subscription(&kept[0], event));
         wait_until("another one", || listening.kept().len() == 1 && listening.kept() != kept);
     }
+    // What Graph asked for is done: else the subscription would be looked at again and again for days.
+    let folder = Folder::new(&bench.archive());
+    let asked = || {
+        let inbox = inbox::Inbox::open_existing(&folder).unwrap().unwrap();
+        inbox.instant(inbox::Instant::Reauthorize).unwrap()
+    };
+    wait_until("nothing is asked for any more", || asked().is_none());
+    bench.run("listen --unsubscribe").ends_with(5).telling("receiver");
+    assert_eq!(bench.simulator.subscriptions().len(), 1);
     listening.stops(0);
     // A stop leaves it: what comes meanwhile is sent again for hours.
     assert_eq!(bench.simulator.subscriptions().len(), 1);
