@@ -206,7 +206,10 @@ impl Service {
                 if did_something(&summary) {
                     sync::print(&summary, format, context)?;
                 }
-                let has_failed = summary.sources.iter().any(|report| report.windows_failed > 0);
+                // Where calls are left out, nothing that notifications bring was looked at: it waits like all that failed.
+                let are_calls_left_out = self.inbox.is_some()
+                    && summary.left_out.iter().any(|left_out| left_out.source == Source::Calls.name());
+                let has_failed = are_calls_left_out || summary.sources.iter().any(|report| report.windows_failed > 0);
                 let was_stopped = summary.sources.iter().any(|report| report.stopped);
                 *nap = match task {
                     _ if has_failed => Nap::of(self.wait_after_failure(interval)),

@@ -11,7 +11,7 @@ use std::{
 
 use callvault::{
     archive::{Folder, inbox},
-    model::time::{Age, Timestamp},
+    model::time::{Age, Span, Timestamp},
     simulate::{Forgery, LifecycleEvent, Planted, Settings, Weather},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -297,12 +297,31 @@ fn a_receiver_waits_calmly_while_another_writes() {
     wait_until("it has to wait", || listening.said("err").contains("another writer"));
     let before = listening.processor_time();
     thread::sleep(Duration::from_secs(5));
-    let spent = listening.processor_time() - before;
+    let spent = listening.processor_time().saturating_sub(before);
     assert!(spent < Duration::from_secs(1), "{spent:?}");
     bench.simulator.plant(Planted::meeting(id(2), ago(Age::hours(2))));
     drop(writes);
     wait_until("the call", || holds(&bench, &id(2), 1));
     listening.stops(0);
+}
+
+#[test]
+fn without_the_permission_ids_wait_calmly_and_missed_time_is_not_forgotten() {
+    let bench = Bench::new(Settings { roles: vec!["CallRecord-PstnCalls.Read.All".into()], ..empty() });
+    let mut inbox = inbox::Inbox::open_or_create(&Folder::new(&bench.archive())).unwrap();
+    let now = Timestamp::now();
+    inbox.add(&inbox::Delivery { ids: vec![id(1)], ..inbox::Delivery::default() }, now).unwrap();
+    inbox.note_missed(Span::new(now - Age::hours(2), now), "away").unwrap();
+    let mut watch = bench.program();
+    watch.args(["sync", "--watch", "--interval", "1h"]);
+    let reachable = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = Listening::of(&bench, reachable.local_addr().unwrap().port(), watch);
+    let left_out = || service.said("err").matches("CallRecords.Read.All").count();
+    wait_until("calls are left out", || left_out() > 0);
+    thread::sleep(Duration::from_secs(5));
+    assert!(left_out() < 4, "{}", service.said("err"));
+    assert_eq!((facts(&bench).waiting, facts(&bench).missed), (1, 1));
+    service.stops(0);
 }
 
 #[test]
