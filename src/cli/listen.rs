@@ -48,6 +48,8 @@ use crate::{
 const BIND: &str = "127.0.0.1:8460";
 /// Requests of a second: several times what Graph sends for a hundred thousand people.
 const REQUESTS_PER_S: u64 = 5_000;
+/// The longest secret that Graph gives back with each notification.
+const CLIENT_STATE_MAX: usize = 128;
 /// How long a first sign-in may take.
 const SIGN_IN: Duration = Duration::from_secs(10);
 /// How often it is noted that the receiver is up: as much is listed again after a crash.
@@ -107,6 +109,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
             .hint("name the https address at which Graph reaches this machine, or a proxy before it")
     })?;
     let addresses = addresses(public_url)?;
+    let shared = settings.client_state.as_ref().map(|secret| secret.expose_secret().to_owned());
+    if shared.as_ref().is_some_and(|secret| !(1..=CLIENT_STATE_MAX).contains(&secret.chars().count())) {
+        return Err(usage(format!("[listen] client_state: Graph takes 1 to {CLIENT_STATE_MAX} characters")));
+    }
     let graph = context.config.graph()?;
     let runtime = super::runtime()?;
     let listener = bind(args, context)?;
@@ -137,7 +143,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
     }
 
     let tenant = watch::Sender::new(named_tenant);
-    let shared = settings.client_state.as_ref().map(|secret| secret.expose_secret().to_owned());
     let (keeper, secrets) =
         Keeper::new(client.clone(), Inbox::open_or_create(&folder)?, addresses, interval, shared).map_err(kept)?;
     let receiver = Receiver::start(Setup {

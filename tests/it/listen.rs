@@ -529,6 +529,11 @@ fn a_receiver_that_cannot_be_set_up_says_what_is_wrong() {
     ] {
         bench.run(&format!("listen {arguments}")).ends_with(2).telling(told);
     }
+    let config = bench.beside("config.toml");
+    fs::write(&config, format!("[listen]\nclient_state = \"{}\"\n", "x".repeat(129))).unwrap();
+    fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    bench.run("listen --public-url https://calls.example/ --bind 127.0.0.1:0").ends_with(2).telling("client_state");
+    fs::write(&config, crate::support::CONFIG).unwrap();
     bench.simulator.refuse_sign_in(7_000_215, 9);
     bench.run("listen --public-url https://calls.example/ --bind 127.0.0.1:0").ends_with(4).telling("secret");
     assert!(!bench.archive().exists());

@@ -31,6 +31,8 @@ use crate::{
 const TOGETHER_MAX: usize = 500;
 /// How an Avro file begins.
 const AVRO: &[u8] = b"Obj\x01";
+/// How long after a fetch that failed the next one comes.
+const PAUSE: Duration = Duration::from_secs(10);
 /// How often it is looked whether something was read.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -60,7 +62,14 @@ pub(super) fn run(path: &Path, format: Format, context: &Context) -> Result<Code
     while !reading.is_finished() {
         thread::sleep(LOOK);
         if is_pipe {
-            code = code.max(fetch(format, context)?);
+            // A fetch that fails ends no reading: what is queued is queued, and tried again at the end.
+            match fetch(format, context) {
+                Ok(fetched) => code = code.max(fetched),
+                Err(failure) => {
+                    context.note(&failure.to_string());
+                    thread::sleep(PAUSE);
+                }
+            }
         }
     }
     let read = reading.join().unwrap_or_else(|_| Err("reading it ended unexpectedly".to_owned()));
