@@ -121,7 +121,10 @@ impl Journal {
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY)?;
         match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => make(&mut connection)?,
+            0 => {
+                connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+                connection::make(&mut connection, SCHEMA, APPLICATION_ID, FORMAT)?;
+            }
             FORMAT => {}
             found => return Err(Error::Newer { found, known: FORMAT }),
         }
@@ -214,20 +217,6 @@ impl Journal {
         transaction.commit()?;
         Ok(n)
     }
-}
-
-/// Beside the program that makes it at the same moment, it is made once.
-fn make(connection: &mut Connection) -> Result<()> {
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if transaction.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-    }
-    transaction.commit()?;
-    Ok(())
 }
 
 fn append(connection: &Connection, line: &Line, arguments: Option<(&[u8], &str)>) -> Result<i64> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::archive::error::{Error, Result};
 
@@ -35,6 +35,19 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection> {
     connection.pragma_update(None, "temp_store", "file")?;
     connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
     Ok(connection)
+}
+
+/// Makes a database that stands beside the archive's: its tables and its marks, once, also where another program does it at the same moment.
+pub(crate) fn make(connection: &mut Connection, schema: &str, application_id: i32, format: i64) -> Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if transaction.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? == 0 {
+        transaction.execute_batch(schema)?;
+        transaction.pragma_update(None, "application_id", application_id)?;
+        transaction.pragma_update(None, "user_version", format)?;
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Opens a connection that cannot write, beside a writer or without one.

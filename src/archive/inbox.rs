@@ -126,7 +126,7 @@ impl Inbox {
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(connection::BUSY)?;
         if connection.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? == 0 {
-            make(&mut connection)?;
+            connection::make(&mut connection, SCHEMA, APPLICATION_ID, FORMAT)?;
         }
         let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found != FORMAT {
@@ -291,19 +291,6 @@ impl Inbox {
     pub fn instant(&self, instant: Instant) -> Result<Option<Timestamp>> {
         instant_of(&self.connection, instant)
     }
-}
-
-/// Beside the program that makes it at the same moment, it is made once.
-fn make(connection: &mut Connection) -> Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if transaction.pragma_query_value::<i64, _>(None, "user_version", |row| row.get(0))? == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-    }
-    transaction.commit()?;
-    Ok(())
 }
 
 fn count(connection: &Connection, tally: Tally, times: u64) -> Result<()> {
