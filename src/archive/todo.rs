@@ -113,18 +113,7 @@ pub(crate) fn hint(connection: &Connection, key: &RecordKey, arrived: Timestamp,
 
 /// Puts a hinted record back that brought nothing new: a replica may have lagged behind the notification.
 pub(crate) fn hint_again(connection: &Connection, todo: &Todo, due: Timestamp) -> Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO todo (kind, id, want_version, why, start_ns, due_ns, attempts) VALUES (?1, ?2, 0, 4, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            kind_code(todo.key.kind),
-            guid::to_sql(&todo.key.id),
-            todo.start.0,
-            due.0,
-            todo.attempts + 1
-        ])?;
-    Ok(())
+    insert_again(connection, todo, 4, due, todo.attempts + 1)
 }
 
 /// Takes a record off the list if what is stored now is what was wanted. Returns the `lastModifiedDateTime` it was listed with.
@@ -149,17 +138,22 @@ pub(crate) fn ask_for(connection: &Connection, key: &RecordKey) -> Result<bool> 
 
 /// Puts a record back that was taken off when it was stored.
 pub(crate) fn put_back(connection: &Connection, todo: &Todo, now: Timestamp) -> Result<()> {
+    insert_again(connection, todo, 1, now, todo.attempts)
+}
+
+fn insert_again(connection: &Connection, todo: &Todo, why: i64, due: Timestamp, attempts: u32) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO todo (kind, id, want_version, why, start_ns, due_ns, attempts) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6)",
+            "INSERT OR IGNORE INTO todo (kind, id, want_version, why, start_ns, due_ns, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             kind_code(todo.key.kind),
             guid::to_sql(&todo.key.id),
             todo.want_version.0,
+            why,
             todo.start.0,
-            now.0,
-            todo.attempts
+            due.0,
+            attempts
         ])?;
     Ok(())
 }
