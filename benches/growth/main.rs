@@ -15,6 +15,7 @@ mod plot;
 use std::{
     env, fs,
     ops::ControlFlow,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -64,6 +65,7 @@ fn main() -> Result<()> {
     if Folder::new(&path).exists() {
         return Err(format!("{} is an archive already: it is to grow from nothing", path.display()).into());
     }
+    let settings = settings_beside(&path)?;
     let company = company(calls, months);
     let world = company.world();
     let mut looks: Vec<Look> = Vec::new();
@@ -72,8 +74,11 @@ fn main() -> Result<()> {
         let from = looks.last().map_or(0, |look| look.calls);
         let mut took = grow(world, &path, from..to)?;
         took.sealing_cpu_s = seal(world, &path, to)?;
-        let look = Look::at(world, &path, to, took)?;
+        let mut look = Look::at(world, &path, to, took)?;
         println!("{look}");
+        if to == calls || to == calls / 10 {
+            look = look.with_peaks(&path, &settings)?;
+        }
         looks.push(look);
         // At every look: a run that is stopped leaves its lines.
         if let Some(file) = env::var_os("CALLVAULT_PLOT") {
@@ -89,6 +94,17 @@ fn main() -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "a drawing, made anew whenever wanted")]
 fn write(path: &Path, text: &str) -> Result<()> {
     Ok(fs::write(path, text)?)
+}
+
+/// A config file beside the archive, and the key beside that: what writes as a command signs as well.
+#[expect(clippy::disallowed_methods, reason = "made anew by each run")]
+fn settings_beside(path: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    let (settings, key) = (path.with_file_name("callvault.toml"), path.with_file_name("ledger.key"));
+    fs::write(&settings, "")?;
+    fs::write(&key, LEDGER_KEY)?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    Ok(settings)
 }
 
 /// Where it is looked: often at first, then after every tenth.
