@@ -10,6 +10,7 @@ use crate::{
         document::Document,
         id::{RecordId, RecordKey, Seq, Sha256, Version},
         rows::Derived,
+        time::Timestamp,
     },
 };
 
@@ -22,6 +23,8 @@ pub struct Prepared {
     /// Over the assembled document.
     pub json_sha256: Sha256,
     pub derived: Derived,
+    /// When the to-do list had it due that it was fetched for: another time there by now, and it was announced again meanwhile.
+    pub due: Option<Timestamp>,
 }
 
 impl Prepared {
@@ -37,6 +40,7 @@ impl Prepared {
             frame: frames.write(&document.parts)?,
             json_sha256: Sha256::of(json.as_bytes()),
             derived: derive::derive(document, &json),
+            due: None,
         })
     }
 }

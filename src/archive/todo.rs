@@ -90,7 +90,8 @@ pub enum Hinted {
 }
 
 /// Puts an id on the list that a notification brought, due at once: whatever version Graph has by now is good. Of a record that the
-/// archive has nothing of, `arrived` (Graph's time) stands in for its start, as the latest that this can be.
+/// archive has nothing of, `arrived` (Graph's time) stands in for its start, as the latest that this can be. One that is on the list
+/// already is due at another time from now on: it may be being fetched, and what comes be of before the notification ([`done`]).
 pub(crate) fn hint(connection: &Connection, key: &RecordKey, arrived: Timestamp, now: Timestamp) -> Result<Hinted> {
     if purge::is_purged(connection, key.kind, &key.id)? {
         return Ok(Hinted::Purged);
@@ -105,9 +106,10 @@ pub(crate) fn hint(connection: &Connection, key: &RecordKey, arrived: Timestamp,
     connection
         .prepare_cached(
             "INSERT INTO todo (kind, id, want_version, why, start_ns, due_ns) VALUES (?1, ?2, 0, 4, ?3, ?4)
-             ON CONFLICT (kind, id) DO UPDATE SET due_ns = min(due_ns, excluded.due_ns), attempts = iif(why = 4, 0, attempts)",
+             ON CONFLICT (kind, id) DO UPDATE SET attempts = iif(why = 4, 0, attempts),
+                 due_ns = CASE due_ns WHEN ?5 THEN ?5 WHEN ?4 THEN ?4 + 1 ELSE ?4 END",
         )?
-        .execute(params![kind_code(key.kind), guid::to_sql(&key.id), start.unwrap_or(arrived.0), now.0])?;
+        .execute(params![kind_code(key.kind), guid::to_sql(&key.id), start.unwrap_or(arrived.0), now.0, AT_ONCE.0])?;
     Ok(Hinted::Queued)
 }
 
@@ -116,13 +118,32 @@ pub(crate) fn hint_again(connection: &Connection, todo: &Todo, due: Timestamp) -
     insert_again(connection, todo, 4, due, todo.attempts + 1)
 }
 
-/// Takes a record off the list if what is stored now is what was wanted. Returns the `lastModifiedDateTime` it was listed with.
-pub(crate) fn done(connection: &Connection, key: &RecordKey, stored: Version) -> Result<Option<Timestamp>> {
-    let modified: Option<Option<i64>> = connection
-        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 AND want_version <= ?3 RETURNING modified_ns")?
-        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id), stored.0], |row| row.get(0))
+/// Takes a record off the list if what is stored now is what was wanted. Returns the `lastModifiedDateTime` it was listed with. Of one that
+/// was `due` then when its fetch began, and is due at another time now, a hint stays.
+pub(crate) fn done(
+    connection: &Connection,
+    key: &RecordKey,
+    stored: Version,
+    due: Option<Timestamp>,
+) -> Result<Option<Timestamp>> {
+    let sought = params![kind_code(key.kind), guid::to_sql(&key.id), stored.0, due.map(|due| due.0)];
+    let taken: Option<Option<i64>> = connection
+        .prepare_cached(
+            "DELETE FROM todo WHERE kind = ?1 AND id = ?2 AND want_version <= ?3 AND (?4 IS NULL OR due_ns = ?4) RETURNING modified_ns",
+        )?
+        .query_row(sought, |row| row.get(0))
         .optional()?;
-    Ok(modified.flatten().map(Timestamp))
+    if taken.is_some() || due.is_none() {
+        return Ok(taken.flatten().map(Timestamp));
+    }
+    let announced: Option<Option<i64>> = connection
+        .prepare_cached(
+            "UPDATE todo SET why = 4, want_version = 0, attempts = 0
+             WHERE kind = ?1 AND id = ?2 AND want_version <= ?3 AND due_ns <> ?4 RETURNING modified_ns",
+        )?
+        .query_row(sought, |row| row.get(0))
+        .optional()?;
+    Ok(announced.flatten().map(Timestamp))
 }
 
 /// When a record is due that somebody asked for by name: before all others.
@@ -244,6 +265,42 @@ pub(crate) fn starts(connection: &Connection, kind: Kind) -> Result<Vec<Timestam
 mod tests {
     use super::*;
     use crate::archive::schema;
+
+    #[test]
+    fn what_is_announced_while_it_is_being_fetched_is_fetched_once_more() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Timestamp(0)).unwrap();
+        let key = RecordKey { kind: Kind::Call, id: "a".into() };
+        let row = Listed { id: "a".into(), version: Version(1), start: Some(Timestamp(5)), last_modified: None };
+        let on_list = || after(&connection, Kind::Call, &(Timestamp(i64::MIN), None), 10).unwrap().pop();
+        // Listed or announced; the notification in the very moment when it became due, or later.
+        for (is_listed, hinted_at) in [(true, 10), (true, 20), (false, 10), (false, 20)] {
+            if is_listed {
+                want(&connection, Kind::Call, &row, Timestamp(0), Timestamp(10)).unwrap();
+            } else {
+                hint(&connection, &key, Timestamp(5), Timestamp(10)).unwrap();
+            }
+            let in_hand = on_list().unwrap();
+            hint(&connection, &key, Timestamp(5), Timestamp(hinted_at)).unwrap();
+            done(&connection, &key, Version(1), Some(in_hand.due)).unwrap();
+            let again = on_list().unwrap();
+            assert!(again.hinted && again.due >= Timestamp(hinted_at), "{again:?}");
+            // Graph had nothing newer: that ends it.
+            done(&connection, &key, Version(1), Some(again.due)).unwrap();
+            assert_eq!(on_list(), None);
+        }
+    }
+
+    #[test]
+    fn one_asked_for_by_name_stays_due_at_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Timestamp(0)).unwrap();
+        let key = RecordKey { kind: Kind::Call, id: "a".into() };
+        hint(&connection, &key, Timestamp(5), Timestamp(10)).unwrap();
+        assert!(ask_for(&connection, &key).unwrap());
+        hint(&connection, &key, Timestamp(5), Timestamp(20)).unwrap();
+        assert_eq!(next_due(&connection, Kind::Call).unwrap(), Some(AT_ONCE));
+    }
 
     #[test]
     fn what_a_list_shows_does_not_wait_as_long_as_a_hint_that_failed() {

@@ -401,7 +401,8 @@ pub(crate) fn keep(transaction: &Transaction<'_>, rows: &mut RowWriter, prepared
     let (key, version) = (&prepared.key, prepared.version);
     let known = known(transaction, key)?;
     let dealt_with = known.as_ref().and_then(|known| known.modified);
-    let modified = todo::done(transaction, key, version)?.max(prepared.derived.record.last_modified).max(dealt_with);
+    let modified =
+        todo::done(transaction, key, version, prepared.due)?.max(prepared.derived.record.last_modified).max(dealt_with);
     let Some(Known { record_id, newest, .. }) = known else {
         // Nearly every record: nothing of it is there, so nothing has to be looked for or taken away.
         let seq = ledger::append(transaction, &entry(prepared))?;

@@ -294,7 +294,7 @@ async fn one(
         Err(archive::Error::Prepare { what, .. }) => return unusable(todo, what),
         Err(error) => return Outcome::Fatal(error.into()),
     };
-    match context.scribe.keep(prepared).await {
+    match context.scribe.keep(Prepared { due: Some(todo.due), ..prepared }).await {
         Ok(kept) => Outcome::Kept { kept, raw_bytes, unfollowed },
         Err(error) => Outcome::Fatal(error.into()),
     }
