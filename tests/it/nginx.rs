@@ -15,7 +15,7 @@ use callvault::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::{
-    listen::free_port,
+    listening::free_port,
     pages::{Service, calls_alone, get, listen, wait_until},
     support::{Bench, ago},
 };

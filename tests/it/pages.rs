@@ -16,7 +16,7 @@ use callvault::{
 use serde_json::Value;
 
 use crate::{
-    listen::free_port,
+    listening::free_port,
     support::{Bench, ago, empty},
 };
 
