@@ -3,6 +3,7 @@
 //! A file is written once and never changed. Versions of a month that come after its sealing go into a further file of that month.
 
 pub mod check;
+mod emptying;
 pub mod manifest;
 pub(crate) mod reader;
 pub(crate) mod seekable;

@@ -1,4 +1,4 @@
-//! Seals a month: writes its file, reads it back, enters it, empties the frames. A crash anywhere leaves every body in its frame, in a file
+//! Seals a month: writes its file, reads it back, enters it, has the frames emptied. A crash anywhere leaves every body in its frame, in a file
 //! that was read back, or in both; the next sealing goes on from there.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::{
         sealed::{
             VolumeName, check,
             manifest::{Contents, Manifest},
-            reader::{self, Place},
+            reader::Place,
             seekable::SeekableWriter,
             table::{self, Choice, Volume},
         },
@@ -39,11 +39,6 @@ use crate::{
 
 /// So much of lines goes into a frame before the next begins (docs/decisions/0009). A larger version has a frame of its own.
 const FRAME_BYTES: usize = 4 << 20;
-/// Versions whose frames are emptied in one transaction.
-const EMPTIED_AT_ONCE: usize = 256;
-/// Pages of the database that are given back in one transaction.
-const PAGES_AT_ONCE: i64 = 2000;
-
 /// What is to be sealed, and how.
 #[derive(Clone, Debug)]
 pub struct Sealing {
@@ -136,60 +131,6 @@ impl ArchiveWriter {
             let _ = self.finish(&volume, on)?;
         }
         sealed(&self.connection)
-    }
-
-    /// Does what sealings that were cut off left to do: empties the frames of all that is sealed, and forgets what is not.
-    ///
-    /// # Errors
-    /// The first [`Error::Volume`], where a file is not the one that was sealed: its frames stay, and it stops no other.
-    pub fn finish_sealing(&mut self, on: &mut OnProgress<'_>) -> Result<()> {
-        self.forget_unentered()?;
-        let to_do =
-            table::volumes(&self.connection)?.into_iter().filter(|volume| volume.seq.is_some() && !volume.emptied);
-        let mut outcome = Ok(());
-        for volume in to_do.collect::<Vec<_>>() {
-            match self.finish(&volume, on) {
-                Ok(flow) if flow.is_break() => break,
-                Ok(_) => {}
-                Err(error @ Error::Volume { .. }) => outcome = outcome.and(Err(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        outcome
-    }
-
-    /// Empties the frames of one file's versions, once it was read again.
-    fn finish(&mut self, volume: &Volume, on: &mut OnProgress<'_>) -> Result<ControlFlow<()>> {
-        require(&self.folder, volume)?;
-        self.empty(volume, on)
-    }
-
-    /// Gives room that the database does not need any more back to the disk.
-    ///
-    /// # Errors
-    /// None that matter: the room is used again by what is stored next.
-    pub fn give_back(&mut self) -> Result<()> {
-        let number = |pragma: &str| self.connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
-        if number("PRAGMA auto_vacuum")? != 2 {
-            // A database of an older program: once made anew it gives back page by page. That takes as much room again, twice.
-            let bytes = fs::metadata(self.folder.database()).map_or(0, |file| file.len());
-            if self.folder.free_bytes()? > 3 * bytes {
-                self.connection.execute_batch("PRAGMA auto_vacuum = incremental; VACUUM")?;
-            }
-            return self.checkpoint();
-        }
-        let mut free = number("PRAGMA freelist_count")?;
-        while free > 0 {
-            let mut vacuum = self.connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
-            let mut pages = vacuum.query([])?;
-            while pages.next()?.is_some() {}
-            let left = number("PRAGMA freelist_count")?;
-            if left >= free {
-                break;
-            }
-            free = left;
-        }
-        self.checkpoint()
     }
 
     /// Takes away what a sealing that was cut off left: files that are in no ledger, whose bodies are all in their frames.
@@ -360,30 +301,6 @@ impl ArchiveWriter {
         };
         Ok(Rewritten { volume_id, places: written.places, contents: manifest.contents, entry })
     }
-
-    /// Empties the frames of what a file holds, and notes when that is done.
-    fn empty(&mut self, volume: &Volume, on: &mut OnProgress<'_>) -> Result<ControlFlow<()>> {
-        let seqs: Vec<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT sealed.seq FROM sealed CROSS JOIN version ON version.seq = sealed.seq
-                 WHERE sealed.volume_id = ?1 AND version.frame IS NOT NULL ORDER BY sealed.seq",
-            )?
-            .query_map([volume.id], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        let total = seqs.len() as u64;
-        let mut done = 0;
-        for chunk in seqs.chunks(EMPTIED_AT_ONCE) {
-            let progress = Progress { month: volume.name.month, step: Step::Empty, done, total };
-            if on(progress).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            self.transaction(|transaction, _| empty_frames(transaction, chunk))?;
-            done += chunk.len() as u64;
-        }
-        self.connection.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [volume.id])?;
-        Ok(ControlFlow::Continue(()))
-    }
 }
 
 /// Enters a file, in the caller's transaction.
@@ -402,23 +319,6 @@ pub(crate) fn enter_rewritten(transaction: &Connection, named: &Rewritten) -> Re
         WHERE sealed.volume_id = ?1 AND version.frame IS NOT NULL)";
     if !transaction.query_row(has_frames, [named.volume_id], |row| row.get::<_, bool>(0))? {
         transaction.execute("UPDATE volume SET emptied = 1 WHERE volume_id = ?1", [named.volume_id])?;
-    }
-    Ok(())
-}
-
-/// Rows that only become shorter would leave their pages half empty, so they are taken out and put in again.
-fn empty_frames(connection: &Connection, seqs: &[i64]) -> Result<()> {
-    connection.pragma_update(None, "defer_foreign_keys", true)?;
-    let mut take =
-        connection.prepare_cached("DELETE FROM version WHERE seq = ?1 RETURNING record_id, version, raw_bytes")?;
-    let mut put = connection
-        .prepare_cached("INSERT INTO version (seq, record_id, version, raw_bytes) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut rows: Vec<[i64; 4]> = Vec::with_capacity(seqs.len());
-    for seq in seqs {
-        rows.push(take.query_row([seq], |row| Ok([*seq, row.get(0)?, row.get(1)?, row.get(2)?]))?);
-    }
-    for row in rows {
-        put.execute(row)?;
     }
     Ok(())
 }
@@ -471,21 +371,6 @@ fn note_place(connection: &Connection, volume_id: i64, (seq, place): &(Seq, Plac
     Ok(())
 }
 
-/// That a file is there, on the disk and not in memory alone, and is the one that was sealed.
-fn require(folder: &Folder, volume: &Volume) -> Result<()> {
-    let path = volume.name.path(folder);
-    let file = File::open(&path).map_err(|error| reader::unopened(&path, error))?;
-    // Whoever made it may have died before its name was on the disk.
-    let names = [volume.name.folder(folder), folder.sealed(), folder.path().to_path_buf()];
-    names.iter().try_for_each(|names| sync_folder(names)).map_err(|error| disk(&path, error))?;
-    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-    let found = check::hash(&file).map_err(|source| Error::Io { path: path.clone(), source })?;
-    if found == (volume.bytes, volume.sha256) {
-        return Ok(());
-    }
-    Err(Error::Volume { path, what: "is not the file that was sealed".into() })
-}
-
 fn told(on: &mut OnProgress<'_>, sealing: &Sealing, step: Step, done: usize, total: usize) -> ControlFlow<()> {
     on(Progress { month: sealing.month, step, done: done as u64, total: total as u64 })
 }
@@ -507,7 +392,7 @@ fn make_final(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -518,7 +403,7 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn disk(path: &Path, source: io::Error) -> Error {
+pub(super) fn disk(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::DiskFull,
         _ => Error::Io { path: path.to_path_buf(), source },
