@@ -15,8 +15,9 @@ mod plot;
 use std::{
     env, fs,
     ops::ControlFlow,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -44,7 +45,7 @@ use callvault::{
     simulate::{Bodies, Settings, Simulator, World},
 };
 
-use crate::look::{Look, Took, cpu_s, thread_cpu_s};
+use crate::look::{Look, Most, Took, cpu_s, thread_cpu_s};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -58,6 +59,14 @@ const THREADS: usize = 2;
 
 #[expect(clippy::print_stdout, reason = "its figures are the result")]
 fn main() -> Result<()> {
+    if env::var_os("MALLOC_ARENA_MAX").is_none() {
+        // As `sync` does (docs/decisions/0018-lean.md); it comes back only when it failed.
+        return Err(Command::new(env::current_exe()?)
+            .args(env::args_os().skip(1))
+            .env("MALLOC_ARENA_MAX", "2")
+            .exec()
+            .into());
+    }
     let calls: u64 = env::var("CALLVAULT_CALLS").map_or(Ok(1_000_000), |text| text.parse())?;
     let months: u32 = env::var("CALLVAULT_MONTHS").map_or(Ok(36), |text| text.parse())?;
     let scratch = tempfile::tempdir()?;
@@ -68,12 +77,16 @@ fn main() -> Result<()> {
     let settings = settings_beside(&path)?;
     let company = company(calls, months);
     let world = company.world();
+    let most = Most::watched();
     let mut looks: Vec<Look> = Vec::new();
     println!("{}", Look::TITLES);
     for to in steps(calls) {
         let from = looks.last().map_or(0, |look| look.calls);
+        most.since();
         let mut took = grow(world, &path, from..to)?;
+        took.storing_bytes = most.since();
         took.sealing_cpu_s = seal(world, &path, to)?;
+        took.sealing_bytes = most.since();
         let mut look = Look::at(world, &path, to, took)?;
         println!("{look}");
         if to == calls || to == calls / 10 {
@@ -192,6 +205,8 @@ fn grow(world: &World, path: &Path, numbers: std::ops::Range<u64>) -> Result<Too
         wall_s: began.elapsed().as_secs_f64(),
         cpu_s: cpu_s()? - cpu_before - making_s,
         sealing_cpu_s: 0.0,
+        storing_bytes: 0,
+        sealing_bytes: 0,
     })
 }
 

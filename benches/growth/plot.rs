@@ -40,7 +40,10 @@ const PANELS: [Panel; 6] = [
         lines: &[("person and week", |look| look.warm_key.cpu_ms), ("text, newest 50", |look| look.warm_text.cpu_ms)],
     },
     Panel { title: "On disk: bytes a call", lines: &[("", Look::bytes_a_call)] },
-    Panel { title: "Memory of who stores and asks: MiB", lines: &[("", |look| mib(look.memory_bytes))] },
+    Panel {
+        title: "Memory at most: MiB",
+        lines: &[("storing", |look| mib(look.took.storing_bytes)), ("sealing", |look| mib(look.took.sealing_bytes))],
+    },
 ];
 
 fn mib(bytes: u64) -> f64 {
