@@ -20,7 +20,7 @@ use crate::model::{
     view::{
         self, call, identity,
         leaf::Leaf,
-        media::{Figures, Line},
+        media::{Figures, Line, Stored},
     },
 };
 use parties::Parties;
@@ -38,7 +38,7 @@ pub fn derive(document: &Document, assembled: &str) -> Derived {
 #[must_use]
 pub fn sessions(assembled: &str) -> Vec<Session> {
     let call = view::read::<call::Call<'_, Figures<'_>>>(assembled).0.unwrap_or_default();
-    call.sessions.iter().map(session).collect()
+    sessions_of(&call)
 }
 
 /// Derives everything from the document of anything but a person; `asked` is the span that a row of a log was asked for with.
@@ -66,7 +66,7 @@ pub fn shown(key: &RecordKey, asked: Option<Span>, assembled: &str) -> Derived {
 }
 
 fn call(assembled: &str, key: &RecordKey) -> Derived {
-    let (call, unknown_members) = view::read::<call::Call<'_>>(assembled);
+    let (call, unknown_members) = view::read::<call::Call<'_, Stored<'_>>>(assembled);
     let call = call.unwrap_or_default();
     let (record, parties, sessions) = taken_apart(&call);
     let search = search::texts(key, &call, &record, parties.named(), &sessions);
@@ -81,7 +81,7 @@ fn rows_of_call(assembled: &str) -> Derived {
 }
 
 fn taken_apart<'a, M: Line<'a>>(call: &call::Call<'a, M>) -> (Record, Parties, Vec<Session>) {
-    let mut sessions: Vec<Session> = call.sessions.iter().map(session).collect();
+    let mut sessions = sessions_of(call);
     let mut parties = Parties::default();
     parties.add_organizer(organizer(call).as_ref());
     parties.add_participants(&participants(call));
@@ -138,9 +138,30 @@ fn named_identity(set_key: String, view: &identity::Identity<'_>) -> Identity {
     }
 }
 
-fn session<'a, M: Line<'a>>(view: &call::Session<'a, M>) -> Session {
-    let shared = |end: &Option<call::Endpoint<'_>>| end.as_ref().map(|end| Arc::new(endpoint(end)));
-    let (caller, callee) = (shared(&view.caller), shared(&view.callee));
+fn sessions_of<'a, M: Line<'a>>(call: &call::Call<'a, M>) -> Vec<Session> {
+    let mut sessions: Vec<Session> = Vec::with_capacity(call.sessions.len());
+    for (n, view) in call.sessions.iter().enumerate() {
+        // The sessions of a meeting all lead to the same service.
+        let before = n.checked_sub(1).and_then(|before| Some((call.sessions.get(before)?, sessions.get(before)?)));
+        let same = before.filter(|(before, _)| before.callee == view.callee);
+        let callee = match same {
+            Some((_, session)) => session.callee.clone(),
+            None => shared(view.callee.as_ref()),
+        };
+        sessions.push(session(view, shared(view.caller.as_ref()), callee));
+    }
+    sessions
+}
+
+fn shared(view: Option<&call::Endpoint<'_>>) -> Option<Arc<Endpoint>> {
+    view.map(|view| Arc::new(endpoint(view)))
+}
+
+fn session<'a, M: Line<'a>>(
+    view: &call::Session<'a, M>,
+    caller: Option<Arc<Endpoint>>,
+    callee: Option<Arc<Endpoint>>,
+) -> Session {
     Session {
         id: view.id.owned(),
         start: view.start.timestamp(),
@@ -159,8 +180,8 @@ fn segment<'a, M: Line<'a>>(
     session: &call::Session<'a, M>,
     (caller, callee): (Option<&Arc<Endpoint>>, Option<&Arc<Endpoint>>),
 ) -> Segment {
-    let own = |end: &Option<call::Endpoint<'_>>, of_session, shared: Option<&Arc<Endpoint>>| {
-        if end == of_session { shared.cloned() } else { end.as_ref().map(|end| Arc::new(endpoint(end))) }
+    let own = |end: &Option<call::Endpoint<'_>>, of_session, of_its: Option<&Arc<Endpoint>>| {
+        if end == of_session { of_its.cloned() } else { shared(end.as_ref()) }
     };
     Segment {
         id: view.id.owned(),

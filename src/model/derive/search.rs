@@ -14,7 +14,7 @@ use crate::model::{
 
 pub(super) fn texts<'t>(
     key: &'t RecordKey,
-    call: &'t call::Call<'_>,
+    call: &'t call::Call<'_, media::Stored<'_>>,
     record: &'t Record,
     named: impl Iterator<Item = (&'t Identity, Roles)>,
     sessions: &'t [Session],
@@ -35,10 +35,21 @@ pub(super) fn texts<'t>(
     texts.into_found()
 }
 
-#[derive(Default)]
+/// What a call has, as a rule.
+const TEXTS_EXPECTED: usize = 56;
+
 pub(super) struct Texts<'t> {
     seen: HashSet<(SearchField, Cow<'t, str>), RandomState>,
     found: Vec<(SearchField, String)>,
+}
+
+impl Default for Texts<'_> {
+    fn default() -> Self {
+        Self {
+            seen: HashSet::with_capacity_and_hasher(TEXTS_EXPECTED, RandomState::default()),
+            found: Vec::with_capacity(TEXTS_EXPECTED),
+        }
+    }
 }
 
 impl<'t> Texts<'t> {
@@ -59,9 +70,8 @@ impl<'t> Texts<'t> {
     }
 
     fn add_text(&mut self, field: SearchField, text: Cow<'t, str>) {
-        if !self.seen.contains(&(field, Cow::Borrowed(&*text))) {
-            self.found.push((field, text.clone().into_owned()));
-            self.seen.insert((field, text));
+        if self.seen.insert((field, text.clone())) {
+            self.found.push((field, text.into_owned()));
         }
     }
 
@@ -135,7 +145,7 @@ impl<'t> Texts<'t> {
         }
     }
 
-    fn add_media(&mut self, media: &'t media::Media<'_>) {
+    fn add_media(&mut self, media: &'t media::Stored<'_>) {
         for network in [&media.caller_network, &media.callee_network].into_iter().flatten() {
             self.add_network(network);
         }
@@ -155,7 +165,7 @@ impl<'t> Texts<'t> {
         }
     }
 
-    fn add_network(&mut self, network: &media::Network<'t>) {
+    fn add_network(&mut self, network: &media::StoredNetwork<'t>) {
         for leaf in [
             network.ip_address,
             network.reflexive_ip_address,

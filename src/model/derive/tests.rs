@@ -251,6 +251,30 @@ fn new_members_are_counted_and_change_nothing_else() {
 }
 
 #[test]
+fn what_is_stepped_over_is_known_all_the_same() {
+    let text = group_call().to_string();
+    let (whole, of_whole) = view::read::<call::Call<'_>>(&text);
+    let (stored, of_stored) = view::read::<call::Call<'_, Stored<'_>>>(&text);
+    assert_eq!(of_whole, of_stored);
+    let text = serde_json::to_string(&json!({"sessions": [{"segments": [{"media": [{
+        "label": 1, "new": 2, "callerNetwork": {"port": 1, "new": 2, "traceRouteHops": [{"hopCount": 1, "new": 2}]},
+        "calleeDevice": {"micGlitchRate": 1, "new": 2}, "streams": [{"streamId": 1, "new": 2, "maxJitter": "PT1S"}],
+    }]}]}]}));
+    let text = text.unwrap();
+    assert_eq!(view::read::<call::Call<'_>>(&text).1, 5);
+    assert_eq!(view::read::<call::Call<'_, Stored<'_>>>(&text).1, 5);
+    assert_eq!(whole.unwrap().sessions.len(), stored.unwrap().sessions.len());
+}
+
+#[test]
+fn sessions_that_lead_to_the_same_service_share_it() {
+    let derived = derived(&group_call());
+    let callees: Vec<_> = derived.sessions.iter().map(|session| session.callee.as_ref().unwrap()).collect();
+    assert!(callees.len() > 1 && callees.iter().all(|callee| Arc::ptr_eq(callee, callees[0])));
+    assert!(!Arc::ptr_eq(derived.sessions[0].caller.as_ref().unwrap(), derived.sessions[1].caller.as_ref().unwrap()));
+}
+
+#[test]
 fn what_is_no_record_gives_an_empty_one() {
     for text in ["", "null", "[]", "7", "{", "{\"sessions\":[{\"id\":", "{}"] {
         let derived = super::record(&RecordKey::call("x"), None, text);

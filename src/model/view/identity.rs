@@ -1,6 +1,6 @@
 //! Views of who: identity sets old and new, and the participants that wrap them.
 
-use crate::model::view::{Field, Object, Reader, leaf::Leaf, view};
+use crate::model::view::{Field, Object, Order, Reader, leaf::Leaf, view};
 
 view! {
     /// `organizer_v2` or an element of `participants_v2`.
@@ -51,7 +51,8 @@ pub struct IdentitySet<'a> {
 }
 
 /// Members of `identitySet` and `communicationsIdentitySet`, and those that were only ever seen.
-const SET_KEYS: [&str; 15] = [
+const SET_KEYS: [&str; 16] = [
+    "endpointType",
     "user",
     "application",
     "device",
@@ -68,22 +69,21 @@ const SET_KEYS: [&str; 15] = [
     "spoolApplicationInstance",
     "azureApplicationInstance",
 ];
+const ENDPOINT_TYPE: usize = 0;
 
 impl<'a> Object<'a> for IdentitySet<'a> {
     fn read_members(&mut self, reader: &mut Reader<'a>) {
-        reader.members(|reader, key| {
-            let is_known = SET_KEYS.contains(&key);
-            match key {
-                "endpointType" => self.endpoint_type.read(reader),
-                _ if key.contains('@') => reader.skip_unknown(key),
-                _ if self.identity.is_none() && reader.peek() == Some(b'{') => {
-                    let (_, identity) = self.identity.insert((key.to_owned(), Identity::default()));
-                    identity.read_members(reader);
-                    reader.count_unknown(u32::from(!is_known));
-                }
-                _ if is_known => drop(reader.skip()),
-                _ => reader.skip_unknown(key),
+        static ORDER: Order = Order::of(&SET_KEYS);
+        reader.members_of(&ORDER, |reader, place, key| match place {
+            Some(ENDPOINT_TYPE) => self.endpoint_type.read(reader),
+            None if key.contains('@') => reader.skip_unknown(key),
+            _ if self.identity.is_none() && reader.peek() == Some(b'{') => {
+                let (_, identity) = self.identity.insert((key.to_owned(), Identity::default()));
+                identity.read_members(reader);
+                reader.count_unknown(u32::from(place.is_none()));
             }
+            Some(_) => drop(reader.skip()),
+            None => reader.skip_unknown(key),
         });
     }
 }

@@ -32,12 +32,119 @@ view! {
     }
 }
 
+view! {
+    /// A media line as it is when a call is stored: what becomes columns or is searched. All of it would be three times as much.
+    pub struct Stored<'a> {
+        caller_network: Option<StoredNetwork<'a>> = "callerNetwork",
+        callee_network: Option<StoredNetwork<'a>> = "calleeNetwork",
+        caller_device: Option<StoredDevice<'a>> = "callerDevice",
+        callee_device: Option<StoredDevice<'a>> = "calleeDevice",
+        streams: Vec<StoredStream<'a>> = "streams",
+        .."label",
+    }
+}
+
+view! {
+    /// Of a stream, what becomes columns or is searched.
+    pub struct StoredStream<'a> {
+        audio_codec: Leaf<'a> = "audioCodec",
+        average_audio_degradation: Leaf<'a> = "averageAudioDegradation",
+        average_packet_loss_rate: Leaf<'a> = "averagePacketLossRate",
+        max_jitter: Leaf<'a> = "maxJitter",
+        max_packet_loss_rate: Leaf<'a> = "maxPacketLossRate",
+        max_round_trip_time: Leaf<'a> = "maxRoundTripTime",
+        video_codec: Leaf<'a> = "videoCodec",
+        .."averageAudioNetworkJitter",
+        .."averageBandwidthEstimate",
+        .."averageFreezeDuration",
+        .."averageJitter",
+        .."averageRatioOfConcealedSamples",
+        .."averageReceivedFrameRate",
+        .."averageRoundTripTime",
+        .."averageVideoFrameLossPercentage",
+        .."averageVideoFrameRate",
+        .."averageVideoPacketLossRate",
+        .."endDateTime",
+        .."isAudioForwardErrorCorrectionUsed",
+        .."lowFrameRateRatio",
+        .."lowVideoProcessingCapabilityRatio",
+        .."maxAudioNetworkJitter",
+        .."maxRatioOfConcealedSamples",
+        .."packetUtilization",
+        .."postForwardErrorCorrectionPacketLossRate",
+        .."rmsFreezeDuration",
+        .."startDateTime",
+        .."streamDirection",
+        .."streamId",
+        .."wasMediaBypassed",
+    }
+}
+
+view! {
+    /// Of a network, what is searched.
+    pub struct StoredNetwork<'a> {
+        basic_service_set_identifier: Leaf<'a> = "basicServiceSetIdentifier",
+        connection_type: Leaf<'a> = "connectionType",
+        dns_suffix: Leaf<'a> = "dnsSuffix",
+        ip_address: Leaf<'a> = "ipAddress",
+        mac_address: Leaf<'a> = "macAddress",
+        reflexive_ip_address: Leaf<'a> = "reflexiveIPAddress",
+        relay_ip_address: Leaf<'a> = "relayIPAddress",
+        subnet: Leaf<'a> = "subnet",
+        trace_route_hops: Vec<TraceRouteHop<'a>> = "traceRouteHops",
+        wifi_microsoft_driver: Leaf<'a> = "wifiMicrosoftDriver",
+        wifi_vendor_driver: Leaf<'a> = "wifiVendorDriver",
+        .."bandwidthLowEventRatio",
+        .."delayEventRatio",
+        .."linkSpeed",
+        .."networkTransportProtocol",
+        .."port",
+        .."receivedQualityEventRatio",
+        .."relayPort",
+        .."sentQualityEventRatio",
+        .."wifiBand",
+        .."wifiBatteryCharge",
+        .."wifiChannel",
+        .."wifiMicrosoftDriverVersion",
+        .."wifiRadioType",
+        .."wifiSignalStrength",
+        .."wifiVendorDriverVersion",
+    }
+}
+
+view! {
+    /// Of a device, what is searched.
+    pub struct StoredDevice<'a> {
+        capture_device_driver: Leaf<'a> = "captureDeviceDriver",
+        capture_device_name: Leaf<'a> = "captureDeviceName",
+        render_device_driver: Leaf<'a> = "renderDeviceDriver",
+        render_device_name: Leaf<'a> = "renderDeviceName",
+        .."captureNotFunctioningEventRatio",
+        .."cpuInsufficentEventRatio",
+        .."deviceClippingEventRatio",
+        .."deviceGlitchEventRatio",
+        .."howlingEventCount",
+        .."initialSignalLevelRootMeanSquare",
+        .."lowSpeechLevelEventRatio",
+        .."lowSpeechToNoiseEventRatio",
+        .."micGlitchRate",
+        .."receivedNoiseLevel",
+        .."receivedSignalLevel",
+        .."renderMuteEventRatio",
+        .."renderNotFunctioningEventRatio",
+        .."renderZeroVolumeEventRatio",
+        .."sentNoiseLevel",
+        .."sentSignalLevel",
+        .."speakerGlitchRate",
+    }
+}
+
 /// A view of a media line that has what becomes columns.
 pub trait Line<'a>: Object<'a> {
     fn figures(&self) -> impl Iterator<Item = StreamFigures<'a>>;
 }
 
-impl<'a> Line<'a> for Media<'a> {
+impl<'a> Line<'a> for Stored<'a> {
     fn figures(&self) -> impl Iterator<Item = StreamFigures<'a>> {
         self.streams.iter().map(|stream| StreamFigures {
             average_audio_degradation: stream.average_audio_degradation,

@@ -12,15 +12,19 @@ pub mod log;
 pub mod media;
 pub mod person;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use leaf::{Leaf, unquoted};
 
-/// Declares a view: its members, each with the type it is read as and its name in the JSON. A second parameter is the view that something in it
-/// is read as, and which it is where nothing else is said.
+/// Declares a view: its members, each with the type it is read as and its name in the JSON, and after `..` the names of those that it knows and
+/// steps over. A second parameter is the view that something in it is read as, and which it is where nothing else is said.
 macro_rules! view {
     ($(#[$doc:meta])* $visible:vis struct $name:ident<$life:lifetime $(, $inner:ident = $default:ty)?> {
         $($(#[$member_doc:meta])* $member:ident: $type:ty = $key:literal,)*
+        $(..$known:literal,)*
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,9 +34,15 @@ macro_rules! view {
 
         impl<$life $(, $inner: $crate::model::view::Object<$life>)?> $crate::model::view::Object<$life> for $name<$life $(, $inner)?> {
             fn read_members(&mut self, reader: &mut $crate::model::view::Reader<$life>) {
-                reader.members(|reader, key| match key {
-                    $($key => $crate::model::view::Field::read(&mut self.$member, reader),)*
-                    _ => reader.skip_unknown(key),
+                #[allow(non_camel_case_types)]
+                #[derive(Clone, Copy)]
+                enum Member { $($member,)* }
+                const MEMBERS: &[Member] = &[$(Member::$member,)*];
+                static ORDER: $crate::model::view::Order = $crate::model::view::Order::of(&[$($key,)* $($known,)*]);
+                reader.members_of(&ORDER, |reader, place, key| match place.map(|place| MEMBERS.get(place)) {
+                    $(Some(Some(Member::$member)) => $crate::model::view::Field::read(&mut self.$member, reader),)*
+                    Some(None) => drop(reader.skip()),
+                    None => reader.skip_unknown(key),
                 });
             }
         }
@@ -96,6 +106,36 @@ impl<'a> Field<'a> for Vec<Leaf<'a>> {
     }
 }
 
+/// The keys of a type, and in which order they came last. Graph writes the members of a type in one order, so that the next key is nearly
+/// always the one that came after the same key before: a comparison with it takes the place of a search for it.
+#[derive(Debug)]
+pub struct Order {
+    keys: &'static [&'static str],
+    /// At 0 the place of the key that comes first, at `n + 1` that of the one after key `n`. A guess, which threads may overwrite at will.
+    next: [AtomicU8; KEYS_MAX + 1],
+}
+
+const KEYS_MAX: usize = 63;
+
+impl Order {
+    pub const fn of(keys: &'static [&'static str]) -> Self {
+        assert!(keys.len() <= KEYS_MAX);
+        Self { keys, next: [const { AtomicU8::new(0) }; KEYS_MAX + 1] }
+    }
+
+    /// The key that came after the one before, with its place.
+    fn guess(&self, before: usize) -> Option<(usize, &'static str)> {
+        let place = usize::from(self.next[before].load(Ordering::Relaxed));
+        self.keys.get(place).map(|key| (place, *key))
+    }
+
+    fn find(&self, before: usize, key: &str) -> Option<usize> {
+        let place = self.keys.iter().position(|known| *known == key)?;
+        self.next[before].store(u8::try_from(place).unwrap_or_default(), Ordering::Relaxed);
+        Some(place)
+    }
+}
+
 /// Walks forward over JSON text.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -122,6 +162,49 @@ impl<'a> Reader<'a> {
             on_member(self, &key);
         }
         self.at += usize::from(self.peek() == Some(b'}'));
+    }
+
+    /// As [`Self::members`], with the place of the key among those of `order`, where it is one of them.
+    #[inline]
+    pub fn members_of(&mut self, order: &Order, mut on_member: impl FnMut(&mut Self, Option<usize>, &str)) {
+        let mut before = 0;
+        self.at += 1;
+        loop {
+            if self.peek() == Some(b',') {
+                self.at += 1;
+            }
+            if self.peek() != Some(b'"') {
+                break;
+            }
+            let guess = order.guess(before).filter(|(_, key)| self.take_key(key));
+            let read;
+            let (place, key) = match guess {
+                Some((place, key)) => (Some(place), key),
+                None => {
+                    read = self.key();
+                    (order.find(before, &read), &*read)
+                }
+            };
+            before = place.map_or(before, |place| place + 1);
+            if self.peek() == Some(b':') {
+                self.at += 1;
+            }
+            on_member(self, place, key);
+        }
+        self.at += usize::from(self.peek() == Some(b'}'));
+    }
+
+    /// Steps over the key here if it is `expected`, letter for letter.
+    #[inline]
+    fn take_key(&mut self, expected: &str) -> bool {
+        let start = self.at + 1;
+        let end = start + expected.len();
+        let bytes = self.text.as_bytes();
+        let is_it = bytes.get(end) == Some(&b'"') && &bytes[start..end] == expected.as_bytes();
+        if is_it {
+            self.at = end + 1;
+        }
+        is_it
     }
 
     /// Steps over the key here.
@@ -168,6 +251,10 @@ impl<'a> Reader<'a> {
         self.at = match first {
             Some(b'"') => string_end(bytes, start),
             Some(b'{' | b'[') => nested_end(bytes, start),
+            // Most members are null.
+            _ if bytes[start..].starts_with(b"null") && bytes.get(start + 4).is_none_or(|byte| ends_scalar(*byte)) => {
+                start + 4
+            }
             _ => start + bytes[start..].iter().take_while(|byte| !ends_scalar(**byte)).count(),
         };
         self.text.get(start..self.at).unwrap_or_default()
@@ -308,6 +395,32 @@ mod tests {
             r#"{"@odata.type":"t","parts@odata.count":2,"new":{"inner":1},"part":{"size":1,"colour":2},"parts":[{"x":1}]}"#,
         );
         assert_eq!(unknown, 3);
+    }
+
+    view! {
+        struct Three<'a> {
+            one: Leaf<'a> = "one",
+            two: Leaf<'a> = "two",
+            one_two: Leaf<'a> = "oneTwo",
+            .."known",
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_found_in_whatever_order_they_come(
+            keys in proptest::collection::vec(proptest::sample::select(&["one", "two", "oneTwo", "known", "on", "", "\\u006fne", "x@y"][..]), 0..8),
+        ) {
+            let members: Vec<_> = keys.iter().enumerate().map(|(n, key)| format!("\"{key}\":{n}")).collect();
+            let text = format!("{{{}}}", members.join(","));
+            let (found, unknown) = read::<Three>(&text);
+            let found = found.unwrap();
+            let last = |names: &[&str]| keys.iter().rposition(|key| names.contains(key)).and_then(|n| i64::try_from(n).ok());
+            proptest::prop_assert_eq!(found.one.integer(), last(&["one", "\\u006fne"]));
+            proptest::prop_assert_eq!(found.two.integer(), last(&["two"]));
+            proptest::prop_assert_eq!(found.one_two.integer(), last(&["oneTwo"]));
+            proptest::prop_assert_eq!(unknown as usize, keys.iter().filter(|key| matches!(**key, "on" | "")).count());
+        }
     }
 
     #[test]
