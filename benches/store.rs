@@ -124,11 +124,13 @@ fn store(corpus: &[Document], path: &Path, threads: usize, batch: usize) -> Resu
 }
 
 fn keep(writer: &mut ArchiveWriter, follower: &mut Follower, batch: Vec<Prepared>) -> callvault::archive::Result<()> {
+    let mut news = Vec::new();
     for (kept, Prepared { key, derived, .. }) in writer.keep(&batch)?.into_iter().zip(batch) {
         if let Kept::Stored { record_id, seq, version, newest: true, first } = kept {
-            follower.send(News { record_id, seq, id: key.id, version, first, derived });
+            news.push(News { record_id, seq, id: key.id, version, first, derived });
         }
     }
+    follower.send_all(news);
     Ok(())
 }
 

@@ -23,8 +23,9 @@ use crate::{
     search::{self, Entry, Indexer},
 };
 
-/// Versions handed over that may wait for the index.
-const WAITING_MAX: usize = 64;
+/// Versions handed over at a time, and how many such handfuls may wait for the index. To wake its thread for each costs more than to hand over.
+const HANDFUL: usize = 16;
+const WAITING_MAX: usize = 4;
 /// A commit of the index costs some 50 ms, so it waits for so many versions, or so long.
 const COMMIT_VERSIONS: u64 = 20_000;
 const COMMIT_EVERY: Duration = Duration::from_secs(20);
@@ -73,7 +74,7 @@ impl News {
 
 /// The index's thread, following what a writer stores.
 pub struct Follower {
-    news: Option<SyncSender<News>>,
+    news: Option<SyncSender<Vec<News>>>,
     thread: Option<thread::JoinHandle<Result<u64>>>,
     flags: Arc<Flags>,
 }
@@ -106,9 +107,25 @@ impl Follower {
         Self { news: Some(sender), thread: Some(thread), flags }
     }
 
-    /// Hands over a version. Waits while too many wait, but not for an index that is still being made: storing must not wait
-    /// for what can be read from the ledger later. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
+    /// Hands over a version, as [`Self::send_all`] does.
     pub fn send(&mut self, news: News) {
+        self.send_all(vec![news]);
+    }
+
+    /// Hands over versions, in the order of the ledger. Waits while too many wait, but not for an index that is still being made: storing must
+    /// not wait for what can be read from the ledger later. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
+    pub fn send_all(&mut self, news: Vec<News>) {
+        let mut rest = news.into_iter();
+        loop {
+            let handful: Vec<News> = rest.by_ref().take(HANDFUL).collect();
+            if handful.is_empty() {
+                break;
+            }
+            self.hand_over(handful);
+        }
+    }
+
+    fn hand_over(&mut self, news: Vec<News>) {
         let Some(sender) = &self.news else { return };
         let is_gone = match sender.try_send(news) {
             Ok(()) => false,
@@ -147,20 +164,22 @@ struct Following {
 }
 
 impl Following {
-    fn take(&mut self, news: News) -> Result<()> {
-        let first = news.first;
-        let entry = news.into_entry();
-        self.put(&entry, first)?;
-        self.reach(entry.seq)
+    /// Takes news in. What was stored while it caught up was read from the ledger already.
+    fn take(&mut self, news: Vec<News>) -> Result<()> {
+        let new = news.into_iter().filter(|news| news.seq > self.position);
+        let entries: Vec<_> = new.map(|news| (news.first, news.into_entry())).collect();
+        let Some((_, last)) = entries.last() else { return Ok(()) };
+        let last = last.seq;
+        self.put(&entries)?;
+        self.reach(last)
     }
 
-    /// Puts an entry in, in the place of what the index may have of its record unless it is the first. Before everything up to it is in,
-    /// nothing may be committed.
-    fn put(&mut self, entry: &Entry, first: bool) -> Result<()> {
-        // What is to be taken away is looked for in every segment, more of them the larger the archive.
-        if first { self.indexer.add(entry) } else { self.indexer.put(entry) }?;
-        self.put += 1;
-        self.uncommitted += 1;
+    /// Puts entries in, each in the place of what the index may have of its record unless it is the first. Before everything up to them is
+    /// in, nothing may be committed.
+    fn put(&mut self, entries: &[(bool, Entry)]) -> Result<()> {
+        self.indexer.put_all(entries.iter().map(|(first, entry)| (entry, *first)))?;
+        self.put += entries.len() as u64;
+        self.uncommitted += entries.len() as u64;
         Ok(())
     }
 
@@ -181,7 +200,7 @@ impl Following {
     }
 }
 
-fn follow(folder: &Folder, news: &Receiver<News>, flags: &Flags) -> Result<u64> {
+fn follow(folder: &Folder, news: &Receiver<Vec<News>>, flags: &Flags) -> Result<u64> {
     let archive = Archive::open(folder)?;
     let given_up = || flags.given_up.load(Ordering::Acquire);
     let mut following = open_or_begin(&folder.index())?;
@@ -196,8 +215,6 @@ fn follow(folder: &Folder, news: &Receiver<News>, flags: &Flags) -> Result<u64> 
             return Ok(following.put);
         }
         match received {
-            // What was stored while it caught up was read from the ledger already.
-            Ok(news) if news.seq <= following.position => {}
             Ok(news) => following.take(news)?,
             Err(RecvTimeoutError::Timeout) if following.uncommitted > 0 => following.commit()?,
             Err(RecvTimeoutError::Timeout) => {}
@@ -234,10 +251,11 @@ impl Rebuild {
         Ok(Self { indexer: Some(indexer), put: 0, folder: folder.clone() })
     }
 
-    /// Puts a record in, of which it must not have another version.
-    pub fn put(&mut self, news: News) -> Result<()> {
-        self.indexer.as_mut().ok_or(Error::Gone)?.add(&news.into_entry())?;
-        self.put += 1;
+    /// Puts records in, of which it must not have other versions.
+    pub fn put(&mut self, news: impl Iterator<Item = News>) -> Result<()> {
+        let entries: Vec<_> = news.map(News::into_entry).collect();
+        self.indexer.as_mut().ok_or(Error::Gone)?.put_all(entries.iter().map(|entry| (entry, true)))?;
+        self.put += entries.len() as u64;
         Ok(())
     }
 
@@ -337,7 +355,7 @@ fn catch_up_with(archive: &Archive, following: &mut Following, given_up: &dyn Fn
             is_whole = true;
             break;
         };
-        each_entry(archive, &seqs, &mut |entry| following.put(&entry, false))?;
+        each_entry(archive, &seqs, &mut |entry| following.put(&[(false, entry)]))?;
         following.uncommitted += 1;
         following.reach(last)?;
     }

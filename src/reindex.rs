@@ -61,7 +61,7 @@ pub fn reindex(writer: &mut ArchiveWriter, on: &mut dyn FnMut(u64)) -> Result<Re
             first_damage = first_damage.take().or(damaged.into_iter().chain(also_damaged).next());
             report.records += made;
             on(report.records);
-            records.into_iter().filter_map(news).try_for_each(|news| rebuild.put(news))?;
+            rebuild.put(records.into_iter().filter_map(news))?;
         }
         deriving.join().unwrap_or(Err(Error::Gone))
     })?;

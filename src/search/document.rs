@@ -1,7 +1,5 @@
 //! The newest version of a record → tantivy's document.
 
-use std::collections::BTreeMap;
-
 use tantivy::TantivyDocument;
 
 use crate::{
@@ -43,9 +41,11 @@ pub(crate) fn document(entry: &Entry, analysis: &mut Analysis) -> TantivyDocumen
             document.add_i64(field, value);
         }
     }
-    for (field, values) in texts(entry) {
-        let mut text = String::new();
-        for value in values {
+    let mut text = String::new();
+    for values in texts(entry).chunk_by(|(one, _), (other, _)| one == other) {
+        let (field, _) = values[0];
+        text.clear();
+        for (_, value) in values {
             analysis.append(field, value, &mut text);
         }
         if !text.is_empty() {
@@ -55,16 +55,11 @@ pub(crate) fn document(entry: &Entry, analysis: &mut Analysis) -> TantivyDocumen
     document
 }
 
-/// Each value once: people and devices repeat from session to session.
-fn texts(entry: &Entry) -> BTreeMap<SearchField, Vec<&str>> {
-    let mut texts: BTreeMap<SearchField, Vec<&str>> = BTreeMap::new();
-    texts.entry(SearchField::Id).or_default().push(&entry.id);
-    for (field, value) in &entry.derived.search {
-        texts.entry(*field).or_default().push(value);
-    }
-    for values in texts.values_mut() {
-        values.sort_unstable();
-        values.dedup();
-    }
+/// Field by field, each value once: people and devices repeat from session to session.
+fn texts(entry: &Entry) -> Vec<(SearchField, &str)> {
+    let searched = entry.derived.search.iter().map(|(field, value)| (*field, value.as_str()));
+    let mut texts: Vec<_> = searched.chain([(SearchField::Id, entry.id.as_str())]).collect();
+    texts.sort_unstable();
+    texts.dedup();
     texts
 }

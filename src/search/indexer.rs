@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::{
     IndexWriter, Term,
     directory::MmapDirectory,
-    indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy},
+    indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy, UserOperation},
 };
 
 use crate::{
@@ -85,13 +85,21 @@ impl Indexer {
 
     /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
     pub fn put(&mut self, entry: &Entry) -> Result<()> {
-        self.remove(entry.record_id);
-        self.add(entry)
+        self.put_all([(entry, false)])
     }
 
-    /// Puts `entry` into an index that has nothing of its record yet.
-    pub fn add(&mut self, entry: &Entry) -> Result<()> {
-        self.writer.add_document(document(entry, &mut self.analysis)).doing("add a document").map(drop)
+    /// Puts entries in, in their order, each in the place of what the index has of its record, unless it is said to be the `first`.
+    pub fn put_all<'e>(&mut self, entries: impl IntoIterator<Item = (&'e Entry, bool)>) -> Result<()> {
+        let mut operations = Vec::new();
+        for (entry, first) in entries {
+            // What is to be taken away is looked for in every segment, more of them the larger the archive.
+            if !first {
+                operations.push(UserOperation::Delete(of(entry.record_id)));
+            }
+            operations.push(UserOperation::Add(document(entry, &mut self.analysis)));
+        }
+        // All at once: tantivy wakes its thread each time that it is handed anything.
+        self.writer.run(operations).doing("add documents").map(drop)
     }
 
     /// Merges no segments until [`Self::compact`] does it.
@@ -101,7 +109,7 @@ impl Indexer {
 
     /// Takes a record out.
     pub fn remove(&mut self, record_id: RecordId) {
-        self.writer.delete_term(Term::from_field_i64(FIELDS.record_id, record_id.0));
+        self.writer.delete_term(of(record_id));
     }
 
     /// Puts everything since the last commit on disk, together with the ledger position that is reached by it.
@@ -132,6 +140,11 @@ impl Indexer {
     pub fn finish(self) -> Result<()> {
         self.writer.wait_merging_threads().doing("finish merging")
     }
+}
+
+/// What all documents of a record have, and no others.
+fn of(record_id: RecordId) -> Term {
+    Term::from_field_i64(FIELDS.record_id, record_id.0)
 }
 
 fn merge_policy() -> LogMergePolicy {
@@ -166,7 +179,7 @@ mod tests {
     fn what_a_commit_that_was_cut_off_left_is_not_in_the_way_of_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
-        (1..=3).for_each(|n| indexer.add(&entry(n)).unwrap());
+        (1..=3).for_each(|n| indexer.put_all([(&entry(n), true)]).unwrap());
         indexer.commit(Seq(3)).unwrap();
         indexer.finish().unwrap();
         let meta = dir.path().join("meta.json");

@@ -3,7 +3,7 @@
 //! Every field has a class, because an address, a number and a name are looked for in different ways. All terms are folded to
 //! lower case without diacritics.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr};
 
 use foldhash::fast::RandomState;
 
@@ -67,34 +67,49 @@ type Places = Vec<Vec<String>>;
 /// Makes terms, and remembers what it made of values that come again and again: a tenant's people, devices and programs.
 #[derive(Default)]
 pub(crate) struct Analysis {
-    known: HashMap<Class, HashMap<String, String, RandomState>, RandomState>,
-    known_count: usize,
+    young: Known,
+    old: Known,
+    young_count: usize,
 }
 
-/// Values remembered, about 150 bytes each; then it starts over.
-const KNOWN_COUNT_MAX: usize = 16_384;
+/// Values with their terms.
+type Known = HashMap<Class, HashMap<String, String, RandomState>, RandomState>;
+
+/// Values of one generation, about 150 bytes each. When there are as many, those that did not come again since the generation before are
+/// forgotten: a large tenant's addresses, few of which do, must not take its people with them.
+const GENERATION: usize = 8192;
 
 impl Analysis {
     /// Adds the terms of a `value` of `field` to `text`, as the schema's tokenizer takes them.
     pub(crate) fn append(&mut self, field: SearchField, value: &str, text: &mut String) {
         let class = class(field);
-        // Identifiers and conversations seldom come again, and cost little.
-        if matches!(class, Class::Id | Class::Thread | Class::Phone) {
-            text.push_str(&joined(class, value));
-            return;
+        match class {
+            // Identifiers cost little, and conversations and numbers seldom come again.
+            Class::Id => {
+                for (n, term) in id(value).iter().enumerate() {
+                    push(text, if n == 0 { NEXT_VALUE } else { SAME_PLACE }, term);
+                }
+                return;
+            }
+            Class::Thread | Class::Phone => {
+                text.push_str(&joined(class, value));
+                return;
+            }
+            _ => {}
         }
-        let known = self.known.entry(class).or_default();
-        if let Some(terms) = known.get(value) {
+        if let Some(terms) = self.young.get(&class).and_then(|known| known.get(value)) {
             text.push_str(terms);
             return;
         }
-        let terms = joined(class, value);
+        let known = self.old.get_mut(&class).and_then(|known| known.remove_entry(value));
+        let (value, terms) = known.unwrap_or_else(|| (value.to_owned(), joined(class, value)));
         text.push_str(&terms);
-        known.insert(value.to_owned(), terms);
-        self.known_count += 1;
-        if self.known_count > KNOWN_COUNT_MAX {
-            *self = Self::default();
+        if self.young_count >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+            self.young_count = 0;
         }
+        self.young.entry(class).or_default().insert(value, terms);
+        self.young_count += 1;
     }
 }
 
@@ -113,7 +128,11 @@ fn joined(class: Class, value: &str) -> String {
 
 fn push(text: &mut String, separator: char, term: &str) {
     text.push(separator);
-    text.extend(term.chars().filter(|c| !c.is_control()));
+    if term.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        text.push_str(term);
+    } else {
+        text.extend(term.chars().filter(|c| !c.is_control()));
+    }
 }
 
 fn places(class: Class, value: &str) -> Places {
@@ -220,6 +239,9 @@ pub(crate) fn address(text: &str) -> String {
 }
 
 fn id(text: &str) -> Vec<String> {
+    if let Cow::Owned(guid) = guids::term(text) {
+        return vec![guid];
+    }
     let whole = address(text);
     // 8:orgid:GUID is also found by the GUID.
     let last = whole.rsplit_once(':').map(|(_, last)| last.to_owned());
@@ -372,6 +394,24 @@ mod tests {
             analysis.append(SearchField::Name, "Ines Groß", text);
         }
         assert_eq!(twice[0], twice[1]);
+    }
+
+    #[test]
+    fn what_is_remembered_and_what_was_forgotten_gives_the_same_terms() {
+        let mut analysis = Analysis::default();
+        for round in 0..3 {
+            for n in 0..GENERATION {
+                let (mut often, mut seldom) = (String::new(), String::new());
+                analysis.append(SearchField::Name, "Jürgen Müller", &mut often);
+                analysis.append(SearchField::Network, &format!("10.{round}.{}.{}", n / 256, n % 256), &mut seldom);
+                assert_eq!(often, joined(Class::Words, "Jürgen Müller"));
+                assert_eq!(seldom, format!("{NEXT_VALUE}10.{round}.{}.{}", n / 256, n % 256));
+            }
+        }
+        assert!(
+            analysis.young.values().chain(analysis.old.values()).map(HashMap::len).sum::<usize>() <= 2 * GENERATION
+        );
+        assert!(analysis.young_count <= GENERATION);
     }
 
     #[test]

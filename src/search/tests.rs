@@ -438,6 +438,20 @@ fn the_position_survives_reopening_and_merging_and_what_was_not_committed_does_n
 }
 
 #[test]
+fn of_a_record_that_comes_twice_at_once_the_later_stays() {
+    let dir = TempDir::new().unwrap();
+    let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
+    let [first, second] = ["alice", "bob"].map(|name| entry(1, &[(SearchField::Name, name)]));
+    let second = Entry { seq: Seq(3), version: Version(2), ..second };
+    let other = entry(2, &[(SearchField::Name, "alice")]);
+    indexer.put_all([(&first, true), (&other, true), (&second, false)]).unwrap();
+    indexer.commit(Seq(3)).unwrap();
+    indexer.finish().unwrap();
+    let index = open(dir.path());
+    assert_eq!((ask(&index, "alice"), ask(&index, "bob")), (vec![2], vec![3]));
+}
+
+#[test]
 fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
     let (_dir, disk) = on_disk(&[1, 2, 3, 4].map(|n| entry(n, &[(SearchField::Name, "alice")])));
     let tail = Index::in_memory([

@@ -8,6 +8,7 @@
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -27,6 +28,9 @@ use crate::{
 const WAITING_MAX: usize = 64;
 /// Versions in one transaction: few enough that a commit takes milliseconds.
 const BATCH_VERSIONS: usize = 256;
+/// How long a commit waits for what follows, where more than one version came already. What a commit takes goes for the most part into pages that
+/// every commit writes, and at the pace that Graph allows there is seldom more than one.
+const MOMENT: Duration = Duration::from_millis(10);
 /// Compressed bytes in one transaction.
 const BATCH_BYTES: usize = 8 << 20;
 
@@ -159,7 +163,8 @@ fn run(
 
 type Reply = oneshot::Sender<archive::Result<Kept>>;
 
-/// Takes what else waits to be stored; returns also the first command that is something else.
+/// Takes what else waits to be stored; returns also the first command that is something else. Where others wait, more will follow: it waits a
+/// moment for them, once.
 fn gather(
     first: Prepared,
     reply: Reply,
@@ -167,6 +172,7 @@ fn gather(
 ) -> (Vec<Prepared>, Vec<Reply>, Option<Command>) {
     let mut bytes = first.frame.bytes.len();
     let (mut batch, mut replies) = (vec![first], vec![reply]);
+    let mut may_wait = true;
     while batch.len() < BATCH_VERSIONS && bytes < BATCH_BYTES {
         match inbox.try_recv() {
             Ok(Command::Keep(prepared, reply)) => {
@@ -175,6 +181,10 @@ fn gather(
                 replies.push(reply);
             }
             Ok(other) => return (batch, replies, Some(other)),
+            Err(_) if may_wait && batch.len() > 1 => {
+                may_wait = false;
+                thread::sleep(MOMENT);
+            }
             Err(_) => break,
         }
     }
@@ -198,13 +208,15 @@ fn keep(writer: &mut ArchiveWriter, follower: &mut Option<Follower>, batch: Vec<
             return;
         }
     };
+    let mut news = Vec::new();
     for ((prepared, reply), outcome) in batch.into_iter().zip(replies).zip(outcomes) {
         // Whoever asked may have been cancelled; the version is stored all the same.
         let _ = reply.send(Ok(outcome));
-        if let (Kept::Stored { record_id, seq, version, newest: true, first }, Some(follower)) =
-            (outcome, follower.as_mut())
-        {
-            follower.send(News { record_id, seq, id: prepared.key.id, version, first, derived: prepared.derived });
+        if let Kept::Stored { record_id, seq, version, newest: true, first } = outcome {
+            news.push(News { record_id, seq, id: prepared.key.id, version, first, derived: prepared.derived });
         }
+    }
+    if let Some(follower) = follower {
+        follower.send_all(news);
     }
 }
