@@ -33,15 +33,18 @@ impl Prepared {
     /// # Errors
     /// [`Error::Unfit`] when its bodies do not make up a document.
     pub fn new(document: &Document, frames: &mut FrameWriter) -> Result<Self> {
-        let json = document.assemble().map_err(|source| Error::Unfit { key: document.key.clone(), source })?;
-        Ok(Self {
+        let mut json = frames.take_text();
+        document.assemble_into(&mut json).map_err(|source| Error::Unfit { key: document.key.clone(), source })?;
+        let prepared = Self {
             key: document.key.clone(),
             version: document.version,
             frame: frames.write(&document.parts)?,
             json_sha256: Sha256::of(json.as_bytes()),
             derived: derive::derive(document, &json),
             due: None,
-        })
+        };
+        frames.put_text_back(json);
+        Ok(prepared)
     }
 }
 

@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// How frames are compressed, and what zstd's own level does not say of it (docs/decisions/0010-bytes-on-disk.md): thirty-two places
-/// where at least six bytes are the same are looked at, the first good one is taken. A seventh of the size less than level 3.
+/// How frames are compressed, and what zstd's own level does not say of it (docs/decisions/0010-bytes-on-disk.md, 0022-less-work-again.md): sixteen
+/// places where at least six bytes are the same are looked at, the first good one is taken. A seventh of the size less than level 3.
 const LEVEL: i32 = 6;
 const PARAMETERS: [CParameter; 6] = [
     CParameter::ChecksumFlag(true),
     CParameter::Strategy(Strategy::ZSTD_greedy),
-    CParameter::SearchLog(5),
+    CParameter::SearchLog(4),
     CParameter::MinMatch(6),
     CParameter::HashLog(17),
     CParameter::ChainLog(16),
@@ -37,6 +37,8 @@ const FRAME_BYTES_MAX: usize = 1 << 30;
 /// Readers and writers keep no more room than this from one frame to the next. The few records that are larger come seldom, and what each
 /// of several writers kept for the largest of them was a quarter of what a sync takes.
 const CONTENT_BYTES_KEPT: usize = 1 << 20;
+/// The same of the text that a document is assembled in; nine of ten calls are smaller.
+const TEXT_BYTES_KEPT: usize = 1 << 17;
 
 /// A zstd dictionary, ready for use in both directions.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct FrameWriter {
     content: Vec<u8>,
     /// Room for any frame, so that one that waits for the writer takes no more than its own length.
     room: Vec<u8>,
+    /// Room for the document of what is compressed, from one to the next: blocks of its size are what an allocator is slow with.
+    text: String,
 }
 
 /// A compressed frame and what the ledger says of it.
@@ -83,7 +87,7 @@ impl FrameWriter {
             compressor.set_parameter(parameter).map_err(Error::Compression)?;
         }
         let dictionary_id = dictionary.map(|dictionary| dictionary.id);
-        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new() })
+        Ok(Self { compressor, dictionary_id, content: Vec::new(), room: Vec::new(), text: String::new() })
     }
 
     /// The dictionary that it uses.
@@ -111,6 +115,17 @@ impl FrameWriter {
             raw_bytes: parts.iter().map(|part| part.body.len()).sum(),
             parts_sha256: Sha256::finish(envelopes),
         })
+    }
+
+    /// Room for a text; whoever took it should put it back.
+    pub(crate) fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    pub(crate) fn put_text_back(&mut self, mut text: String) {
+        text.clear();
+        text.shrink_to(TEXT_BYTES_KEPT);
+        self.text = text;
     }
 
     /// The frame of what another frame holds.

@@ -23,7 +23,7 @@ const AMONG: usize = 4 * SAMPLES;
 /// Larger ones have enough in themselves to refer to.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
 /// Ledger entries until it is tried for the first time; then as many again as there were, up to the second number.
-const FIRST: i64 = 5_000;
+const FIRST: i64 = 20_000;
 const AT_MOST: i64 = 200_000;
 /// What is learnt from, at the most: zstd asks for a hundred times the dictionary. All of it has to be in memory at once.
 const LEARNT_BYTES: usize = 12 << 20;

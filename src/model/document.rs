@@ -110,11 +110,19 @@ impl Document {
     /// # Errors
     /// When a body is not the JSON object that its `what` promises.
     pub fn assemble(&self) -> Result<String, AssembleError> {
-        let mut out = String::with_capacity(self.raw_bytes() + 64);
+        let mut out = String::new();
+        self.assemble_into(&mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Self::assemble`], in the place of what `out` holds.
+    pub fn assemble_into(&self, out: &mut String) -> Result<(), AssembleError> {
+        out.clear();
+        out.reserve(self.raw_bytes() + 64);
         if let Some(row) = self.parts.iter().find(|part| part.what == What::Row) {
             let is_compact = outline(row)?.is_compact;
-            push(part_text(row)?, is_compact, &mut out);
-            return Ok(out);
+            push(part_text(row)?, is_compact, out);
+            return Ok(());
         }
         let parts = self.parts.iter().map(|part| Ok((part, outline(part)?))).collect::<Result<Vec<_>, _>>()?;
         let (_, record) = parts.iter().find(|(part, _)| part.what == What::Record).ok_or(AssembleError::NoRecord)?;
@@ -140,33 +148,33 @@ impl Document {
             match member.key {
                 "\"sessions@odata.nextLink\"" | "\"participants_v2@odata.nextLink\"" => continue,
                 "\"sessions\"" => {
-                    sessions.write_member(member.key, &mut out);
+                    sessions.write_member(member.key, out);
                     sessions_written = true;
                 }
                 "\"participants_v2\"" if participants.asked => {
-                    participants.write_member(member.key, &mut out);
+                    participants.write_member(member.key, out);
                     participants_written = true;
                 }
                 _ => {
-                    push_comma(&mut out);
+                    push_comma(out);
                     out.push_str(member.key);
                     out.push(':');
-                    push(member.value, record.is_compact, &mut out);
+                    push(member.value, record.is_compact, out);
                 }
             }
             if member.key == "\"participants_v2@odata.context\"" && participants.asked && !has_participants {
-                participants.write_member("\"participants_v2\"", &mut out);
+                participants.write_member("\"participants_v2\"", out);
                 participants_written = true;
             }
         }
         if !sessions_written && parts.iter().any(|(part, _)| part.what == What::Sessions) {
-            sessions.write_member("\"sessions\"", &mut out);
+            sessions.write_member("\"sessions\"", out);
         }
         if participants.asked && !participants_written {
-            participants.write_member("\"participants_v2\"", &mut out);
+            participants.write_member("\"participants_v2\"", out);
         }
         out.push('}');
-        Ok(out)
+        Ok(())
     }
 }
 
