@@ -177,7 +177,7 @@ impl Following {
     /// Puts entries in, each in the place of what the index may have of its record unless it is the first. Before everything up to them is
     /// in, nothing may be committed.
     fn put(&mut self, entries: &[(bool, Entry)]) -> Result<()> {
-        self.indexer.put_all(entries.iter().map(|(first, entry)| (entry, *first)))?;
+        self.indexer.put(entries.iter().map(|(first, entry)| (entry, *first)))?;
         self.put += entries.len() as u64;
         self.uncommitted += entries.len() as u64;
         Ok(())
@@ -254,7 +254,7 @@ impl Rebuild {
     /// Puts records in, of which it must not have other versions.
     pub fn put(&mut self, news: impl Iterator<Item = News>) -> Result<()> {
         let entries: Vec<_> = news.map(News::into_entry).collect();
-        self.indexer.as_mut().ok_or(Error::Gone)?.put_all(entries.iter().map(|entry| (entry, true)))?;
+        self.indexer.as_mut().ok_or(Error::Gone)?.put(entries.iter().map(|entry| (entry, true)))?;
         self.put += entries.len() as u64;
         Ok(())
     }

@@ -83,13 +83,9 @@ impl Indexer {
         Ok(Self { writer, analysis: Analysis::default() })
     }
 
-    /// Puts `entry` in the place of whatever the index has of its record. Seen by readers after [`Indexer::commit`].
-    pub fn put(&mut self, entry: &Entry) -> Result<()> {
-        self.put_all([(entry, false)])
-    }
-
-    /// Puts entries in, in their order, each in the place of what the index has of its record, unless it is said to be the `first`.
-    pub fn put_all<'e>(&mut self, entries: impl IntoIterator<Item = (&'e Entry, bool)>) -> Result<()> {
+    /// Puts entries in, in their order, each in the place of what the index has of its record, unless it is said to be the first. Seen by readers
+    /// after [`Indexer::commit`].
+    pub fn put<'e>(&mut self, entries: impl IntoIterator<Item = (&'e Entry, bool)>) -> Result<()> {
         let mut operations = Vec::new();
         for (entry, first) in entries {
             // What is to be taken away is looked for in every segment, more of them the larger the archive.
@@ -179,7 +175,7 @@ mod tests {
     fn what_a_commit_that_was_cut_off_left_is_not_in_the_way_of_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
-        (1..=3).for_each(|n| indexer.put_all([(&entry(n), true)]).unwrap());
+        (1..=3).for_each(|n| indexer.put([(&entry(n), true)]).unwrap());
         indexer.commit(Seq(3)).unwrap();
         indexer.finish().unwrap();
         let meta = dir.path().join("meta.json");

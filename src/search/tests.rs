@@ -39,7 +39,7 @@ fn entry(n: i64, search: &[(SearchField, &str)]) -> Entry {
 fn write(dir: &Path, entries: &[Entry], position: i64) {
     let (mut indexer, _) = Indexer::open_or_create(dir).unwrap();
     for entry in entries {
-        indexer.put(entry).unwrap();
+        indexer.put([(entry, false)]).unwrap();
     }
     indexer.commit(Seq(position)).unwrap();
     indexer.finish().unwrap();
@@ -430,7 +430,7 @@ fn the_position_survives_reopening_and_merging_and_what_was_not_committed_does_n
     indexer.remove(RecordId(4));
     indexer.commit(Seq(10)).unwrap();
     indexer.compact().unwrap();
-    indexer.put(&entry(11, &[(SearchField::Name, "alice")])).unwrap();
+    indexer.put([(&entry(11, &[(SearchField::Name, "alice")]), true)]).unwrap();
     drop(indexer);
     let index = open(dir.path());
     assert_eq!(index.position(), Seq(10));
@@ -444,7 +444,7 @@ fn of_a_record_that_comes_twice_at_once_the_later_stays() {
     let [first, second] = ["alice", "bob"].map(|name| entry(1, &[(SearchField::Name, name)]));
     let second = Entry { seq: Seq(3), version: Version(2), ..second };
     let other = entry(2, &[(SearchField::Name, "alice")]);
-    indexer.put_all([(&first, true), (&other, true), (&second, false)]).unwrap();
+    indexer.put([(&first, true), (&other, true), (&second, false)]).unwrap();
     indexer.commit(Seq(3)).unwrap();
     indexer.finish().unwrap();
     let index = open(dir.path());
