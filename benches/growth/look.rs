@@ -253,7 +253,7 @@ pub(crate) fn verdicts(looks: &[Look]) -> Vec<String> {
     if let (Some(Peaks(peaks)), Some(Peaks(before))) = (last.peaks, tenth.peaks) {
         for (((what, _), peak), before) in Peaks::COMMANDS.into_iter().zip(peaks).zip(before) {
             let ratio = as_f64(peak) / as_f64(before);
-            let what = format!("memory of {what}, {} and {} KiB", before, peak);
+            let what = format!("memory of {what}, {before} and {peak} KiB");
             verdicts.push(told(&what, ratio, ratio <= 1.1, "at most 1.1"));
         }
     }

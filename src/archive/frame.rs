@@ -179,7 +179,7 @@ impl FrameReader {
         let capacity = capacity.ok_or_else(|| format!("its frame claims {claimed} bytes"))?;
         self.content.clear();
         self.content.shrink_to(CONTENT_BYTES_KEPT.max(capacity));
-        self.content.reserve(capacity);
+        self.content.reserve_exact(capacity);
         self.decompressor
             .decompress_to_buffer(frame, &mut self.content)
             .map_err(|error| format!("its frame is damaged: {error}"))?;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::{
     archive::{
         error::Result,
+        hits,
         rows::kind_of,
         select::{self, Wanted},
     },
@@ -117,7 +118,7 @@ impl<'a> Groups<'a> {
 
     /// The group of a person, who is called what the last of their identities says.
     fn person(&mut self, identity_id: i64) -> Result<Option<usize>> {
-        let Some(person) = select::person(self.connection, identity_id)? else { return Ok(None) };
+        let Some(person) = hits::person(self.connection, identity_id)? else { return Ok(None) };
         let known_as = [&person.name, &person.phone, &person.upn, &person.id].into_iter().flatten().next().cloned();
         let Some(key) = person.id.as_ref().map(|id| id.to_lowercase()).or_else(|| known_as.clone()) else {
             return Ok(None);

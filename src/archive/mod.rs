@@ -18,6 +18,7 @@ pub mod frame;
 pub(crate) mod fuzzing;
 pub mod group;
 mod guid;
+mod hits;
 pub mod inbox;
 pub mod inspect;
 pub mod ledger;
@@ -48,7 +49,7 @@ pub mod versions;
 mod who;
 mod writer;
 
-use std::{ops::ControlFlow, time::SystemTime};
+use std::{cell::RefCell, ops::ControlFlow, time::SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -61,6 +62,7 @@ use crate::{
         evidence::{Evidence, Prover, Vouched},
         frame::Dictionary,
         group::Groups,
+        hits::Known,
         ledger::Entry,
         links::Linked,
         listing::Listing,
@@ -100,6 +102,8 @@ pub use {
 pub struct Archive {
     connection: Connection,
     folder: Folder,
+    /// Taken out while hits are read.
+    known: RefCell<Known>,
 }
 
 impl Archive {
@@ -116,7 +120,11 @@ impl Archive {
         if schema::is_empty(&connection)? {
             return Err(Error::Missing(folder.path().to_path_buf()));
         }
-        Ok(Self { connection, folder: folder.clone() })
+        Ok(Self::over(connection, folder))
+    }
+
+    fn over(connection: Connection, folder: &Folder) -> Self {
+        Self { connection, folder: folder.clone(), known: RefCell::default() }
     }
 
     #[must_use]
@@ -288,7 +296,7 @@ impl Archive {
     /// Runs over the records that the filter of `selection` means, in its order and from its place on, until its limit or until told
     /// to stop. Its text is not looked at.
     pub fn for_each(&self, selection: &Selection, on: &mut dyn FnMut(Hit) -> ControlFlow<()>) -> Result<()> {
-        select::for_each(&self.connection, selection, on)
+        self.with_known(|known| select::for_each(&self.connection, known, selection, on))
     }
 
     /// Runs over the ledger numbers of the newest versions of the records that the filter of `selection` means, as
@@ -315,14 +323,22 @@ impl Archive {
 
     /// Of the records and versions named (at most [`select::FOUND_MAX`]), the newest versions that are wanted, in no order.
     pub fn among(&self, wanted: &Wanted, found: &[(RecordId, Seq)]) -> Result<Vec<Hit>> {
-        select::among(&self.connection, wanted, found)
+        self.with_known(|known| select::among(&self.connection, known, wanted, found))
+    }
+
+    /// Reads hits with what is known from those before.
+    fn with_known<T>(&self, read: impl FnOnce(&mut Known) -> Result<T>) -> Result<T> {
+        let mut known = self.known.take();
+        let outcome = self.at_one_moment(|| read(&mut known));
+        self.known.replace(known);
+        outcome
     }
 
     /// How many records have no rows yet; more than none only while rows are made again.
     pub fn underived(&self) -> Result<u64> {
         let sql =
             "SELECT count(*) FROM record INDEXED BY record_underived WHERE derived IS NULL AND newest_seq IS NOT NULL";
-        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
     /// Calls that belong to a row of a log, rows that belong to a call, rows that a transfer ties: the surest first, at most

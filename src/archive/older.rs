@@ -56,7 +56,7 @@ impl Archive {
         let connection = connection::open_over(&self.folder.database())?;
         schema::make_rows_over(&connection)?;
         connection.execute_batch(RECORDS)?;
-        let past = Self { connection, folder: self.folder.clone() };
+        let past = Self::over(connection, &self.folder);
         fill(&past, versions)?;
         Ok(past)
     }

@@ -1,23 +1,22 @@
-//! Which records a filter means, and what the contract says of each: the one place where filters become SQL.
+//! Which records a filter means: the one place where filters become SQL.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, Row, ToSql};
 
 use crate::{
     archive::{
-        error::{Error, Result},
-        guid,
-        rows::{kind_code, kind_of},
+        error::Result,
+        hits::{self, HitReader, Known},
+        rows::kind_code,
         who::{self, Who},
     },
     model::{
         filter::{Filter, Selection, Sort},
-        hit::{Hit, Matched, Person},
-        id::{RecordId, Seq, Version},
-        kind::Kind,
+        hit::Hit,
+        id::{RecordId, Seq},
         place::Place,
-        time::{Age, Span, Timestamp},
+        time::{Span, Timestamp},
     },
 };
 
@@ -29,8 +28,8 @@ pub const FOUND_MAX: usize = 4096;
 pub struct Wanted {
     conditions: Conditions,
     /// For each participant asked for, in their order.
-    participants: Vec<Who>,
-    organizers: Vec<Who>,
+    pub(crate) participants: Vec<Who>,
+    pub(crate) organizers: Vec<Who>,
 }
 
 /// The conditions of a statement and the values bound to them.
@@ -100,11 +99,13 @@ pub(crate) fn record_ids(connection: &Connection, filter: &Filter) -> Result<Has
 /// Runs over the records that `selection` means, in its order and from its place on, until its limit or until told to stop.
 pub(crate) fn for_each(
     connection: &Connection,
+    known: &mut Known,
     selection: &Selection,
     on: &mut dyn FnMut(Hit) -> ControlFlow<()>,
 ) -> Result<()> {
+    let mut reader = HitReader::new(connection, known)?;
     each_stretch(connection, selection, &mut |wanted, limit, go_on| {
-        for_each_wanted(connection, wanted, selection.sort, limit, &mut |hit| go_on(on(hit)))
+        for_each_wanted(connection, &mut reader, wanted, selection.sort, limit, &mut |hit| go_on(on(hit)))
     })
 }
 
@@ -195,6 +196,7 @@ fn stretches(filter: &Filter, sort: Sort, after: Option<Place>) -> Vec<Stretch> 
 
 fn for_each_wanted(
     connection: &Connection,
+    reader: &mut HitReader<'_>,
     wanted: &Wanted,
     sort: Sort,
     limit: Option<usize>,
@@ -206,14 +208,16 @@ fn for_each_wanted(
     let sql = match limit {
         // Chosen and put in order before anything else of them is looked up: what the limit leaves out costs one row of `hit`.
         Some(limit) => format!(
-            "{HIT_COLUMNS} FROM (SELECT * FROM hit WHERE {clause} ORDER BY {order} LIMIT {limit}) AS hit {HIT_JOINS} ORDER BY {order}"
+            "{} FROM (SELECT * FROM hit WHERE {clause} ORDER BY {order} LIMIT {limit}) AS hit {} ORDER BY {order}",
+            hits::COLUMNS,
+            hits::JOINS
         ),
-        None => format!("{HIT_COLUMNS} FROM hit {HIT_JOINS} WHERE {clause} ORDER BY {order}"),
+        None => format!("{} FROM hit {} WHERE {clause} ORDER BY {order}", hits::COLUMNS, hits::JOINS),
     };
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(conditions.bound().as_slice())?;
     while let Some(row) = rows.next()? {
-        if on(hit(connection, row, wanted)?).is_break() {
+        if on(reader.hit(row, wanted)?).is_break() {
             break;
         }
     }
@@ -241,12 +245,32 @@ pub(crate) fn count(connection: &Connection, wanted: &Wanted, found: Option<&[(R
 /// Of the versions named, those that are their record's newest and that `wanted` means, in no order.
 ///
 /// At most [`FOUND_MAX`] at a time.
-pub(crate) fn among(connection: &Connection, wanted: &Wanted, found: &[(RecordId, Seq)]) -> Result<Vec<Hit>> {
-    let mut hits = Vec::new();
-    each_row(connection, &format!("{HIT_COLUMNS} FROM hit {HIT_JOINS}"), "1", wanted, Some(found), &mut |row| {
-        hits.push(hit(connection, row, wanted)?);
-        Ok(())
-    })?;
+pub(crate) fn among(
+    connection: &Connection,
+    known: &mut Known,
+    wanted: &Wanted,
+    found: &[(RecordId, Seq)],
+) -> Result<Vec<Hit>> {
+    let mut reader = HitReader::new(connection, known)?;
+    // Which versions they are is asked here: a second list for SQLite to make and to look into would cost more.
+    let seqs: HashSet<i64> = found.iter().map(|(_, seq)| seq.0).collect();
+    let ids = json(&found.iter().map(|(id, _)| id.0).collect::<Vec<_>>());
+    let clause = wanted.conditions.clause();
+    let sql = format!(
+        "{} FROM hit {} WHERE {clause} AND hit.record_id IN (SELECT value FROM json_each(?))",
+        hits::COLUMNS,
+        hits::JOINS
+    );
+    let mut bound = wanted.conditions.bound();
+    bound.push(&ids);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(bound.as_slice())?;
+    let mut hits = Vec::with_capacity(found.len());
+    while let Some(row) = rows.next()? {
+        if seqs.contains(&row.get(1)?) {
+            hits.push(reader.hit(row, wanted)?);
+        }
+    }
     Ok(hits)
 }
 
@@ -286,94 +310,6 @@ fn numbers(found: &[(RecordId, Seq)]) -> [String; 2] {
     let ids: Vec<i64> = found.iter().map(|(id, _)| id.0).collect();
     let seqs: Vec<i64> = found.iter().map(|(_, seq)| seq.0).collect();
     [json(&ids), json(&seqs)]
-}
-
-/// The columns that [`hit`] reads.
-const HIT_COLUMNS: &str = "SELECT hit.record_id, hit.seq, hit.kind, record.id, version.version, hit.start_ns, hit.end_ns, \
-    type.value, modalities.value, hit.organizer_id, hit.session_count, hit.failed";
-const HIT_JOINS: &str = "JOIN record USING (record_id) JOIN version ON version.seq = hit.seq \
-    LEFT JOIN text AS type ON type.text_id = hit.type_id LEFT JOIN text AS modalities ON modalities.text_id = hit.modalities_id";
-
-fn hit(connection: &Connection, row: &Row<'_>, wanted: &Wanted) -> Result<Hit> {
-    let start = row.get::<_, Option<i64>>(5)?.map(Timestamp);
-    let end = row.get::<_, Option<i64>>(6)?.map(Timestamp);
-    let duration: Option<Age> = start.zip(end).map(|(start, end)| end - start);
-    let modalities: Option<String> = row.get(8)?;
-    let organizer: Option<i64> = row.get(9)?;
-    let kind = kind_of(row.get(2)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, row.get(2)?))?;
-    let participants = participants(connection, RecordId(row.get(0)?))?;
-    // As a rule among them, and the first.
-    let known = |id: i64| participants.iter().find(|(party, _)| *party == id).map(|(_, person)| person.clone());
-    let organizer = organizer
-        .map(|id| {
-            Ok::<_, Error>((
-                id,
-                known(id).map_or_else(|| person(connection, id), |known| Ok(Some(known)))?.unwrap_or_default(),
-            ))
-        })
-        .transpose()?;
-    Ok(Hit {
-        next: None,
-        matched: matched(wanted, &participants, organizer.as_ref()),
-        kind,
-        id: guid::from_sql(row.get_ref(3)?).unwrap_or_default(),
-        version: Version(row.get(4)?),
-        start,
-        end,
-        duration_s: duration.map(Age::as_seconds_f64),
-        call_type: row.get(7)?,
-        modalities: (kind == Kind::Call)
-            .then(|| modalities.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()),
-        organizer: organizer.map(|(_, person)| person),
-        participants: participants.into_iter().map(|(_, person)| person).collect(),
-        sessions: (kind == Kind::Call).then(|| row.get(10)).transpose()?,
-        failed: row.get(11)?,
-        seq: Seq(row.get(1)?),
-        record_id: RecordId(row.get(0)?),
-    })
-}
-
-/// Everybody in a record, each with the number of their identity.
-fn participants(connection: &Connection, record_id: RecordId) -> Result<Vec<(i64, Person)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, display_name, user_principal_name, set_key, identity_id FROM party JOIN identity USING (identity_id)
-         WHERE record_id = ?1 ORDER BY n",
-    )?;
-    let people = statement.query_map([record_id.0], |row| Ok((row.get(4)?, person_of(row)?)))?;
-    Ok(people.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Who of a record's people was asked for, in the order in which it was asked.
-fn matched(wanted: &Wanted, participants: &[(i64, Person)], organizer: Option<&(i64, Person)>) -> Vec<Matched> {
-    let of = |who: &Who, (identity_id, person): &(i64, Person)| {
-        let why = who.found.get(identity_id)?.clone();
-        let (asked, person) = (who.asked.clone(), person.clone());
-        Some(Matched { asked, person, by: why.by, masked: why.masked, through: why.through })
-    };
-    let as_participant =
-        wanted.participants.iter().flat_map(|who| participants.iter().filter_map(move |party| of(who, party)));
-    let as_organizer = wanted.organizers.iter().filter_map(|who| of(who, organizer?));
-    let mut matched: Vec<Matched> = Vec::new();
-    for one in as_participant.chain(as_organizer) {
-        if !matched.contains(&one) {
-            matched.push(one);
-        }
-    }
-    matched
-}
-
-/// Who an identity is.
-pub(crate) fn person(connection: &Connection, identity_id: i64) -> Result<Option<Person>> {
-    Ok(connection
-        .prepare_cached("SELECT id, display_name, user_principal_name, set_key FROM identity WHERE identity_id = ?1")?
-        .query_row([identity_id], person_of)
-        .optional()?)
-}
-
-fn person_of(row: &Row<'_>) -> rusqlite::Result<Person> {
-    let id = guid::from_sql(row.get_ref(0)?);
-    let is_phone = row.get_ref(3)?.as_str()? == "phone" || id.as_deref().is_some_and(|id| id.starts_with('+'));
-    Ok(Person { phone: if is_phone { id.clone() } else { None }, id, name: row.get(1)?, upn: row.get(2)? })
 }
 
 fn conditions(connection: &Connection, filter: &Filter, wanted: &Wanted) -> Result<Conditions> {

@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// Room for a document that is kept from one to the next. Whoever reads on meets records of many megabytes now and then.
+const JSON_BYTES_KEPT: usize = 1 << 20;
+
 /// One version that the archive holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionInfo {
@@ -198,6 +201,7 @@ impl<'a> VersionReader<'a> {
     fn line(&mut self, seq: Seq, care: Care) -> Result<Line<'_>> {
         let mut json = std::mem::take(&mut self.json);
         json.clear();
+        json.shrink_to(JSON_BYTES_KEPT);
         let outcome = self.append(seq, care, &mut json);
         self.json = json;
         let Beside { info, asked, bodies } = outcome?;
@@ -226,6 +230,7 @@ impl<'a> VersionReader<'a> {
     fn whole(&mut self, row: Row) -> Result<Stored> {
         let pieces = self.places.pieces(self.connection, &row)?;
         self.json.clear();
+        self.json.shrink_to(JSON_BYTES_KEPT);
         let is_likely = likely(pieces.iter().map(|piece| (piece.what, &*piece.body)), &mut self.json);
         let (parts, parts_sha256) = envelope::whole(pieces).map_err(|what| row.damaged(what))?;
         let document = Document { key: row.info.key.clone(), version: row.info.version, parts };

@@ -318,3 +318,33 @@ fn who_asks_again_is_answered_from_what_is_indexed_by_then() {
     std::fs::remove_dir_all(archive.folder().index()).unwrap();
     assert_eq!(found(), 2, "without an index");
 }
+
+#[test]
+fn who_asks_again_is_told_who_took_part_though_rows_were_made_anew_meanwhile() {
+    let call = |hour, n| Made {
+        start_h: Some(hour),
+        minutes: Some(3),
+        people: vec![n],
+        modalities: vec!["audio"],
+        reason: None,
+    };
+    let mut bench = bench(&[call(1, 0), call(2, 2)], 2);
+    let archive = bench.archive();
+    let reader = Reader::new(&archive);
+    let told = || {
+        let mut told = Vec::new();
+        let on = &mut |hit: Hit| {
+            told.extend(hit.participants.into_iter().filter_map(|person| person.name));
+            ControlFlow::Continue(())
+        };
+        reader.for_each(&Selection::default(), on).unwrap();
+        told
+    };
+    assert_eq!(told(), ["Person 2", "Person 0"]);
+    // People have other numbers from then on.
+    let corrected = bench.prepared(&call(1, 4), 0, 2);
+    bench.writer.keep(&[corrected]).unwrap();
+    bench.writer.forget_rows().unwrap();
+    bench.writer.derive_missing(&mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(told(), ["Person 2", "Person 4"]);
+}

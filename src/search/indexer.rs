@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tantivy::{
-    IndexWriter, Term,
+    IndexWriter, ReloadPolicy, Searcher, Term,
     directory::MmapDirectory,
+    index::SegmentId,
     indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy, UserOperation},
 };
 
@@ -19,6 +20,7 @@ use crate::{
         error::{Doing, Error, Result, guarded},
         fields::{FIELDS, fingerprint, settings, tokenizers},
         folder::{State, look},
+        segment::Segment,
         terms::Analysis,
     },
 };
@@ -28,6 +30,10 @@ const BUFFER_BYTES: usize = 20 << 20;
 
 /// Segments of about the same size that become one: few, because each costs every query a look into each field.
 const SEGMENTS_PER_MERGE: usize = 4;
+
+/// Documents of a segment from which on it is not joined with others: some 30 MB. Joining takes memory and time by the size of what is
+/// joined, which would grow with the archive; a question looks only into those segments in whose time something is meant.
+const DOCUMENTS_MAX: u32 = 1 << 17;
 
 /// Stands in each commit.
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,19 +123,39 @@ impl Indexer {
         commit.commit().doing("commit").map(drop)
     }
 
-    /// Joins all segments into one without what was removed or replaced: after a rebuild for speed, after a purge because the
+    /// Joins segments into few without what was removed or replaced: after a rebuild for speed, after a purge because the
     /// words of what was purged must leave the disk. What is not committed is given up.
     pub fn compact(&mut self) -> Result<()> {
         // A segment that is being merged already cannot be merged otherwise; rolling back gives such merges up.
         self.writer.rollback().doing("give up its merges")?;
         self.writer.set_merge_policy(Box::new(NoMergePolicy));
-        let segments = self.writer.index().searchable_segment_ids().doing("list its segments")?;
-        if !segments.is_empty() {
+        for segments in self.to_join(DOCUMENTS_MAX).doing("list its segments")? {
             self.writer.merge(&segments).wait().doing("merge its segments")?;
         }
         self.writer.garbage_collect_files().wait().doing("remove old files")?;
         self.writer.set_merge_policy(Box::new(merge_policy()));
         Ok(())
+    }
+
+    /// Segments that become one, by when their records started: so many together that each result has at most so many documents, and those
+    /// alone of which something was removed.
+    fn to_join(&self, documents_max: u32) -> tantivy::Result<Vec<Vec<SegmentId>>> {
+        let reader = self.writer.index().reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let searcher: Searcher = reader.searcher();
+        let mut groups: Vec<(Vec<SegmentId>, u32, bool)> = Vec::new();
+        for Segment { reader, .. } in &Segment::all(searcher.segment_readers())? {
+            let (documents, is_thinned) = (reader.num_docs(), reader.has_deletes());
+            match groups.last_mut().filter(|(_, all, _)| all + documents <= documents_max) {
+                Some((ids, all, any_thinned)) => {
+                    ids.push(reader.segment_id());
+                    *all += documents;
+                    *any_thinned |= is_thinned;
+                }
+                None => groups.push((vec![reader.segment_id()], documents, is_thinned)),
+            }
+        }
+        let has_to_do = |(ids, _, is_thinned): &(Vec<_>, u32, bool)| ids.len() > 1 || *is_thinned;
+        Ok(groups.into_iter().filter(has_to_do).map(|(ids, ..)| ids).collect())
     }
 
     /// Waits for merges under way. Dropping the indexer instead gives them up, which costs nothing but their work.
@@ -146,6 +172,7 @@ fn of(record_id: RecordId) -> Term {
 fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(SEGMENTS_PER_MERGE);
+    policy.set_max_docs_before_merge(DOCUMENTS_MAX as usize);
     // Overtaken and purged documents leave the disk with the next merge.
     policy.set_del_docs_ratio_before_merge(0.2);
     policy
@@ -156,7 +183,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::model::{id::Version, rows::Derived};
+    use crate::model::{id::Version, rows::Derived, time::Timestamp};
 
     fn entry(n: i64) -> Entry {
         let id = format!("00000000-0000-4000-8000-{n:012}");
@@ -168,6 +195,32 @@ mod tests {
         indexer.merge_nothing();
         indexer.remove(RecordId(n));
         indexer.commit(Seq(position.0 + 1)).unwrap();
+        indexer.finish().unwrap();
+    }
+
+    #[test]
+    fn segments_are_joined_up_to_a_size_by_their_time_and_none_keeps_what_was_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut indexer, _) = Indexer::open_or_create(dir.path()).unwrap();
+        indexer.merge_nothing();
+        for n in [3, 1, 5, 2, 4] {
+            indexer.put([(&Entry { start: Some(Timestamp(n)), ..entry(n) }, true)]).unwrap();
+            indexer.commit(Seq(n)).unwrap();
+        }
+        let sizes =
+            |indexer: &Indexer, max| -> Vec<usize> { indexer.to_join(max).unwrap().iter().map(Vec::len).collect() };
+        assert_eq!(sizes(&indexer, 2), [2, 2]);
+        assert_eq!(sizes(&indexer, 1), [0; 0]);
+        // The latest two are 5 and 4, and 1 is alone.
+        indexer.remove(RecordId(1));
+        indexer.commit(Seq(6)).unwrap();
+        assert_eq!(sizes(&indexer, 2), [2, 2]);
+        indexer.compact().unwrap();
+        let ids = indexer.writer.index().searchable_segment_metas().unwrap();
+        assert_eq!(ids.iter().map(|meta| (meta.num_docs(), meta.num_deleted_docs())).collect::<Vec<_>>(), [(4, 0)]);
+        indexer.remove(RecordId(2));
+        indexer.commit(Seq(7)).unwrap();
+        assert_eq!(sizes(&indexer, 1), [1], "one that is large enough alone, without what was removed");
         indexer.finish().unwrap();
     }
 

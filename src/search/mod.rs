@@ -17,7 +17,9 @@ mod indexer;
 mod language;
 mod matches;
 mod numbers;
+mod pass;
 mod reading;
+mod segment;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -28,23 +30,22 @@ use std::{
     sync::Arc,
 };
 
-use tantivy::{
-    ReloadPolicy, Searcher, SegmentReader, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory,
-};
+use tantivy::{ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyDocument, directory::RamDirectory};
 
 pub use self::{
     document::Entry,
     error::{Error, Result, SyntaxError},
     folder::State,
     indexer::Indexer,
-    matches::{Behind, Match, Matches, Order, Within, count, each},
+    matches::{Behind, Match, Matches, Order, Within, each},
 };
 use crate::{
     model::id::{RecordId, Seq},
     search::{
         error::{Doing, guarded},
-        fields::{FIELDS, Held, RECORD_ID, SEQ, settings, tokenizers},
+        fields::{FIELDS, Held, settings, tokenizers},
         folder::Stamp,
+        segment::Segment,
         terms::Analysis,
     },
 };
@@ -52,8 +53,8 @@ use crate::{
 /// An index as it was when it was opened; commits that come later are not seen. Many threads may read it.
 pub struct Index {
     searcher: Searcher,
-    /// Of each segment.
-    held: Vec<Held>,
+    /// Those with the latest starts first.
+    segments: Vec<Segment>,
     position: Seq,
     /// The records of an index in memory, which overtake what is on disk; empty for an index on disk.
     members: Arc<HashSet<i64>>,
@@ -77,13 +78,8 @@ impl Index {
 
     fn over(index: &tantivy::Index) -> Result<Self> {
         let searcher = searcher(index)?;
-        let held = searcher.segment_readers().iter().map(Held::of).collect::<tantivy::Result<_>>();
-        let held = held.doing("list its fields")?;
-        Ok(Self { searcher, held, position: Seq(0), members: Arc::default(), stamp: None })
-    }
-
-    fn segments(&self) -> impl Iterator<Item = (&SegmentReader, Held)> {
-        self.searcher.segment_readers().iter().zip(self.held.iter().copied())
+        let segments = Segment::all(searcher.segment_readers()).doing("read when its records started")?;
+        Ok(Self { searcher, segments, position: Seq(0), members: Arc::default(), stamp: None })
     }
 
     /// Whether what lies in `dir`, where it was opened, is still this: no commit and no merge came since.
@@ -140,14 +136,14 @@ impl Index {
     /// Every document: its record, and the version's place in the ledger; in no order.
     pub fn documents(&self) -> Result<impl Iterator<Item = (RecordId, Seq)>> {
         let mut segments = Vec::new();
-        for segment in self.searcher.segment_readers() {
-            let columns = segment.fast_fields();
-            let ids = columns.i64(RECORD_ID).doing("read its records")?;
-            let seqs = columns.i64(SEQ).doing("read its positions")?;
+        for segment in &self.segments {
+            let ids = segment.record_id().doing("read its records")?;
+            let seqs = segment.seq().doing("read its positions")?;
             segments.push((segment, ids, seqs));
         }
         Ok(segments.into_iter().flat_map(|(segment, ids, seqs)| {
-            segment.doc_ids_alive().filter_map(move |doc| Some((RecordId(ids.first(doc)?), Seq(seqs.first(doc)?))))
+            let documents = segment.reader.doc_ids_alive();
+            documents.filter_map(move |doc| Some((RecordId(ids.first(doc)?), Seq(seqs.first(doc)?))))
         }))
     }
 

@@ -1,6 +1,12 @@
 //! Claims about the search room, over real folders.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    ops::ControlFlow,
+    path::Path,
+};
 
 use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
 use tempfile::TempDir;
@@ -11,7 +17,7 @@ use crate::{
         rows::{Derived, Record, SearchField},
         time::Timestamp,
     },
-    search::{Behind, Entry, Index, Indexer, Match, Matches, Order, Query, Result, State, Within, count},
+    search::{Behind, Entry, Index, Indexer, Match, Matches, Order, Query, Result, State, Within, each},
 };
 
 fn time(text: &str) -> Timestamp {
@@ -63,6 +69,16 @@ fn on_disk(entries: &[Entry]) -> (TempDir, Index) {
 
 fn seqs(matches: Matches<'_>) -> Vec<i64> {
     matches.map(|found| found.unwrap().seq.0).collect()
+}
+
+/// What a text matches, in no order.
+fn all(disk: Option<&Index>, tail: Option<&Index>, query: &Query, within: Within) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    each(disk, tail, query, within, &mut |_, seq| {
+        assert!(found.insert(seq.0), "{seq:?} came twice");
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 fn ask(index: &Index, text: &str) -> Vec<i64> {
@@ -469,8 +485,8 @@ fn the_tail_in_memory_overtakes_the_disk_and_both_come_in_one_order() {
     assert_eq!(ask(Order::Longest, Within::default()), [8, 4, 7, 1]);
     let within = Within { from: Some(time("2026-11-03T00:00:00Z")), to: Some(time("2026-11-04T09:00:00Z")) };
     assert_eq!(ask(Order::Newest, within), [7]);
-    assert_eq!(count(Some(&disk), Some(&tail), &query, Within::default()).unwrap(), 4);
-    assert_eq!(count(Some(&disk), None, &query, within).unwrap(), 1);
+    assert_eq!(all(Some(&disk), Some(&tail), &query, Within::default()).unwrap(), BTreeSet::from([1, 4, 7, 8]));
+    assert_eq!(all(Some(&disk), None, &query, within).unwrap(), BTreeSet::from([3]));
     assert_eq!(seqs(Matches::new(None, None, &query, Order::Newest, within, None)), [] as [i64; 0]);
 }
 
@@ -480,7 +496,7 @@ fn fields_that_a_segment_has_nothing_of_are_not_looked_into_there_and_found_else
     write(dir.path(), &[entry(1, &[(SearchField::Name, "alice")])], 1);
     write(dir.path(), &[entry(2, &[(SearchField::Feedback, "alice was cut off")])], 2);
     let index = open(dir.path());
-    let held = |field| index.segments().filter(|(_, held)| held.has(field)).count();
+    let held = |field| index.segments.iter().filter(|segment| segment.held().unwrap().has(field)).count();
     assert_eq!([SearchField::Name, SearchField::Feedback, SearchField::Device].map(held), [1, 1, 0]);
     for order in [Order::Newest, Order::Oldest, Order::Relevance] {
         for (text, expected) in [
@@ -542,20 +558,22 @@ fn every_match_comes_once_and_in_order_past_all_pages() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Segment after segment, records replaced and segments joined, from any place within any limits.
+    /// Segment after segment, records replaced and segments joined, from any place within any limits; segments that lie apart in time
+    /// and such that do not.
     #[test]
-    fn the_newest_are_the_newest_whatever_segments_they_lie_in(
+    fn every_order_is_kept_whatever_segments_the_records_lie_in(
         versions in prop::collection::vec((0_i64..300, prop::option::of(0_i64..40)), 1..700),
         commits in 1_usize..9,
-        (from, to) in (prop::option::of(-2_i64..42), prop::option::of(-2_i64..42)),
-        behind in prop::option::of((prop::option::of(0_i64..40), 0_i64..300)),
+        spread in 0_i64..3,
+        (from, to) in (prop::option::of(-2_i64..1000), prop::option::of(-2_i64..1000)),
+        behind in prop::option::of((prop::option::of(0_i64..1000), 0_i64..300)),
     ) {
         let entries: Vec<Entry> = (1..)
             .zip(&versions)
             .map(|(seq, (record, start))| Entry {
                 record_id: RecordId(*record),
                 seq: Seq(seq),
-                start: start.map(Timestamp),
+                start: start.map(|start| Timestamp(start + spread * seq)),
                 ..entry(1, &[(SearchField::Name, "alice")])
             })
             .collect();
@@ -566,23 +584,57 @@ proptest! {
         let within = Within { from: from.map(Timestamp), to: to.map(Timestamp) };
         let behind = behind.map(|(key_ns, id)| Behind { key_ns, record_id: RecordId(id) });
 
-        let place = |start: Option<i64>, id: i64| (start.is_none(), start.map_or(0, |start| -start), -id);
         let newest: BTreeMap<i64, &Entry> = entries.iter().map(|entry| (entry.record_id.0, entry)).collect();
         let is_within = |start: Option<Timestamp>| match start {
             Some(start) => from.is_none_or(|from| from <= start.0) && to.is_none_or(|to| start.0 < to),
             None => from.is_none() && to.is_none(),
         };
-        let is_behind = |entry: &Entry| behind.is_none_or(|behind| {
-            place(behind.key_ns, behind.record_id.0) < place(entry.start.map(|start| start.0), entry.record_id.0)
-        });
-        let mut expected: Vec<&Entry> =
-            newest.into_values().filter(|entry| is_within(entry.start) && is_behind(entry)).collect();
-        expected.sort_by_key(|entry| place(entry.start.map(|start| start.0), entry.record_id.0));
-
+        let meant: Vec<&Entry> = newest.into_values().filter(|entry| is_within(entry.start)).collect();
         let (index, query) = (open(dir.path()), Query::parse("alice").unwrap());
-        let found = seqs(Matches::new(Some(&index), None, &query, Order::Newest, within, behind));
-        prop_assert_eq!(found, expected.iter().map(|entry| entry.seq.0).collect::<Vec<_>>());
+        for (order, turn) in [(Order::Newest, -1), (Order::Oldest, 1)] {
+            let place = |start: Option<i64>, id: i64| (start.is_none(), start.map_or(0, |start| turn * start), turn * id);
+            let place_of = |entry: &Entry| place(entry.start.map(|start| start.0), entry.record_id.0);
+            let is_behind = |entry: &Entry| behind.is_none_or(|behind| place(behind.key_ns, behind.record_id.0) < place_of(entry));
+            let mut expected: Vec<&Entry> = meant.iter().copied().filter(|entry| is_behind(entry)).collect();
+            expected.sort_by_key(|entry| place_of(entry));
+            let found = seqs(Matches::new(Some(&index), None, &query, order, within, behind));
+            prop_assert_eq!(found, expected.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), "{:?}", order);
+        }
+        let found = all(Some(&index), None, &query, within).unwrap();
+        prop_assert_eq!(found, meant.iter().map(|entry| entry.seq.0).collect::<BTreeSet<_>>());
     }
+}
+
+/// What nobody looks into cannot be found damaged.
+#[test]
+fn segments_in_which_nothing_can_be_meant_are_not_looked_into() {
+    let dir = TempDir::new().unwrap();
+    let alice = |n| entry(n, &[(SearchField::Name, "alice")]);
+    write(dir.path(), &[1, 2].map(alice), 2);
+    let older: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    write(dir.path(), &(11..=110).map(alice).collect::<Vec<_>>(), 110);
+    write(dir.path(), &[201, 202].map(alice), 202);
+    let index = open(dir.path());
+    for path in older.iter().filter(|path| path.extension().is_some_and(|kind| kind == "term" || kind == "idx")) {
+        let garbage: Vec<u8> = fs::read(path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
+        fs::OpenOptions::new().write(true).open(path).unwrap().write_all(&garbage).unwrap();
+    }
+    let query = Query::parse("alice").unwrap();
+    let ask = |order, within, limit| -> Result<Vec<i64>> {
+        index.matches(&query, order, within).take(limit).map(|found| Ok(found?.seq.0)).collect()
+    };
+    let of = |n| entry(n, &[]).start;
+    assert_eq!(ask(Order::Newest, Within::default(), 3).unwrap(), [202, 201, 110], "there are enough newer ones");
+    let within = Within { from: of(109), to: of(202) };
+    assert_eq!(ask(Order::Newest, within, 9).unwrap(), [201, 110, 109]);
+    assert_eq!(ask(Order::Oldest, within, 9).unwrap(), [109, 110, 201]);
+    assert_eq!(all(Some(&index), None, &query, within).unwrap(), BTreeSet::from([109, 110, 201]));
+    let older = Within { from: of(2), to: of(11) };
+    for order in [Order::Newest, Order::Oldest] {
+        assert!(ask(order, older, 9).is_err());
+        assert!(ask(order, Within::default(), 200).is_err());
+    }
+    assert!(all(Some(&index), None, &query, older).is_err());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use zstd::{
     bulk::Compressor,
     stream::raw::{Decoder, InBuffer, Operation, OutBuffer},
-    zstd_safe::{CParameter, get_frame_content_size},
+    zstd_safe::{self, CParameter, get_frame_content_size},
 };
 
 const SKIPPABLE: u32 = 0x184D_2A5E;
@@ -22,6 +22,8 @@ const ENTRY_BYTES: u64 = 12;
 const HEADER_BYTES: u64 = 8;
 /// Matches are looked for this far back, in bytes as a power of two: in a whole frame, and decompressors need no more memory.
 const WINDOW_LOG: u32 = 23;
+/// So much of lines goes into a frame before the next begins (docs/decisions/0009). A larger version has a frame of its own.
+pub(super) const FRAME_BYTES: usize = 4 << 20;
 /// No frame claims to be larger than this; a meeting of 1,000 people is about 10 MB.
 const CONTENT_BYTES_MAX: u64 = 1 << 30;
 
@@ -158,9 +160,10 @@ impl OpenFrame {
         let claimed = claimed.ok_or_else(|| io::Error::other("there is no frame where one should be"))?;
         let length = usize::try_from(claimed).unwrap_or(0);
         let mut content = spare;
-        if content.capacity() == 0 {
-            // Memory that the system gives as zeros costs nothing where nobody looks: of one record that is all behind it.
-            content = vec![0; length];
+        if content.capacity() < length {
+            // Memory that the system gives as zeros costs nothing where nobody looks: of one record that is all behind it. A vector that
+            // grows would take twice what it needs; most frames that follow fit into this one.
+            content = vec![0; length.max(FRAME_BYTES)];
         }
         content.resize(length, 0);
         Ok(Self { input, read: 0, decoder: Some(Decoder::new()?), content, ready: 0 })
@@ -172,14 +175,22 @@ impl OpenFrame {
             && self.input.last_chunk() == Some(&entry.checksum.to_le_bytes())
     }
 
-    /// Gives its memory back.
+    /// Gives its memory back, for the next one; that of a record of many megabytes is not kept.
     pub(crate) fn into_spare(self) -> Vec<u8> {
-        self.content
+        if self.content.capacity() > 2 * FRAME_BYTES { Vec::new() } else { self.content }
     }
 
     /// All that it holds.
     pub(crate) fn whole(&mut self) -> io::Result<&[u8]> {
-        self.decompress(self.content.len())?;
+        if self.decoder.is_some() {
+            // In one go it needs no window beside its content, which is as large again; the first piece comes a second time.
+            let written = zstd_safe::decompress(&mut self.content[..], &self.input)
+                .map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
+            if written < self.content.len() {
+                return Err(cut_off());
+            }
+            (self.decoder, self.input, self.ready) = (None, Vec::new(), written);
+        }
         Ok(&self.content)
     }
 
@@ -187,8 +198,9 @@ impl OpenFrame {
     pub(crate) fn piece(&mut self, from: usize, bytes: usize) -> io::Result<&[u8]> {
         let to = from.checked_add(bytes).filter(|to| *to <= self.content.len());
         let to = to.ok_or_else(|| io::Error::other("the frame is shorter than it should be"))?;
-        if to > self.ready {
-            self.decompress(if self.ready == 0 { to } else { self.content.len() })?;
+        // What stands before a damaged place can still be had.
+        if to > self.ready && (self.ready == 0 || self.whole().is_err()) {
+            self.decompress(to)?;
         }
         Ok(&self.content[from..to])
     }
@@ -197,23 +209,23 @@ impl OpenFrame {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
         let mut input = InBuffer::around(&self.input);
         input.set_pos(self.read);
-        // At the end zstd compares its checksum, for which there is nothing more to write.
-        while self.ready < to || (to == self.content.len() && input.pos() < self.input.len()) {
+        while self.ready < to {
             let before = input.pos();
             let mut output = OutBuffer::around(&mut self.content[self.ready..to]);
             decoder.run(&mut input, &mut output)?;
             let written = output.pos();
             if written == 0 && input.pos() == before {
-                return Err(io::Error::other("the frame is cut off"));
+                return Err(cut_off());
             }
             self.ready += written;
         }
         self.read = input.pos();
-        if to == self.content.len() {
-            (self.decoder, self.input) = (None, Vec::new());
-        }
         Ok(())
     }
+}
+
+fn cut_off() -> io::Error {
+    io::Error::other("the frame is cut off")
 }
 
 #[cfg(test)]
@@ -256,6 +268,26 @@ mod tests {
         assert_eq!(frame.piece(5000, 40).unwrap(), &whole[5000..5040]);
         assert_eq!(frame.ready, whole.len());
         assert!(frame.piece(whole.len() - 1, 2).is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a damaged file is what is wanted")]
+    fn what_stands_before_a_damaged_place_can_be_had() {
+        let dice = |n: u64| u8::try_from((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 251).unwrap_or(0);
+        let whole: Vec<u8> = (0..1_u64 << 20).map(dice).collect();
+        let (file, entries) = file(std::slice::from_ref(&whole));
+        let bytes = usize::try_from(entries[0].bytes).unwrap();
+        let mut damaged = std::fs::read(file.path()).unwrap();
+        damaged.truncate(bytes - bytes / 4);
+        damaged.resize(bytes, 0);
+        std::fs::write(file.path(), &damaged).unwrap();
+        let mut frame = OpenFrame::read(&File::open(file.path()).unwrap(), 0, bytes, Vec::new()).unwrap();
+        for from in [0, 1000, 300_000, 200_000] {
+            assert_eq!(frame.piece(from, 500).unwrap(), &whole[from..from + 500], "{from}");
+        }
+        assert!(frame.piece(whole.len() - 10, 10).is_err());
+        assert!(frame.whole().is_err());
+        assert_eq!(frame.piece(300_000, 500).unwrap(), &whole[300_000..300_500]);
     }
 
     #[test]

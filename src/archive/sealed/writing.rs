@@ -23,7 +23,7 @@ use crate::{
             VolumeName, check,
             manifest::{Contents, Manifest},
             reader::Place,
-            seekable::SeekableWriter,
+            seekable::{FRAME_BYTES, SeekableWriter},
             table::{self, Choice, Volume},
         },
         versions::VersionReader,
@@ -37,8 +37,6 @@ use crate::{
     },
 };
 
-/// So much of lines goes into a frame before the next begins (docs/decisions/0009). A larger version has a frame of its own.
-const FRAME_BYTES: usize = 4 << 20;
 /// What is to be sealed, and how.
 #[derive(Clone, Debug)]
 pub struct Sealing {

@@ -30,7 +30,7 @@ pub(crate) fn likely<'a>(parts: impl Iterator<Item = (What, &'a [u8])>, out: &mu
         return true;
     }
     let Some((before, after)) = place(record) else { return false };
-    out.reserve(record.len() + pages.iter().map(|page| page.len() + 1).sum::<usize>() + MEMBER.len() + 3);
+    out.reserve_exact(record.len() + pages.iter().map(|page| page.len() + 1).sum::<usize>() + MEMBER.len() + 3);
     out.extend_from_slice(before);
     if !matches!(before, [b'{'] | []) {
         out.push(b',');
