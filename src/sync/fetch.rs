@@ -419,7 +419,8 @@ async fn settle(
             let due = now + retry_wait(todo.attempts);
             context.scribe.with(move |writer| writer.note_failure(&key, &cause, due, now)).await?;
             if soon {
-                again.push(todo);
+                // As it is on the list by now.
+                again.push(Todo { due, ..todo });
             }
         }
         Outcome::Gone if todo.hinted => {
