@@ -224,11 +224,13 @@ fn seal(world: &World, path: &Path, calls: u64) -> Result<f64> {
 }
 
 fn keep(writer: &mut ArchiveWriter, follower: &mut Follower, batch: Vec<Prepared>) -> callvault::archive::Result<()> {
+    let mut news = Vec::new();
     for (kept, Prepared { key, derived, .. }) in writer.keep(&batch)?.into_iter().zip(batch) {
         if let Kept::Stored { record_id, seq, version, newest: true, first } = kept {
-            follower.send(News { record_id, seq, id: key.id, version, first, derived });
+            news.push(News { record_id, seq, id: key.id, version, first, derived });
         }
     }
+    follower.send_all(news);
     Ok(())
 }
 
