@@ -107,11 +107,6 @@ impl Follower {
         Self { news: Some(sender), thread: Some(thread), flags }
     }
 
-    /// Hands over a version, as [`Self::send_all`] does.
-    pub fn send(&mut self, news: News) {
-        self.send_all(vec![news]);
-    }
-
     /// Hands over versions, in the order of the ledger. Waits while too many wait, but not for an index that is still being made: storing must
     /// not wait for what can be read from the ledger later. Once the thread has failed, news go nowhere: [`Self::finish`] tells why.
     pub fn send_all(&mut self, news: Vec<News>) {

@@ -370,6 +370,11 @@ impl Archive {
         todo::after(&self.connection, kind, place, limit)
     }
 
+    /// When a record is to be tried; `None` when it is not on the to-do list.
+    pub fn todo_due(&self, key: &RecordKey) -> Result<Option<Timestamp>> {
+        todo::due(&self.connection, key)
+    }
+
     /// How many records of a kind are to be fetched.
     pub fn queued(&self, kind: Kind) -> Result<u64> {
         todo::count(&self.connection, kind)

@@ -238,6 +238,13 @@ pub(crate) fn next_due(connection: &Connection, kind: Kind) -> Result<Option<Tim
     Ok(statement.query_row([kind_code(kind)], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
 }
 
+/// When a record is to be tried; `None` when it is not on the list.
+pub(crate) fn due(connection: &Connection, key: &RecordKey) -> Result<Option<Timestamp>> {
+    let mut statement = connection.prepare_cached("SELECT due_ns FROM todo WHERE kind = ?1 AND id = ?2")?;
+    let due = statement.query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| row.get(0).map(Timestamp));
+    Ok(due.optional()?)
+}
+
 /// How many records of a kind are to be fetched.
 pub(crate) fn count(connection: &Connection, kind: Kind) -> Result<u64> {
     let count: i64 = connection

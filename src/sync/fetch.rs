@@ -164,6 +164,10 @@ pub(super) async fn fetch(
         }
         let _ = time::timeout(wait, stop.wait_for(|stop| *stop)).await;
         report.failed -= again.len() as u64;
+        for todo in &mut again {
+            // As it is on the list by now: it may have been announced while this waited.
+            todo.due = archive.todo_due(&todo.key)?.unwrap_or(todo.due);
+        }
         let mut left = again.into_iter();
         let mut more = |limit: usize, _: &dyn Fn(&RecordKey) -> bool| Ok(Some(left.by_ref().take(limit).collect()));
         again = work_off(context, source, &frames, local_now, report, (tried, None), &mut more).await?;
@@ -419,8 +423,7 @@ async fn settle(
             let due = now + retry_wait(todo.attempts);
             context.scribe.with(move |writer| writer.note_failure(&key, &cause, due, now)).await?;
             if soon {
-                // As it is on the list by now.
-                again.push(Todo { due, ..todo });
+                again.push(todo);
             }
         }
         Outcome::Gone if todo.hinted => {
