@@ -232,8 +232,12 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    if matches!(args.command, Command::Sync(_) | Command::Listen(_) | Command::Retry(_)) {
-        memory::keep_little();
+    match args.command {
+        Command::Sync(_) | Command::Listen(_) | Command::Retry(_) => memory::keep_little(memory::Use::Fetches),
+        Command::Export(_) | Command::Verify(_) | Command::Reindex(_) | Command::Seal(_) => {
+            memory::keep_little(memory::Use::ReadsAll);
+        }
+        _ => {}
     }
     let outcome = run(args);
     match outcome {
