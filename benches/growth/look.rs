@@ -99,6 +99,8 @@ impl Peaks {
             let mut command = Command::new("time");
             command.args(["-q", "-f", "%M", "-o"]).arg(file.path()).arg(env!("CARGO_BIN_EXE_callvault"));
             command.arg("--archive").arg(path).args(words).env("HOME", path).env("CALLVAULT_CONFIG", settings);
+            // A command sets for itself what it wants of memory.
+            command.env_remove("MALLOC_ARENA_MAX");
             let Ok(ended) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() else {
                 return Ok(None);
             };
