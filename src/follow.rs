@@ -317,6 +317,8 @@ pub fn forget(archive: &Archive, records: &[RecordId]) -> Result<()> {
         return Ok(());
     }
     let mut following = open_or_begin(&index)?;
+    // One under way would go on writing what it had read before.
+    following.indexer.merge_nothing();
     catch_up_with(archive, &mut following, &|| false)?;
     for record in records {
         following.indexer.remove(*record);

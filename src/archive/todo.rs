@@ -107,7 +107,7 @@ pub(crate) fn hint(connection: &Connection, key: &RecordKey, arrived: Timestamp,
         .prepare_cached(
             "INSERT INTO todo (kind, id, want_version, why, start_ns, due_ns) VALUES (?1, ?2, 0, 4, ?3, ?4)
              ON CONFLICT (kind, id) DO UPDATE SET attempts = iif(why = 4, 0, attempts),
-                 due_ns = CASE due_ns WHEN ?5 THEN ?5 WHEN ?4 THEN ?4 + 1 ELSE ?4 END",
+                 due_ns = CASE WHEN due_ns <= ?5 THEN due_ns - 1 WHEN due_ns BETWEEN ?4 AND ?4 + 1000 THEN due_ns + 1 ELSE ?4 END",
         )?
         .execute(params![kind_code(key.kind), guid::to_sql(&key.id), start.unwrap_or(arrived.0), now.0, AT_ONCE.0])?;
     Ok(Hinted::Queued)
@@ -146,7 +146,7 @@ pub(crate) fn done(
     Ok(announced.flatten().map(Timestamp))
 }
 
-/// When a record is due that somebody asked for by name: before all others.
+/// When a record is due that somebody asked for by name, or earlier: before all others.
 pub const AT_ONCE: Timestamp = Timestamp(0);
 
 /// Makes a record due at once; `false` when it is not on the list.
@@ -195,11 +195,14 @@ pub(crate) fn failed(
     Ok(())
 }
 
-/// Removes a record that Graph no longer gives and returns what was listed of it; of a hint that came to nothing there is nothing.
-pub(crate) fn take(connection: &Connection, key: &RecordKey) -> Result<Option<(Version, Timestamp)>> {
+/// Removes a record that Graph no longer gives and returns what was listed of it; of a hint that came to nothing there is nothing. One that
+/// was `due` then, and is due at another time now, was announced while Graph was asked: it stays.
+pub(crate) fn take(connection: &Connection, key: &RecordKey, due: Timestamp) -> Result<Option<(Version, Timestamp)>> {
     let listed = connection
-        .prepare_cached("DELETE FROM todo WHERE kind = ?1 AND id = ?2 RETURNING want_version, start_ns, why")?
-        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id)], |row| {
+        .prepare_cached(
+            "DELETE FROM todo WHERE kind = ?1 AND id = ?2 AND due_ns = ?3 RETURNING want_version, start_ns, why",
+        )?
+        .query_row(params![kind_code(key.kind), guid::to_sql(&key.id), due.0], |row| {
             let listed = (Version(row.get(0)?), Timestamp(row.get(1)?));
             Ok((row.get::<_, i64>(2)? != 4).then_some(listed))
         })
@@ -306,7 +309,22 @@ mod tests {
         hint(&connection, &key, Timestamp(5), Timestamp(10)).unwrap();
         assert!(ask_for(&connection, &key).unwrap());
         hint(&connection, &key, Timestamp(5), Timestamp(20)).unwrap();
-        assert_eq!(next_due(&connection, Kind::Call).unwrap(), Some(AT_ONCE));
+        let due = next_due(&connection, Kind::Call).unwrap().unwrap();
+        assert!(due < AT_ONCE, "it is, and was announced meanwhile");
+        done(&connection, &key, Version(1), Some(AT_ONCE)).unwrap();
+        assert_eq!(next_due(&connection, Kind::Call).unwrap(), Some(due));
+    }
+
+    #[test]
+    fn what_is_announced_while_graph_does_not_have_it_stays() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Timestamp(0)).unwrap();
+        let key = RecordKey { kind: Kind::Call, id: "a".into() };
+        let row = Listed { id: "a".into(), version: Version(1), start: Some(Timestamp(5)), last_modified: None };
+        want(&connection, Kind::Call, &row, Timestamp(0), Timestamp(10)).unwrap();
+        hint(&connection, &key, Timestamp(5), Timestamp(20)).unwrap();
+        assert_eq!(take(&connection, &key, Timestamp(10)).unwrap(), None);
+        assert_eq!(take(&connection, &key, Timestamp(20)).unwrap(), Some((Version(1), Timestamp(5))));
     }
 
     #[test]

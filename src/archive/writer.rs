@@ -290,10 +290,10 @@ impl ArchiveWriter {
         })
     }
 
-    /// Enters a record as lost and takes it off the list. A record of which an older version is stored is lost in the newer one.
-    pub fn lose(&mut self, key: &RecordKey, now: Timestamp) -> Result<Option<Seq>> {
+    /// Enters a record as lost and takes it off the list, unless it was `due` at another time when Graph was asked: then it was announced since. A record of which an older version is stored is lost in the newer one.
+    pub fn lose(&mut self, key: &RecordKey, due: Timestamp, now: Timestamp) -> Result<Option<Seq>> {
         self.transaction(|transaction, _| {
-            let Some((version, start)) = todo::take(transaction, key)? else { return Ok(None) };
+            let Some((version, start)) = todo::take(transaction, key, due)? else { return Ok(None) };
             let entry = Entry::Lost { kind: key.kind.name().into(), id: key.id.clone(), version, start, lost: now };
             let seq = ledger::append(transaction, &entry)?;
             transaction

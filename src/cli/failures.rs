@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Code> {
                 start: todo.start,
                 attempts: todo.attempts,
                 last_error: todo.last_error,
-                next_try: if todo.due == AT_ONCE { now } else { todo.due },
+                next_try: if todo.due <= AT_ONCE { now } else { todo.due },
                 deadline,
                 hours_left: hours(deadline - now),
             });

@@ -6,7 +6,7 @@
 //! within takes a call that the compiler cannot check, so the program begins anew in its own place, with variables set: same process, same
 //! words, two milliseconds. Where that cannot be done, or somebody has set how memory is handled, it goes on as it is.
 
-use std::{env, os::unix::process::CommandExt, process::Command};
+use std::{env, os::unix::process::CommandExt, path::Path, process::Command};
 
 /// A variable of glibc's and what it is set to.
 type Set = (&'static str, &'static str);
@@ -43,8 +43,9 @@ pub(super) fn keep_little(used: Use) {
     if !cfg!(target_env = "gnu") || is_set(|name| env::var_os(name).is_some()) {
         return;
     }
-    // It comes back only when it failed, and then nothing is lost but memory.
-    if let Some(mut command) = anew(used) {
+    // It comes back only when it failed: not where the program was replaced under its own feet, which is looked for before, since what is tried in vain
+    // leaves signals as a new program would have them.
+    if let Some(mut command) = anew(used).filter(|command| Path::new(command.get_program()).exists()) {
         let _ = command.exec();
     }
 }

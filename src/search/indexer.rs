@@ -31,8 +31,8 @@ const BUFFER_BYTES: usize = 20 << 20;
 /// Segments of about the same size that become one: few, because each costs every query a look into each field.
 const SEGMENTS_PER_MERGE: usize = 4;
 
-/// Documents of a segment that was joined of others, at most: some 30 MB. Joining takes memory and time by the size of what is joined, which
-/// would grow with the archive (docs/decisions/0023-flat.md).
+/// Documents of a segment from which on it is not joined with others, some 30 MB: a few such as are smaller may still become one. Joining takes memory
+/// and time by the size of what is joined, which would grow with the archive (docs/decisions/0023-flat.md).
 const DOCUMENTS_MAX: u32 = 1 << 17;
 
 /// Stands in each commit.
@@ -172,8 +172,7 @@ fn of(record_id: RecordId) -> Term {
 fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(SEGMENTS_PER_MERGE);
-    // What is joined of segments that are smaller is not larger than it should be.
-    policy.set_max_docs_before_merge(DOCUMENTS_MAX as usize / SEGMENTS_PER_MERGE);
+    policy.set_max_docs_before_merge(DOCUMENTS_MAX as usize);
     // Overtaken and purged documents leave the disk with the next merge.
     policy.set_del_docs_ratio_before_merge(0.2);
     policy

@@ -128,7 +128,7 @@ pub(super) async fn fetch(
     let mut place: Place = (pass.from, None);
     let mut is_over = false;
     let waits = |todo: &Todo, now: Timestamp| match context.settings.reach {
-        Reach::AskedFor => todo.due != AT_ONCE,
+        Reach::AskedFor => todo.due > AT_ONCE,
         // What is behind must not keep today's calls waiting.
         Reach::Hints => !todo.hinted || todo.due > now,
         _ => context.settings.due_only && todo.due > now,
@@ -429,13 +429,15 @@ async fn settle(
         Outcome::Gone if todo.hinted => {
             report.unfounded += 1;
             tracing::warn!(record = %key, "a notification announced this record, no list did, and Graph never had it");
-            context.scribe.with(move |writer| writer.lose(&key, now)).await?;
+            context.scribe.with(move |writer| writer.lose(&key, todo.due, now)).await?;
         }
         Outcome::Gone => {
-            report.lost += 1;
-            tracing::warn!(record = %key, source = %source, "Graph listed this record and no longer has it");
-            context.observer.event(&Event::Lost { key: key.clone() });
-            context.scribe.with(move |writer| writer.lose(&key, now)).await?;
+            let lost = key.clone();
+            if context.scribe.with(move |writer| writer.lose(&lost, todo.due, now)).await?.is_some() {
+                report.lost += 1;
+                tracing::warn!(record = %key, source = %source, "Graph listed this record and no longer has it");
+                context.observer.event(&Event::Lost { key });
+            }
         }
         Outcome::Fatal(error) => return Err(error),
     }

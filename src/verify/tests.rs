@@ -75,7 +75,7 @@ impl Bench {
         let listing = writer.begin_listing(Source::Calls, span, Timestamp(9)).unwrap();
         let row = Listed { id: "gone".into(), version: Version(1), start: Some(Timestamp(3)), last_modified: None };
         writer.list_page(&listing, &[row], Some(&Cursor("next".into())), Timestamp(9)).unwrap();
-        writer.lose(&RecordKey::call("gone"), Timestamp(9)).unwrap().unwrap();
+        writer.lose(&RecordKey::call("gone"), Timestamp(9), Timestamp(9)).unwrap().unwrap();
         writer.list_page(&listing, &[], None, Timestamp(9)).unwrap();
         follow::catch_up(&bench.archive()).unwrap();
         writer.checkpoint().unwrap();

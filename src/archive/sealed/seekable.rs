@@ -199,7 +199,8 @@ impl OpenFrame {
         let to = from.checked_add(bytes).filter(|to| *to <= self.content.len());
         let to = to.ok_or_else(|| io::Error::other("the frame is shorter than it should be"))?;
         // What stands before a damaged place can still be had.
-        if to > self.ready && (self.ready == 0 || self.whole().is_err()) {
+        let is_first = self.ready == 0 && to < self.content.len();
+        if to > self.ready && (is_first || self.whole().is_err()) {
             self.decompress(to)?;
         }
         Ok(&self.content[from..to])
@@ -209,7 +210,8 @@ impl OpenFrame {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
         let mut input = InBuffer::around(&self.input);
         input.set_pos(self.read);
-        while self.ready < to {
+        // At the end zstd compares its checksum, for which there is nothing more to write.
+        while self.ready < to || (to == self.content.len() && input.pos() < self.input.len()) {
             let before = input.pos();
             let mut output = OutBuffer::around(&mut self.content[self.ready..to]);
             decoder.run(&mut input, &mut output)?;
