@@ -21,6 +21,7 @@ mod guid;
 mod hits;
 pub mod inbox;
 pub mod inspect;
+mod keeping;
 pub mod ledger;
 pub mod links;
 pub mod listing;

@@ -10,11 +10,11 @@ use crate::{
         error::{Error, Result},
         folder::Folder,
         frame::FrameWriter,
+        keeping,
         ledger::{self, Entry},
         purge,
         rows::RowWriter,
         versions::{self, VersionReader},
-        writer,
     },
     model::{
         document::{Document, Part},
@@ -68,7 +68,7 @@ pub(crate) fn keep(
                 taken.insert(key.id.clone());
                 let document = Document { key: key.clone(), version, parts: vec![row.part] };
                 let prepared = Prepared::new(&document, frames)?;
-                if let Kept::Stored { .. } = writer::keep(transaction, rows, &prepared)? {
+                if let Kept::Stored { .. } = keeping::keep(transaction, rows, &prepared)? {
                     outcome.stored.push((key, version, raw_bytes));
                     outcome.starts.extend(prepared.derived.record.start);
                 }

@@ -173,7 +173,7 @@ fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(SEGMENTS_PER_MERGE);
     policy.set_max_docs_before_merge(DOCUMENTS_MAX as usize);
-    // Overtaken and purged documents leave the disk with the next merge.
+    // Overtaken documents leave the disk with the next merge, those of a large segment with the next `reindex` or purge.
     policy.set_del_docs_ratio_before_merge(0.2);
     policy
 }
