@@ -147,21 +147,8 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Calls `on_member` with the key of each member of the object here; it must read or skip the value.
     pub fn members(&mut self, mut on_member: impl FnMut(&mut Self, &str)) {
-        self.at += 1;
-        loop {
-            if self.peek() == Some(b',') {
-                self.at += 1;
-            }
-            if self.peek() != Some(b'"') {
-                break;
-            }
-            let key = self.key();
-            if self.peek() == Some(b':') {
-                self.at += 1;
-            }
-            on_member(self, &key);
-        }
-        self.at += usize::from(self.peek() == Some(b'}'));
+        static NONE: Order = Order::of(&[]);
+        self.members_of(&NONE, |reader, _, key| on_member(reader, key));
     }
 
     /// As [`Self::members`], with the place of the key among those of `order`, where it is one of them.
